@@ -1,0 +1,1 @@
+"""Fit scripts: train, evaluate, plot, measure."""

@@ -1,0 +1,138 @@
+"""Scores a run for every beta: `python -m training.evaluate RUN`."""
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from training import provenance
+from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Score a trained run on its whole test split, for every beta of a grid.
+
+    Writes curve.csv and evaluation.json into the run directory.
+    """
+
+    run: tyro.conf.Positional[Path]
+    """Run directory of training.train."""
+    betas: tuple[float, ...] = ()
+    """Other betas than those of the run's configuration."""
+    batch_size: Annotated[int, tyro.conf.arg(help="Images at a time.")] = 500
+    seed: int = 0
+    """Of the noise of the posterior's samples."""
+
+
+def evaluate(run, betas=(), batch_size=500, seed=0, verbose=0):
+    """Scores a run and writes `curve.csv` and `evaluation.json`.
+
+    Args:
+        run: `RunDirectory` of a trained run.
+        betas: the grid; empty: that of the run's configuration, and for a
+            fixed-weight model its own beta alone.
+        batch_size: images at a time.
+        seed: of the noise of the posterior's samples.
+        verbose: 1 for a progress bar.
+
+    Returns:
+        list of `CurvePoint`.
+    """
+    import keras
+
+    from yoto_tf import evaluation
+    from yoto_tf.data import load_images
+
+    config = run.read_config()
+    model = run.load_model()
+    if not betas:
+        fixed = config.beta.distribution == "constant"
+        betas = config.beta.values if fixed else config.evaluation.betas
+    images = load_images(config.data, parts=("test",)).test
+    started = time.monotonic()
+    bar = keras.utils.Progbar(len(betas), verbose=verbose, unit_name="beta")
+    points = evaluation.rate_distortion_curve(
+        model, images, betas, batch_size, seed, bar.update
+    )
+    seconds = time.monotonic() - started
+    pairs = np.array([[p.rate, p.distortion] for p in points])
+    front = evaluation.pareto_front(pairs)
+    # What a model that knows nothing pays, and a rate of 1 bit per value:
+    # the same for all runs on the same data and likelihood.
+    num_values = int(np.prod(images.shape[1:]))
+    reference = [
+        num_values * float(np.log(2)),
+        model.likelihood.blank_distortion(num_values),
+    ]
+    rows = [
+        [*dataclasses.asdict(p).values(), int(f)]
+        for p, f in zip(points, front, strict=True)
+    ]
+    names = [f.name for f in dataclasses.fields(points[0])]
+    run.write_csv(run.curve_file, [[*names, "on_pareto_front"], *rows])
+    run.write_json(
+        run.evaluation_file,
+        {
+            "data": config.data.name,
+            "split": "test",
+            "num_images": len(images),
+            "image_shape": list(images.shape[1:]),
+            "training_seed": config.training.seed,
+            "noise_seed": seed,
+            "units": "nats per image",
+            "hypervolume": evaluation.hypervolume(pairs, reference),
+            "hypervolume_reference": {
+                "rate": reference[0],
+                "distortion": reference[1],
+            },
+            "seconds": round(seconds, 1),
+            **provenance.facts(),
+        },
+    )
+    return points
+
+
+def table(points):
+    """Formats points as a Markdown table."""
+    lines = [
+        "| beta | distortion | rate | full loss | bits/dim | active units |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for p in points:
+        lines.append(
+            f"| {p.beta:g} | {p.distortion:.1f} ± {p.distortion_se:.1f} "
+            f"| {p.rate:.2f} ± {p.rate_se:.2f} "
+            f"| {p.full_loss:.1f} ± {p.full_loss_se:.1f} "
+            f"| {p.full_loss_bpd:.3f} | {p.active_units} |"
+        )
+    return "\n".join(lines)
+
+
+def main(argv=None):
+    arguments = tyro.cli(
+        Arguments, prog="python -m training.evaluate", args=argv
+    )
+    with reported_on_the_command_line():
+        run = RunDirectory(arguments.run)
+        import_tensorflow_quietly()
+        points = evaluate(
+            run,
+            arguments.betas,
+            arguments.batch_size,
+            arguments.seed,
+            verbose=1,
+        )
+        print(table(points))
+        print(f"nats per image, written to {run.curve_file}")
+        print(f"next: python -m training.plots {run.path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""With what a result was made."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+_PACKAGES = ("keras", "numpy", "tensorflow", "tensorflow-datasets")
+
+
+def facts():
+    """Returns versions of Python, of the libraries and of this code."""
+    import yoto_tf
+
+    return {
+        "yoto_tf": yoto_tf.__version__,
+        "git_revision": git_revision(),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in _PACKAGES},
+    }
+
+
+def git_revision():
+    """Returns the commit of this checkout, or None outside of one."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

@@ -1,0 +1,228 @@
+"""Trains one model for every beta: `python -m training.train PRESET`."""
+
+import dataclasses
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from training import provenance
+from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.config import ExperimentConfig
+from yoto_tf.errors import InputError
+from yoto_tf.presets import DEFAULT
+from yoto_tf.presets import PRESETS
+from yoto_tf.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train one model for a whole range of beta."""
+
+    config: Annotated[ExperimentConfig, tyro.conf.arg(name="")]
+    run_dir: Path | None = None
+    """Where to write the run; unset: runs/PRESET."""
+    resume: bool = False
+    """Continue the run in run-dir after its last finished epoch."""
+
+
+def parse(argv):
+    """Parses a command line; returns `(preset name, Arguments)`."""
+    prog = "python -m training.train"
+    if argv and argv[0] in PRESETS:
+        name, rest = argv[0], argv[1:]
+        preset = PRESETS[name]
+        arguments = tyro.cli(
+            Arguments,
+            prog=f"{prog} {name}",
+            description=f"{preset.summary}.\n\nSource: {preset.source}\n\n"
+            f"Cost: {preset.cost}\n\nExpect: {preset.expect}",
+            default=Arguments(preset.config),
+            args=rest,
+        )
+        return name, arguments
+    if not argv or (
+        argv[0].startswith("-") and argv[0] not in ("-h", "--help")
+    ):
+        return parse([DEFAULT, *argv])
+    # Prints the presets, or refuses an unknown one; never returns.
+    tyro.cli(
+        tyro.extras.subcommand_type_from_defaults(
+            {n: Arguments(p.config) for n, p in PRESETS.items()},
+            {n: p.summary for n, p in PRESETS.items()},
+        ),
+        prog=prog,
+        description="Train one model for a whole range of beta. Give a "
+        f"preset (without one: {DEFAULT}) and what you want otherwise; "
+        "PRESET --help lists all settings.",
+        args=argv,
+    )
+    raise AssertionError("unreachable")
+
+
+def train(config, run_dir, resume=False, preset=None, verbose="auto"):
+    """Trains one run, from data to `model.keras`.
+
+    Args:
+        config: `ExperimentConfig`.
+        run_dir: path of the run directory, new unless `resume`.
+        resume: continue after the last checkpoint; `config` must then be
+            that of the run.
+        preset: name that `config.json` mentions.
+        verbose: of `keras.Model.fit`.
+
+    Returns:
+        `(model, RunDirectory)`.
+
+    Raises:
+        InputError: for a configuration, data set or directory that cannot
+            be used.
+        TrainingDiverged: if the loss is not finite.
+    """
+    import keras
+
+    from training import callbacks
+    from training.optimizers import make_optimizer
+    from yoto_tf.data import evaluation_batches
+    from yoto_tf.data import load_images
+    from yoto_tf.data import training_batches
+    from yoto_tf.models import ConditionalVAE
+
+    run = RunDirectory(run_dir)
+    if resume:
+        _check_same_config(config, run.read_config(), run)
+    images = load_images(config.data, parts=("train",))
+    shape = images.train.shape[1:]
+    print(
+        f"{config.data.name}: {len(images.train):,} training and "
+        f"{len(images.validation):,} validation images of "
+        f"{' x '.join(map(str, shape))}"
+    )
+    if not resume:
+        run.create(config, preset=preset, **provenance.facts())
+    with run.locked():
+        keras.utils.set_random_seed(config.training.seed)
+        batch_size = min(config.training.batch_size, len(images.train))
+        steps_per_epoch = len(images.train) // batch_size
+        epochs = config.training.epochs
+        if config.training.steps:
+            epochs = math.ceil(config.training.steps / steps_per_epoch)
+        model, first_epoch = run.load_checkpoint(warn=print)
+        if model is None:
+            model = ConditionalVAE(
+                shape,
+                config.model,
+                config.beta,
+                _watched_betas(config),
+                config.training.seed,
+            )
+            model.compile(
+                make_optimizer(config.optimizer, epochs * steps_per_epoch),
+                jit_compile=config.training.jit_compile,
+            )
+        batches, _ = training_batches(
+            images.train,
+            batch_size,
+            config.training.seed,
+            first_epoch,
+            config.data.augmentation,
+        )
+        print(
+            f"{model.count_params():,} parameters, {epochs} epochs of "
+            f"{steps_per_epoch} steps"
+            + (f", continued after epoch {first_epoch}" if first_epoch else "")
+        )
+        run.keep_log_until(first_epoch)
+        hooks = [
+            callbacks.StopOnNonFinite(run),
+            keras.callbacks.TensorBoard(run.tensorboard, profile_batch=0),
+            keras.callbacks.CSVLogger(run.log_file, append=True),
+        ]
+        if config.training.pictures_every:
+            hooks.append(
+                callbacks.ReconstructionPictures(
+                    _shown_images(images),
+                    _watched_betas(config) or model.beta_range.grid(3),
+                    run.tensorboard / "pictures",
+                    config.training.pictures_every,
+                )
+            )
+        # Last, so that what the others wrote of an epoch is never missing
+        # from a run that continues after it.
+        hooks.append(callbacks.SaveRun(run))
+        model.fit(
+            batches,
+            epochs=epochs,
+            initial_epoch=first_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_data=(
+                evaluation_batches(images.validation, 250)
+                if len(images.validation)
+                else None
+            ),
+            callbacks=hooks,
+            shuffle=False,
+            verbose=verbose,
+        )
+        run.save_model(model)
+    return model, run
+
+
+def _watched_betas(config):
+    """The watched betas that the run is trained for, or None."""
+    from yoto_tf.models.conv_vae import beta_distribution
+
+    distribution = beta_distribution(config.beta)
+    return [
+        b for b in config.evaluation.watched_betas if distribution.contains(b)
+    ] or None
+
+
+def _shown_images(images):
+    source = images.validation if len(images.validation) else images.train
+    return source[:8]
+
+
+def _check_same_config(given, stored, run):
+    differing = [
+        f"{group.name}.{f.name}"
+        for group in dataclasses.fields(ExperimentConfig)
+        for f in dataclasses.fields(getattr(given, group.name))
+        if getattr(getattr(given, group.name), f.name)
+        != getattr(getattr(stored, group.name), f.name)
+    ]
+    if differing:
+        raise InputError(
+            f"expected the settings of {run.config_file} to resume it, "
+            f"received: other values of {', '.join(differing)}"
+        )
+
+
+def main(argv=None):
+    argv = sys.argv[1:] if argv is None else argv
+    with reported_on_the_command_line():
+        name, arguments = parse(argv)
+        run_dir = arguments.run_dir or Path("runs") / name
+        config = arguments.config
+        run = RunDirectory(run_dir)
+        if arguments.resume and config == PRESETS[name].config:
+            # Nothing overridden: whatever the run was begun with.
+            config = run.read_config()
+        import_tensorflow_quietly()
+        _, run = train(
+            config,
+            run_dir,
+            arguments.resume,
+            preset=name,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+        print(f"trained: {run.model_file}")
+        print(f"next: python -m training.evaluate {run.path}")
+
+
+if __name__ == "__main__":
+    main()

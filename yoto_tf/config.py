@@ -1,0 +1,270 @@
+"""What an experiment is made of: frozen dataclasses, validated at birth.
+
+The same classes are the command line of `training.train` (through tyro), the
+content of a run's `config.json` and the arguments of the models. This module
+imports no TensorFlow, so that a command line answers at once.
+"""
+
+import typing
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Literal
+
+from yoto_tf.errors import InputError
+from yoto_tf.strict_config import Config
+
+IMAGE_SIZES = (32, 64, 128)
+
+Likelihood = Literal["bernoulli", "gaussian"]
+ConditioningKind = Literal[
+    "film", "sigmoid_film", "gate", "concatenation", "none"
+]
+Site = Literal["block", "conv", "dense", "posterior", "output"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Config):
+    """Which images, at which size, in which split."""
+
+    name: str = "rendered_shapes3d"
+    """A TFDS data set with an `image` feature (`cifar10`, `shapes3d`,
+    `rendered_shapes3d`, `NAME/CONFIG`, ...) or a folder of pictures."""
+    data_dir: str | None = None
+    """Where TFDS keeps its data; unset: TFDS_DATA_DIR or TFDS' default."""
+    image_size: Literal[32, 64, 128] | None = None
+    """Height and width in pixels; unset: that of the images, rounded down to
+    32, 64 or 128."""
+    train_examples: int | None = None
+    """Use so many training images; unset: all."""
+    validation_examples: int = 1000
+    """Training images held out to watch the run with (seeded, disjoint)."""
+    test_examples: int | None = None
+    """Size of the test split that is cut from data sets with one split only
+    (seeded, disjoint); unset: a tenth of them, 10,000 at most."""
+    split_seed: int = 0
+    """Seed of the cuts above. Not the seed of the run: two runs with
+    different seeds are compared on the same test images."""
+    augmentation: Literal["none", "crop_flip"] = "none"
+    """`crop_flip`: resize to 5/4, random crop, random left-right flip (the
+    authors' CIFAR-10 setting: 40, then 32)."""
+
+    def _check(self):
+        if not self.name:
+            raise InputError(
+                "expected name to be a TFDS data set or a folder, "
+                f"received: name={self.name!r}"
+            )
+        self._positive("train_examples", "test_examples")
+        self._not_negative("validation_examples", "split_seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditioningConfig(Config):
+    """How and where the network is told the loss weight."""
+
+    kind: ConditioningKind = "gate"
+    """`film`: the paper's; `sigmoid_film`: the seed report's, both outputs
+    through a sigmoid; `gate`: Multi-Rate VAE; `concatenation`: the weight as
+    further channels; `none`: not told at all."""
+    sites: tuple[Site, ...] = ("conv", "dense")
+    """`block`: last conv of each block (the paper); `conv`: every conv;
+    `dense`: every hidden dense layer; `posterior`: mean and spread of the
+    posterior; `output`: the decoder's last layer."""
+    hidden_units: int = 256
+    """Width of FiLM's hidden layer at 1x (the paper)."""
+    strength: float = 0.1
+    """FiLM's scale is 1 + strength * output, its shift strength * output
+    (the paper: 0.1 on CIFAR-10, 0.01 on Shapes3D)."""
+    standardize: bool = True
+    """Give the network log(beta) with mean 0 and deviation 1 over the
+    trained distribution; off: log(beta) as it is (the paper)."""
+
+    def _check(self):
+        self._positive("hidden_units", "strength")
+        if self.kind != "none" and not self.sites:
+            raise InputError(
+                f"expected at least one of {typing.get_args(Site)} for "
+                f"kind={self.kind!r}, received: sites=()"
+            )
+        if self.kind == "concatenation" and "output" in self.sites:
+            raise InputError(
+                "expected sites other than 'output' for "
+                "kind='concatenation', which would add channels to the "
+                f"image, received: sites={self.sites}"
+            )
+        if self.kind == "concatenation" and "posterior" in self.sites:
+            raise InputError(
+                "expected sites other than 'posterior' for "
+                "kind='concatenation', which would add latents, "
+                f"received: sites={self.sites}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Config):
+    """The convolutional VAE of the paper, at any width."""
+
+    likelihood: Likelihood = "bernoulli"
+    """p(x|z): `bernoulli` on [0, 1], or `gaussian` with a learned scale for
+    every pixel on [-1, 1]."""
+    latent_size: int = 32
+    """Number of latents."""
+    width: int = 1
+    """Multiplies the channels, dense units and FiLM's hidden units, not the
+    latents: 1, 2, 4 are the paper's 1x, 2x, 4x."""
+    base_channels: int = 8
+    """Channels of the first block at 1x; doubled from block to block. There
+    are as many blocks as bring the image down to 4x4."""
+    convs_per_block: int = 2
+    """3x3 convolutions per block; one of them has stride 2."""
+    dense_units: int = 256
+    """Width of the hidden dense layer of encoder and decoder at 1x."""
+    kernel_init: Literal["fan_in", "fan_avg"] = "fan_in"
+    """Mode of the convolutions' variance scaling (authors: fan_avg on
+    CIFAR-10, fan_in on Shapes3D)."""
+    conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
+
+    def _check(self):
+        self._positive(
+            "latent_size",
+            "width",
+            "base_channels",
+            "convs_per_block",
+            "dense_units",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BetaConfig(Config):
+    """The distribution of beta, the weight of the rate, during training."""
+
+    distribution: Literal["log_uniform", "uniform", "choice", "constant"] = (
+        "log_uniform"
+    )
+    low: float = 0.125
+    """Lowest beta of (log-)uniform."""
+    high: float = 512.0
+    """Highest beta of (log-)uniform."""
+    values: tuple[float, ...] = ()
+    """The betas of `choice`, or the one of `constant` (fixed weight)."""
+    draw_per: Literal["example", "batch"] = "example"
+    """`batch`: one beta for a whole batch, for ablations."""
+    normalization: Literal["none", "geometric_mean", "sum"] = "none"
+    """Divide all weights by their geometric mean (authors' option; here
+    sqrt(beta)) or by their sum, so that large betas do not drown the
+    gradients of small ones."""
+    normalization_power: float = 1.0
+    """Divide by the above to this power: 0.5 with geometric_mean divides
+    the loss by beta^0.25."""
+
+    def _check(self):
+        if self.distribution in ("log_uniform", "uniform"):
+            if not 0 < self.low < self.high:
+                raise InputError(
+                    "expected 0 < low < high, received: "
+                    f"low={self.low}, high={self.high}"
+                )
+        elif not self.values or not all(v > 0 for v in self.values):
+            raise InputError(
+                f"expected values above 0 for "
+                f"distribution={self.distribution!r}, "
+                f"received: values={self.values}"
+            )
+        if self.distribution == "constant" and len(self.values) != 1:
+            raise InputError(
+                "expected one value for distribution='constant', "
+                f"received: values={self.values}"
+            )
+        if not 0 <= self.normalization_power <= 1:
+            raise InputError(
+                "expected normalization_power between 0 and 1, received: "
+                f"normalization_power={self.normalization_power}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig(Config):
+    """Adam and its learning rate."""
+
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine", "halving"] = "cosine"
+    """`cosine`: down to 0 at the last step; `halving`: halved at each of
+    `halve_at`."""
+    warmup_steps: int = 0
+    """Linear rise to the learning rate (cosine only)."""
+    halve_at: tuple[int, ...] = ()
+    """Steps of `halving`."""
+    weight_decay: float = 0.0
+    """Decoupled, per step and unit of learning rate (as Keras has it)."""
+    epsilon: float = 1e-8
+    """Adam's."""
+    clip_norm: float | None = None
+    """Clip the gradients' global norm; unset: do not clip."""
+
+    def _check(self):
+        self._positive("learning_rate", "epsilon", "clip_norm")
+        self._not_negative("weight_decay", "warmup_steps")
+        if self.warmup_steps and self.schedule != "cosine":
+            raise InputError(
+                "expected schedule='cosine' with warmup_steps above 0, "
+                f"received: schedule={self.schedule!r}"
+            )
+        if self.schedule == "halving" and (
+            not self.halve_at or list(self.halve_at) != sorted(self.halve_at)
+        ):
+            raise InputError(
+                "expected rising steps for schedule='halving', "
+                f"received: halve_at={self.halve_at}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(Config):
+    """How long, in which portions, from which seed."""
+
+    epochs: int = 20
+    steps: int | None = None
+    """Train for the fewest whole epochs that reach so many steps, in place
+    of `epochs`."""
+    batch_size: int = 128
+    seed: int = 0
+    """Of the initial weights, the order of images, the betas, the noise."""
+    jit_compile: bool = False
+    """Compile the step with XLA. Slower on CPU as measured by
+    `training.benchmark`; worth a try on a GPU."""
+    pictures_every: int = 1
+    """Write TensorBoard pictures every so many epochs; 0: never."""
+
+    def _check(self):
+        self._positive("epochs", "steps", "batch_size")
+        self._not_negative("seed", "pictures_every")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig(Config):
+    """The fixed grid on which a run is scored."""
+
+    betas: tuple[float, ...] = tuple(2.0**k for k in range(-3, 10))
+    """Betas of `curve.csv`."""
+    watched_betas: tuple[float, ...] = (1.0, 16.0, 256.0)
+    """Betas at which the validation images are scored after each epoch."""
+
+    def _check(self):
+        for name in ("betas", "watched_betas"):
+            values = getattr(self, name)
+            if not values or not all(v > 0 for v in values):
+                raise InputError(
+                    f"expected {name} above 0, received: {name}={values}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig(Config):
+    """One training run: everything that decides its outcome."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    beta: BetaConfig = field(default_factory=BetaConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

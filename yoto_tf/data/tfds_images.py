@@ -1,0 +1,137 @@
+"""The `image` feature of any TFDS data set."""
+
+import numpy as np
+import requests
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+# Registers `rendered_shapes3d` with TFDS.
+import yoto_tf.data.rendered_shapes3d  # noqa: F401
+from yoto_tf.data import preprocessing
+from yoto_tf.errors import InputError
+
+
+class TfdsImages:
+    """A TFDS data set, downloaded and prepared on first use.
+
+    Args:
+        name: as `tfds.load` takes it.
+        data_dir: where TFDS keeps its data; None: TFDS_DATA_DIR or its
+            default.
+
+    Raises:
+        InputError: if TFDS has no such data set, it has no images, or it
+            cannot be prepared.
+    """
+
+    def __init__(self, name, data_dir=None):
+        self.name = name
+        try:
+            self.builder = tfds.builder(name, data_dir=data_dir)
+        except tfds.core.DatasetNotFoundError:
+            raise InputError(
+                "expected a TFDS data set or an existing folder, "
+                f"received: data.name={name!r}"
+            ) from None
+        except ValueError as error:
+            raise InputError(
+                f"expected a TFDS data set, received: data.name={name!r} "
+                f"({_first_line(error)})"
+            ) from error
+        self._prepare()
+        features = self.builder.info.features
+        # A data set of one feature has no dict of them.
+        names = sorted(features) if hasattr(features, "keys") else []
+        image = features["image"] if "image" in names else None
+        if image is None or len(image.shape) != 3:
+            raise InputError(
+                "expected a data set with an 'image' feature, received: "
+                f"data.name={name!r} with {names}"
+            )
+        self.feature = image
+        self.splits = {
+            s: info.num_examples for s, info in self.builder.info.splits.items()
+        }
+        if "train" not in self.splits:
+            raise InputError(
+                "expected a data set with a 'train' split, received: "
+                f"data.name={name!r} with {sorted(self.splits)}"
+            )
+
+    def _prepare(self):
+        try:
+            self.builder.download_and_prepare()
+        except (
+            # The first is an OSError too, without a number.
+            requests.exceptions.RequestException,
+            tfds.download.DownloadError,
+        ) as error:
+            raise InputError(
+                f"expected {self.name} prepared in {self.builder.data_dir}, "
+                "or a network to download it with, received: "
+                f"{type(error).__name__}: {_first_line(error)}"
+            ) from error
+
+    def native_size(self):
+        """Side of the images, rounded down to 32, 64 or 128 pixels."""
+        height, width, _ = self.feature.shape
+        if height is None or width is None:
+            height, width, _ = next(iter(self._dataset("train"))).shape
+        return preprocessing.fitting_size(height, width)
+
+    def load(self, wanted, size):
+        """Decodes images.
+
+        Args:
+            wanted: dict, split -> indices of the images.
+            size: side in pixels.
+
+        Returns:
+            dict, split -> `(len(indices), size, size, channels)` uint8.
+        """
+        channels = 1 if self.feature.shape[-1] == 1 else 3
+        loaded = {}
+        for split, indices in wanted.items():
+            images = np.empty((len(indices), size, size, channels), np.uint8)
+            if len(indices):
+                self._fill(images, split, indices, size, channels)
+            loaded[split] = images
+        return loaded
+
+    def _fill(self, images, split, indices, size, channels):
+        # Where in `images` an example of the split goes; -1: nowhere.
+        place = np.full(self.splits[split], -1)
+        place[indices] = np.arange(len(indices))
+        dataset = self._dataset(split).map(
+            lambda image: preprocessing.to_square(image, size)[..., :channels],
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        start = 0
+        for batch in dataset.batch(500).prefetch(2).as_numpy_iterator():
+            places = place[start : start + len(batch)]
+            images[places[places >= 0]] = batch[places >= 0]
+            start += len(batch)
+        if start != self.splits[split]:
+            raise InputError(
+                f"expected {self.splits[split]} images in the split "
+                f"{split!r} of {self.name}, received: {start}; remove "
+                f"{self.builder.data_dir} to have it prepared again"
+            )
+
+    def _dataset(self, split):
+        # Files in order, so that an index always means the same image.
+        config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+        dataset = self.builder.as_dataset(
+            split=split,
+            read_config=config,
+            decoders=tfds.decode.PartialDecoding({"image": self.feature}),
+        )
+        return dataset.map(
+            lambda example: tf.cast(example["image"], tf.uint8),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+
+
+def _first_line(error):
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].strip()[:200] if lines else "no further message"

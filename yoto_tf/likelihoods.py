@@ -1,0 +1,110 @@
+"""p(x|z): how a decoder's output scores an image.
+
+`distortion` is -log p(x|z) in nats per image, summed over pixels and
+channels, one number per example. Images are in [0, 1] at every edge; the
+range that a likelihood wants is made here, inside the graph, for training,
+evaluation and export alike.
+"""
+
+import math
+
+from keras import ops
+
+from yoto_tf.errors import InputError
+
+# The authors' floor of a standard deviation.
+EPSILON = 1e-6
+
+
+class Bernoulli:
+    """Independent Bernoulli per pixel and channel, on [0, 1].
+
+    Images between 0 and 1 are scored by the cross-entropy, as the field does,
+    although the Bernoulli is a distribution of 0 and 1 alone.
+    """
+
+    outputs_per_channel = 1
+
+    def network_input(self, images):
+        """Maps images in [0, 1] to what the encoder sees."""
+        return images
+
+    def distortion(self, images, outputs):
+        """Scores images.
+
+        Args:
+            images: `(batch, height, width, channels)` in [0, 1].
+            outputs: logits of the same shape.
+
+        Returns:
+            `(batch,)`, nats per image.
+        """
+        # log(1 + exp(l)) - x l; softplus is stable for logits of any size.
+        return ops.sum(ops.softplus(outputs) - images * outputs, axis=(1, 2, 3))
+
+    def mean(self, outputs):
+        """Returns the mean image in [0, 1]."""
+        return ops.sigmoid(outputs)
+
+    def blank_distortion(self, num_values):
+        """Nats per image of a predictor that knows nothing: every value 0 or
+        1 with even odds."""
+        return num_values * math.log(2)
+
+
+class Gaussian:
+    """Gaussian with a learned scale per pixel and channel, on [-1, 1].
+
+    The decoder gives twice as many channels as the image has: the mean, and
+    the scale before softplus (authors' `output_distribution = 'gaussian'`).
+    The density is of images in [-1, 1]; it can exceed 1, so distortions can
+    be negative.
+    """
+
+    outputs_per_channel = 2
+
+    def network_input(self, images):
+        """Maps images in [0, 1] to [-1, 1]."""
+        return images * 2 - 1
+
+    def distortion(self, images, outputs):
+        """Scores images.
+
+        Args:
+            images: `(batch, height, width, channels)` in [0, 1].
+            outputs: `(batch, height, width, 2 * channels)`.
+
+        Returns:
+            `(batch,)`, nats per image.
+        """
+        mean, raw = ops.split(outputs, 2, axis=-1)
+        scale = ops.softplus(raw) + EPSILON
+        residual = (self.network_input(images) - mean) / scale
+        nats = 0.5 * ops.square(residual) + ops.log(scale)
+        size = math.prod(images.shape[1:])
+        return ops.sum(nats, axis=(1, 2, 3)) + size * 0.5 * math.log(
+            2 * math.pi
+        )
+
+    def mean(self, outputs):
+        """Returns the mean image, clipped to [0, 1]."""
+        mean, _ = ops.split(outputs, 2, axis=-1)
+        return ops.clip((mean + 1) / 2, 0.0, 1.0)
+
+    def blank_distortion(self, num_values):
+        """Nats per image of a predictor that knows nothing: mean 0, scale 1,
+        at the worst image, all values -1 or 1."""
+        return num_values * 0.5 * (math.log(2 * math.pi) + 1)
+
+
+_LIKELIHOODS = {"bernoulli": Bernoulli, "gaussian": Gaussian}
+
+
+def get(name):
+    """Returns a likelihood by its name, `bernoulli` or `gaussian`."""
+    if name not in _LIKELIHOODS:
+        raise InputError(
+            f"expected likelihood to be one of {sorted(_LIKELIHOODS)}, "
+            f"received: likelihood={name!r}"
+        )
+    return _LIKELIHOODS[name]()

@@ -1,0 +1,37 @@
+"""Models: the method itself, and the VAE that is its first case."""
+
+import keras
+
+from yoto_tf.errors import InputError
+from yoto_tf.models.conv_vae import ConditionalVAE
+from yoto_tf.models.loss_conditional import LossConditionalModel
+
+__all__ = ["ConditionalVAE", "LossConditionalModel", "load_model"]
+
+
+def load_model(path):
+    """Loads a model of this library from its `.keras` file.
+
+    Args:
+        path: of the file that `model.save` wrote.
+
+    Raises:
+        InputError: if the file is missing, damaged or of another kind.
+    """
+    try:
+        model = keras.models.load_model(path)
+    except (FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:
+        # Keras raises what the zip, JSON and HDF5 readers happen to raise.
+        reason = str(error).strip().split("\n")[0][:200]
+        raise InputError(
+            f"expected a .keras file of this library, received: {path}, "
+            f"which cannot be read ({type(error).__name__}: {reason})"
+        ) from error
+    if not isinstance(model, LossConditionalModel):
+        raise InputError(
+            "expected a loss-conditional model, received: "
+            f"{path} with a {type(model).__name__}"
+        )
+    return model

@@ -1,0 +1,349 @@
+"""The conditional beta-VAE: the first loss-conditional model."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from yoto_tf import likelihoods
+from yoto_tf import loss_weights
+from yoto_tf.config import BetaConfig
+from yoto_tf.config import ModelConfig
+from yoto_tf.errors import InputError
+from yoto_tf.layers.posterior import GaussianPosterior
+from yoto_tf.layers.posterior import rate
+from yoto_tf.models.conv_nets import ConvDecoder
+from yoto_tf.models.conv_nets import ConvEncoder
+from yoto_tf.models.loss_conditional import LossConditionalModel
+from yoto_tf.presets import get_preset
+
+
+def beta_distribution(beta, standardize=True):
+    """Builds the distribution that a `BetaConfig` names."""
+    match beta.distribution:
+        case "log_uniform":
+            return loss_weights.LogUniform(beta.low, beta.high, standardize)
+        case "uniform":
+            return loss_weights.Uniform(beta.low, beta.high, standardize)
+        case "choice":
+            return loss_weights.Choice(beta.values, standardize)
+        case "constant":
+            return loss_weights.Constant(beta.values[0])
+
+
+@keras.saving.register_keras_serializable("yoto_tf")
+class ConditionalVAE(LossConditionalModel):
+    """A beta-VAE for every beta of a range.
+
+    The loss of an image x under beta is
+
+        distortion + beta * rate
+        distortion = -log p(x|z, beta), z ~ q(z|x, beta)
+        rate       = KL(q(z|x, beta) || N(0, I))
+
+    in nats per image. Images are `(batch, size, size, channels)`, uint8 or
+    float in [0, 1]; beta is a number or one number per example.
+
+    Args:
+        image_shape: `(size, size, channels)`, size 32, 64 or 128.
+        model: `ModelConfig`: network, likelihood, conditioning.
+        beta: `BetaConfig`: distribution of beta during training. A constant
+            one gives the fixed-weight baseline: the same network, not told.
+        watched_betas: betas that `evaluate` scores; default: three over the
+            distribution.
+        seed: of weights' and noise's draws; the initial weights follow
+            `keras.utils.set_random_seed`.
+
+    Call arguments:
+        inputs: dict with `image` and `beta`, one beta per image.
+
+    Returns:
+        dict: `reconstruction` (mean image), `distortion` and `rate`
+        `(batch,)`, `mean` and `stddev` of the posterior.
+
+    Example:
+        model = yoto_tf.ConditionalVAE.from_preset("cifar10")
+        model.compile(keras.optimizers.Adam(1e-3))
+        model.fit(images, batch_size=128, epochs=20)
+        blurred = model.reconstruct(images[:8], beta=256.0)
+    """
+
+    def __init__(
+        self,
+        image_shape,
+        model=None,
+        beta=None,
+        watched_betas=None,
+        seed=None,
+        **kwargs,
+    ):
+        self_model = _as_config(ModelConfig, model)
+        beta = _as_config(BetaConfig, beta)
+        distribution = beta_distribution(
+            beta, self_model.conditioning.standardize
+        )
+        if distribution.num_coordinates == 0:
+            # Nothing to be told: the fixed-weight baseline.
+            self_model = dataclasses.replace(
+                self_model,
+                conditioning=dataclasses.replace(
+                    self_model.conditioning, kind="none"
+                ),
+            )
+        watched = watched_betas or distribution.grid(3)
+        super().__init__(
+            {"distortion": 1.0, "rate": distribution},
+            draw_per=beta.draw_per,
+            normalization=beta.normalization,
+            normalization_power=beta.normalization_power,
+            watched_weights=[
+                {"distortion": 1.0, "rate": float(b)} for b in watched
+            ],
+            seed=seed,
+            **kwargs,
+        )
+        self.image_shape = tuple(int(n) for n in image_shape)
+        self.model_config = self_model
+        self.beta_config = beta
+        self.beta_range = distribution
+        self.likelihood = likelihoods.get(self_model.likelihood)
+        self.encoder = ConvEncoder(self.image_shape, self_model, name="encoder")
+        self.posterior = GaussianPosterior(seed=seed, name="posterior")
+        self.decoder = ConvDecoder(
+            self.image_shape,
+            self_model,
+            self.likelihood.outputs_per_channel,
+            name="decoder",
+        )
+        # The shapes are known, so the weights exist from birth.
+        self.build()
+
+    @classmethod
+    def from_preset(cls, name, seed=None, **model_overrides):
+        """Builds the untrained model of a preset.
+
+        Args:
+            name: a key of `yoto_tf.presets.PRESETS`, as `"cifar10"`.
+            seed: see the class.
+            **model_overrides: fields of `ModelConfig`, as `width=2`.
+
+        Raises:
+            InputError: for an unknown preset or field, or a preset of a data
+                set whose image size is not fixed.
+        """
+        config = get_preset(name).config
+        known = [f.name for f in dataclasses.fields(ModelConfig)]
+        for key in model_overrides:
+            if key not in known:
+                raise InputError(
+                    f"expected overrides among {known}, received: {key!r}"
+                )
+        size = config.data.image_size
+        return cls(
+            (size, size, 3),
+            dataclasses.replace(config.model, **model_overrides),
+            config.beta,
+            config.evaluation.watched_betas,
+            seed,
+        )
+
+    def build(self, input_shape=None):
+        k = (None, self.weight_distribution.num_coordinates)
+        latents = (None, self.model_config.latent_size)
+        self.encoder.build((None, *self.image_shape), k)
+        self.posterior.build((None, 2 * self.model_config.latent_size))
+        self.decoder.build(latents, k)
+        self.built = True
+
+    # The network, without checks, for graphs.
+
+    def posterior_of(self, images, beta, noise=None):
+        """Runs the encoder.
+
+        Args:
+            images: `(batch, size, size, channels)` float in [0, 1].
+            beta: `(batch,)`.
+            noise: `(batch, latent_size)`; None draws it.
+
+        Returns:
+            `(z, mean, stddev)`, each `(batch, latent_size)`.
+        """
+        seen = self.likelihood.network_input(images)
+        return self.posterior(
+            self.encoder(seen, self._coordinates_of(beta)), noise
+        )
+
+    def likelihood_of(self, latents, beta):
+        """Runs the decoder; returns the likelihood's parameters."""
+        return self.decoder(latents, self._coordinates_of(beta))
+
+    def _coordinates_of(self, beta):
+        return self.coordinates({"distortion": beta, "rate": beta})
+
+    def call(self, inputs, noise=None, training=False):
+        images = to_unit_interval(inputs["image"])
+        z, mean, stddev = self.posterior_of(images, inputs["beta"], noise)
+        outputs = self.likelihood_of(z, inputs["beta"])
+        return {
+            "reconstruction": self.likelihood.mean(outputs),
+            "distortion": self.likelihood.distortion(images, outputs),
+            "rate": rate(mean, stddev),
+            "mean": mean,
+            "stddev": stddev,
+        }
+
+    def loss_terms(self, x, y, loss_weights, training=False):
+        self._check_image_shape(x)
+        if x.dtype != tf.uint8:
+            # Free for uint8, 0.1 ms for floats; without it, pixels up to 255
+            # would train to nonsense without a word.
+            tf.debugging.Assert(
+                ops.logical_and(ops.min(x) >= 0, ops.max(x) <= 1),
+                [
+                    "expected float images in [0, 1], received values from",
+                    ops.min(x),
+                    "to",
+                    ops.max(x),
+                ],
+            )
+        outputs = self(
+            {"image": x, "beta": loss_weights["rate"]}, training=training
+        )
+        return {"distortion": outputs["distortion"], "rate": outputs["rate"]}
+
+    # What users call.
+
+    def encode(self, images, beta):
+        """Returns `(mean, stddev)` of q(z|x, beta), `(batch, latent_size)`.
+
+        Args:
+            images: `(batch, size, size, channels)`, uint8 or in [0, 1].
+            beta: in the trained range; a number or one per image.
+
+        Raises:
+            InputError: for images or betas that are not so.
+        """
+        images = self._checked_images(images)
+        beta = self._checked_beta(beta, images.shape[0])
+        _, mean, stddev = self.posterior_of(images, beta)
+        return mean, stddev
+
+    def decode(self, latents, beta):
+        """Returns mean images in [0, 1] of `latents` `(batch, latent_size)`.
+
+        Raises:
+            InputError: for latents of another shape, or betas outside the
+                trained range.
+        """
+        latents = np.asarray(latents, dtype="float32")
+        size = self.model_config.latent_size
+        if latents.ndim != 2 or latents.shape[1] != size:
+            raise InputError(
+                f"expected latents of shape (batch, {size}), "
+                f"received: latents.shape={latents.shape}"
+            )
+        if not np.isfinite(latents).all():
+            raise InputError("expected finite latents, received: NaN or inf")
+        beta = self._checked_beta(beta, latents.shape[0])
+        return self.likelihood.mean(self.likelihood_of(latents, beta))
+
+    def reconstruct(self, images, beta):
+        """Returns the mean image at the posterior's mean; see `encode`."""
+        mean, _ = self.encode(images, beta)
+        return self.decode(mean, beta)
+
+    def sample(self, num, beta, seed=None):
+        """Draws `num` images from the prior, `(num, size, size, channels)`.
+
+        Args:
+            num: number of images, 1 or more.
+            beta: in the trained range; a number or one per image.
+            seed: the same seed gives the same latents for any beta.
+        """
+        if num < 1:
+            raise InputError(f"expected num above 0, received: num={num}")
+        noise = keras.random.normal(
+            (num, self.model_config.latent_size), seed=seed
+        )
+        return self.decode(noise, beta)
+
+    def _check_image_shape(self, images):
+        if tuple(images.shape[1:]) != self.image_shape:
+            expected = ", ".join(map(str, self.image_shape))
+            raise InputError(
+                f"expected images of shape (batch, {expected}), "
+                f"received: images.shape={tuple(images.shape)}"
+            )
+
+    def _checked_images(self, images):
+        images = np.asarray(images)
+        self._check_image_shape(images)
+        if images.dtype == np.uint8:
+            return to_unit_interval(images)
+        if not np.issubdtype(images.dtype, np.floating):
+            raise InputError(
+                "expected images as uint8, or as float in [0, 1], "
+                f"received: images.dtype={images.dtype}"
+            )
+        # The comparison is False for NaN.
+        if images.size and not (images.min() >= 0 and images.max() <= 1):
+            raise InputError(
+                "expected float images in [0, 1], received: values from "
+                f"{images.min():g} to {images.max():g}"
+            )
+        return to_unit_interval(images)
+
+    def _checked_beta(self, beta, batch_size):
+        values = np.asarray(beta, dtype="float64")
+        if values.shape not in ((), (batch_size,)):
+            raise InputError(
+                "expected beta as a number or one per example, shape "
+                f"({batch_size},), received: beta.shape={values.shape}"
+            )
+        good = self.beta_range.contains(values)
+        if not good.all():
+            raise InputError(
+                f"expected beta {self.beta_range.describe()}, "
+                f"received: beta={float(values[~good].flat[0]):g}"
+            )
+        return np.broadcast_to(values, (batch_size,)).astype("float32")
+
+    def get_config(self):
+        config = super().get_config()
+        for name in (
+            "loss_weights",
+            "draw_per",
+            "normalization",
+            "normalization_power",
+            "watched_weights",
+        ):
+            # They follow from `beta` and `watched_betas`.
+            del config[name]
+        return {
+            **config,
+            "image_shape": self.image_shape,
+            "model": self.model_config.to_dict(),
+            "beta": self.beta_config.to_dict(),
+            "watched_betas": [w["rate"] for w in self.watched_weights],
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def to_unit_interval(images):
+    """Maps uint8 pixels to [0, 1] and floats to float32, in the graph."""
+    if images.dtype in (np.uint8, tf.uint8, "uint8"):
+        return ops.cast(images, "float32") * (1 / 255)
+    return ops.cast(images, "float32")
+
+
+def _as_config(config_class, value):
+    if value is None:
+        return config_class()
+    if isinstance(value, dict):
+        return config_class.from_dict(value)
+    return value

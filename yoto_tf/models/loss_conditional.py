@@ -1,0 +1,284 @@
+"""Loss-conditional training: one model for every weighting of a loss."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from yoto_tf.errors import InputError
+from yoto_tf.joint_weights import Dirichlet
+from yoto_tf.joint_weights import Independent
+
+NORMALIZATIONS = ("none", "geometric_mean", "sum")
+
+
+@keras.saving.register_keras_serializable("yoto_tf")
+class LossConditionalModel(keras.Model):
+    """Trains one network for a whole distribution of loss weights.
+
+    The loss of an example is a weighted sum of terms. `train_step` draws a
+    weight vector for every example, gives it to the network, weights the
+    terms example by example and averages last (Dosovitskiy & Djolonga, ICLR
+    2020, section 2). `test_step` scores fixed weights, so that validation is
+    comparable from epoch to epoch.
+
+    A subclass defines `loss_terms`, in which it runs the network, and makes
+    the network depend on `self.coordinates(loss_weights)`.
+
+    Args:
+        loss_weights: dict, name of a term -> `LossWeight` or number, or a
+            `Dirichlet` over the terms.
+        draw_per: `"example"` (the method) or `"batch"` (for ablations).
+        normalization: divide an example's weights by their
+            `"geometric_mean"` (authors' `normalize_loss_weights`), by their
+            `"sum"`, or not (`"none"`).
+        normalization_power: divide by the above to this power, 0 to 1.
+        watched_weights: list of dicts, name -> weight, that `test_step`
+            scores; default: three per varying weight, over the distribution.
+        seed: of the drawn weights.
+
+    Example:
+        class Lasso(yoto_tf.LossConditionalModel):
+            def __init__(self, **kwargs):
+                super().__init__(
+                    {"error": 1.0, "l1": yoto_tf.LogUniform(1e-3, 1.0)},
+                    **kwargs,
+                )
+                self.net = keras.layers.Dense(8)
+
+            def loss_terms(self, x, y, loss_weights, training=False):
+                w = self.net(self.coordinates(loss_weights))
+                error = keras.ops.square(keras.ops.sum(x * w, -1) - y)
+                return {"error": error, "l1": keras.ops.sum(abs(w), -1)}
+    """
+
+    def __init__(
+        self,
+        loss_weights,
+        draw_per="example",
+        normalization="none",
+        normalization_power=1.0,
+        watched_weights=None,
+        seed=None,
+        **kwargs,
+    ):
+        if keras.backend.backend() != "tensorflow":
+            raise InputError(
+                "expected the Keras backend 'tensorflow', received: "
+                f"KERAS_BACKEND={keras.backend.backend()!r}"
+            )
+        super().__init__(**kwargs)
+        _check_choice("draw_per", draw_per, ("example", "batch"))
+        _check_choice("normalization", normalization, NORMALIZATIONS)
+        if isinstance(loss_weights, dict):
+            loss_weights = Independent(loss_weights)
+        if not isinstance(loss_weights, Independent | Dirichlet):
+            raise InputError(
+                "expected loss_weights to be a dict or a Dirichlet, "
+                f"received: loss_weights={loss_weights!r}"
+            )
+        self.weight_distribution = loss_weights
+        self.draw_per = draw_per
+        self.normalization = normalization
+        self.normalization_power = float(normalization_power)
+        self.watched_weights = watched_weights or loss_weights.grid(3)
+        self.seed = seed
+        self.weight_seed = keras.random.SeedGenerator(seed)
+        self.loss_tracker = keras.metrics.Mean(name="loss")
+        self.term_trackers = {
+            n: keras.metrics.Mean(name=n) for n in loss_weights.names
+        }
+        self.watch_trackers = {
+            label: {
+                n: keras.metrics.Mean(name=f"{n}_at_{label}")
+                for n in loss_weights.names
+            }
+            for label in map(loss_weights.label, self.watched_weights)
+        }
+
+    # What a subclass defines.
+
+    def loss_terms(self, x, y, loss_weights, training=False):
+        """Runs the network and returns its loss, term by term.
+
+        Args:
+            x, y: a batch as given to `fit`; y is None if there is none.
+            loss_weights: dict, name -> `(batch,)`.
+            training: whether the network runs for training.
+
+        Returns:
+            dict with the names of the terms, each `(batch,)`: one number per
+            example, not averaged, not weighted.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define loss_terms()"
+        )
+
+    # What it can use.
+
+    def coordinates(self, loss_weights):
+        """Maps a dict of `(batch,)` weights to the network's `(batch, k)`."""
+        return self.weight_distribution.coordinates(loss_weights)
+
+    def sample_loss_weights(self, batch_size):
+        """Draws a dict, name -> `(batch_size,)`."""
+        if self.draw_per == "example":
+            return self.weight_distribution.sample(batch_size, self.weight_seed)
+        one = self.weight_distribution.sample(1, self.weight_seed)
+        return {n: ops.broadcast_to(w, (batch_size,)) for n, w in one.items()}
+
+    def weighted_loss(self, terms, loss_weights):
+        """Weights the terms of every example.
+
+        Args:
+            terms, loss_weights: dicts, name -> `(batch,)`.
+
+        Returns:
+            `(batch,)`: the normalised weighted sum.
+
+        Raises:
+            InputError: if a term is missing, unknown or not per example.
+        """
+        names = self.weight_distribution.names
+        if set(terms) != set(names):
+            raise InputError(
+                f"expected loss_terms() to return the terms {sorted(names)}, "
+                f"received: {sorted(terms)}"
+            )
+        for name, term in terms.items():
+            # `(batch, 1) * (batch,)` would be `(batch, batch)`, silently.
+            if len(term.shape) != 1:
+                raise InputError(
+                    "expected every loss term to have the shape (batch,), "
+                    f"received: {name} with shape {tuple(term.shape)}"
+                )
+        weighted = sum(loss_weights[n] * terms[n] for n in names)
+        if self.normalization == "none":
+            return weighted
+        if self.normalization == "sum":
+            divisor = sum(loss_weights[n] for n in names)
+        else:
+            logs = sum(ops.log(loss_weights[n]) for n in names)
+            divisor = ops.exp(logs / len(names))
+        return weighted / ops.power(divisor, self.normalization_power)
+
+    # Keras' hooks.
+
+    @property
+    def metrics(self):
+        # Only ours: Keras would add a `loss` of its own that stays 0.
+        return [
+            self.loss_tracker,
+            *self.term_trackers.values(),
+            *(m for w in self.watch_trackers.values() for m in w.values()),
+        ]
+
+    def compile(self, optimizer="adam", jit_compile=False, **kwargs):
+        """Configures training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: a Keras optimizer or its name.
+            jit_compile: compile the step with XLA.
+            **kwargs: `run_eagerly`, `steps_per_execution`,
+                `auto_scale_loss`.
+
+        Raises:
+            InputError: for a `loss`, `metrics` or `loss_weights`: the terms
+                come from `loss_terms`, the weights from the constructor.
+        """
+        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+            if kwargs.get(name) is not None:
+                raise InputError(
+                    "expected the loss terms from loss_terms() and their "
+                    "weights from the constructor, received: "
+                    f"compile({name}=...)"
+                )
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        self._compile_arguments = {
+            "optimizer": self.optimizer,
+            "jit_compile": jit_compile,
+            **{k: v for k, v in kwargs.items() if v is not None},
+        }
+
+    def get_compile_config(self):
+        return {
+            k: keras.saving.serialize_keras_object(v)
+            for k, v in self._compile_arguments.items()
+        }
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            # So that the optimizer's state can be loaded next.
+            self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        batch_size = ops.shape(tf.nest.flatten(x)[0])[0]
+        loss_weights = self.sample_loss_weights(batch_size)
+        with tf.GradientTape() as tape:
+            terms = self.loss_terms(x, y, loss_weights, training=True)
+            per_example = self.weighted_loss(terms, loss_weights)
+            if sample_weight is not None:
+                per_example = per_example * sample_weight
+            loss = ops.mean(per_example) + sum(self.losses)
+            scaled = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        gradients = tape.gradient(scaled, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self.loss_tracker.update_state(
+            loss, sample_weight=ops.cast(batch_size, "float32")
+        )
+        for name, term in terms.items():
+            self.term_trackers[name].update_state(term)
+        return self._results(self.loss_tracker, self.term_trackers)
+
+    def test_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        batch_size = ops.shape(tf.nest.flatten(x)[0])[0]
+        for fixed in self.watched_weights:
+            loss_weights = {
+                n: ops.full((batch_size,), v, dtype="float32")
+                for n, v in fixed.items()
+            }
+            terms = self.loss_terms(x, y, loss_weights, training=False)
+            loss = self.weighted_loss(terms, loss_weights)
+            if sample_weight is not None:
+                loss = loss * sample_weight
+            self.loss_tracker.update_state(loss)
+            label = self.weight_distribution.label(fixed)
+            for name, term in terms.items():
+                self.watch_trackers[label][name].update_state(term)
+        return self._results(self.loss_tracker, *self.watch_trackers.values())
+
+    @staticmethod
+    def _results(loss_tracker, *trackers):
+        groups = [loss_tracker, *(m for t in trackers for m in t.values())]
+        return {m.name: m.result() for m in groups}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "loss_weights": keras.saving.serialize_keras_object(
+                self.weight_distribution
+            ),
+            "draw_per": self.draw_per,
+            "normalization": self.normalization,
+            "normalization_power": self.normalization_power,
+            "watched_weights": self.watched_weights,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        config["loss_weights"] = keras.saving.deserialize_keras_object(
+            config["loss_weights"]
+        )
+        return cls(**config)
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise InputError(
+            f"expected {name} to be one of {choices}, received: {name}={value!r}"
+        )

@@ -1,0 +1,251 @@
+"""The only place that knows the file names of a run.
+
+    RUN/config.json          the experiment, written first
+    RUN/checkpoints/         model and optimizer after an epoch, the last two
+    RUN/log.csv              one row per epoch
+    RUN/tensorboard/         scalars and pictures
+    RUN/model.keras          the trained model
+    RUN/curve.csv            rate and distortion for every beta
+    RUN/evaluation.json      how the curve was measured, its hypervolume
+    RUN/figures/             pictures
+
+Every file is written aside and renamed, so that a process killed at any
+moment leaves the old one or the new one, whole.
+"""
+
+import contextlib
+import csv
+import fcntl
+import io
+import json
+import os
+import re
+import uuid
+from pathlib import Path
+
+from yoto_tf.config import ExperimentConfig
+from yoto_tf.errors import InputError
+
+_KEPT_CHECKPOINTS = 2
+
+
+@contextlib.contextmanager
+def written_whole(path):
+    """Yields a temporary path; renames it to `path` when the block ends well.
+
+    The temporary path has the suffix of `path` and lies beside it. If the
+    block fails it is removed, and what was at `path` stays.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        yield aside
+        with open(aside, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+class RunDirectory:
+    """The files of one training run.
+
+    Args:
+        path: of the directory.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.config_file = self.path / "config.json"
+        self.checkpoints = self.path / "checkpoints"
+        self.log_file = self.path / "log.csv"
+        self.tensorboard = self.path / "tensorboard"
+        self.model_file = self.path / "model.keras"
+        self.curve_file = self.path / "curve.csv"
+        self.evaluation_file = self.path / "evaluation.json"
+        self.figures = self.path / "figures"
+
+    def create(self, config, **facts):
+        """Makes the directory and writes `config.json`.
+
+        Args:
+            config: `ExperimentConfig`.
+            **facts: further entries, as the versions of libraries.
+
+        Raises:
+            InputError: if it exists and is not empty.
+        """
+        if self.path.exists() and (
+            not self.path.is_dir() or any(self.path.iterdir())
+        ):
+            raise InputError(
+                f"expected a new run directory, received: {self.path}, which "
+                "exists; choose another --run-dir or continue it with --resume"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write_json(self.config_file, {"config": config.to_dict(), **facts})
+
+    def read_config(self):
+        """Returns the `ExperimentConfig` of the run.
+
+        Raises:
+            InputError: if this is no run directory, or a damaged one.
+        """
+        if not self.config_file.is_file():
+            raise InputError(
+                "expected a run directory written by training.train, "
+                f"received: {self.path}, which has no config.json"
+            )
+        try:
+            content = json.loads(self.config_file.read_text())
+            return ExperimentConfig.from_dict(content["config"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"expected a config.json of this version, received: "
+                f"{self.config_file}, which cannot be used ({error})"
+            ) from error
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Holds the run for this process; the lock ends with it."""
+        with open(self.path / "lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(
+                    "expected a run that no other process is training, "
+                    f"received: {self.path}"
+                ) from None
+            yield
+
+    # Checkpoints.
+
+    def save_checkpoint(self, model, epoch):
+        """Saves `model` with its optimizer as of the end of `epoch` (counted
+        from 1), and removes all but the last two."""
+        with written_whole(self._checkpoint_file(epoch)) as aside:
+            model.save(aside)
+        for old in self.checkpoint_epochs()[:-_KEPT_CHECKPOINTS]:
+            self._checkpoint_file(old).unlink()
+
+    def checkpoint_epochs(self):
+        """Returns the epochs with a checkpoint, ascending."""
+        names = (p.name for p in self.checkpoints.glob("epoch-*.keras"))
+        matches = (re.fullmatch(r"epoch-(\d+)\.keras", n) for n in names)
+        return sorted(int(m[1]) for m in matches if m)
+
+    def load_checkpoint(self, warn=lambda sentence: None):
+        """Loads the newest checkpoint that can be read.
+
+        Args:
+            warn: called with a sentence for every damaged one passed over.
+
+        Returns:
+            `(model, epoch)`; `(None, 0)` if the run has none yet.
+
+        Raises:
+            InputError: if there are checkpoints and all are damaged.
+        """
+        from yoto_tf.models import load_model
+
+        epochs = self.checkpoint_epochs()
+        for epoch in reversed(epochs):
+            try:
+                return load_model(self._checkpoint_file(epoch)), epoch
+            except InputError as error:
+                last_error = error
+                warn(f"passing over a damaged checkpoint: {error}")
+        if epochs:
+            raise InputError(
+                "expected a checkpoint that can be read in "
+                f"{self.checkpoints}, received: {len(epochs)} damaged ones; "
+                "remove them to begin the run again"
+            ) from last_error
+        return None, 0
+
+    def _checkpoint_file(self, epoch):
+        return self.checkpoints / f"epoch-{epoch:04d}.keras"
+
+    def save_model(self, model):
+        """Writes the trained model, `model.keras`."""
+        with written_whole(self.model_file) as aside:
+            model.save(aside)
+
+    def load_model(self):
+        """Loads the trained model.
+
+        Raises:
+            InputError: if the run has none yet, or a damaged one.
+        """
+        from yoto_tf.models import load_model
+
+        self.read_config()
+        if not self.model_file.is_file():
+            raise InputError(
+                "expected a run that was trained to its end, received: "
+                f"{self.path}; continue it with "
+                f"training.train --run-dir {self.path} --resume"
+            )
+        return load_model(self.model_file)
+
+    # Tables.
+
+    def keep_log_until(self, epoch):
+        """Drops the log's rows of `epoch` (counted from 0) and later ones,
+        and a last row that was cut off."""
+        if not self.log_file.exists():
+            return
+        with open(self.log_file, newline="") as file:
+            rows = list(csv.reader(file))
+        kept = [
+            row
+            for i, row in enumerate(rows)
+            if i == 0
+            or (
+                len(row) == len(rows[0])
+                and row[0].isdigit()
+                and int(row[0]) < epoch
+            )
+        ]
+        self.write_csv(self.log_file, kept)
+
+    @staticmethod
+    def write_json(path, content):
+        """Writes JSON, whole."""
+        with written_whole(path) as aside:
+            aside.write_text(json.dumps(content, indent=2) + "\n")
+
+    @staticmethod
+    def write_csv(path, rows):
+        """Writes rows of a table, whole."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        with written_whole(path) as aside:
+            aside.write_text(text.getvalue())
+
+    def read_curve(self):
+        """Returns `curve.csv` as a list of dicts of numbers.
+
+        Raises:
+            InputError: if the run was not evaluated or the file is damaged.
+        """
+        if not self.curve_file.is_file():
+            raise InputError(
+                "expected an evaluated run, received: "
+                f"{self.path}; run training.evaluate {self.path} first"
+            )
+        try:
+            with open(self.curve_file, newline="") as file:
+                rows = [
+                    {k: float(v) for k, v in row.items()}
+                    for row in csv.DictReader(file)
+                ]
+            if not rows or not {"beta", "rate", "distortion"} <= set(rows[0]):
+                raise ValueError("columns are missing")
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                "expected a curve.csv of training.evaluate, received: "
+                f"{self.curve_file}, which cannot be read ({error})"
+            ) from error
+        return rows

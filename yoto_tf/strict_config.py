@@ -1,0 +1,108 @@
+"""The base of the configuration classes: typed, checked at birth, strict.
+
+Imports no TensorFlow, so that a command line answers at once.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from typing import Literal
+
+import typeguard
+
+from yoto_tf.errors import InputError
+
+
+class Config:
+    """Base of the configuration classes: checks types when it is born."""
+
+    def __post_init__(self):
+        hints = typing.get_type_hints(type(self))
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            try:
+                typeguard.check_type(value, hints[f.name])
+            except typeguard.TypeCheckError:
+                raise InputError(
+                    f"expected {f.name} to be {_describe(hints[f.name])}, "
+                    f"received: {f.name}={value!r}"
+                ) from None
+            numbers = value if isinstance(value, tuple) else (value,)
+            if any(
+                isinstance(n, float) and not math.isfinite(n) for n in numbers
+            ):
+                raise InputError(
+                    f"expected {f.name} without NaN and infinity, "
+                    f"received: {f.name}={value!r}"
+                )
+        self._check()
+
+    def _check(self):
+        """Raises InputError where the values do not fit together."""
+
+    def _positive(self, *names):
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(
+                    f"expected {name} to be above 0, received: {name}={value!r}"
+                )
+
+    def _not_negative(self, *names):
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise InputError(
+                    f"expected {name} to be 0 or more, "
+                    f"received: {name}={value!r}"
+                )
+
+    def to_dict(self):
+        """Returns nested dicts, lists and numbers, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values):
+        """Builds the configuration from what `to_dict` returned.
+
+        Raises:
+            InputError: for an unknown key (the known ones are named), a
+                missing dict or a value of the wrong type.
+        """
+        if not isinstance(values, dict):
+            raise InputError(
+                f"expected a mapping for {cls.__name__}, received: {values!r}"
+            )
+        hints = typing.get_type_hints(cls)
+        unknown = sorted(set(values) - set(hints))
+        if unknown:
+            raise InputError(
+                f"expected the keys of {cls.__name__} to be among "
+                f"{sorted(hints)}, received: {unknown[0]!r}"
+            )
+        arguments = {}
+        for name, value in values.items():
+            if isinstance(hints[name], type) and issubclass(
+                hints[name], Config
+            ):
+                value = hints[name].from_dict(value)
+            elif isinstance(value, list):
+                value = tuple(value)
+            arguments[name] = value
+        return cls(**arguments)
+
+
+def _describe(hint):
+    """Says in words which values a type hint admits."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return "one of " + ", ".join(repr(v) for v in typing.get_args(hint))
+    if origin is tuple:
+        return f"a list, each {_describe(typing.get_args(hint)[0])}"
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_describe(a) for a in typing.get_args(hint))
+    if hint is type(None):
+        return "None"
+    names = {int: "a whole number", float: "a number", str: "a text"}
+    return names.get(hint, getattr(hint, "__name__", str(hint)))
