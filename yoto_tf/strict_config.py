@@ -81,16 +81,16 @@ class Config:
                 f"expected the keys of {cls.__name__} to be among "
                 f"{sorted(hints)}, received: {unknown[0]!r}"
             )
-        arguments = {}
-        for name, value in values.items():
-            if isinstance(hints[name], type) and issubclass(
-                hints[name], Config
-            ):
-                value = hints[name].from_dict(value)
-            elif isinstance(value, list):
-                value = tuple(value)
-            arguments[name] = value
-        return cls(**arguments)
+        return cls(
+            **{name: _from_json(v, hints[name]) for name, v in values.items()}
+        )
+
+
+def _from_json(value, hint):
+    """Undoes what JSON does to nested configurations and tuples."""
+    if isinstance(hint, type) and issubclass(hint, Config):
+        return hint.from_dict(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _describe(hint):

@@ -64,9 +64,9 @@ def _opened(path):
 
 def _square(path, size):
     """The middle square of a picture, averaged down to `size` pixels."""
-    with _opened(path) as picture:
+    with _opened(path) as file:
         try:
-            picture = picture.convert("RGB")
+            picture = file.convert("RGB")
         except (OSError, SyntaxError, ValueError) as error:
             raise _broken(path, error) from error
     side = min(picture.size)

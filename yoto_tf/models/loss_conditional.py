@@ -280,5 +280,6 @@ class LossConditionalModel(keras.Model):
 def _check_choice(name, value, choices):
     if value not in choices:
         raise InputError(
-            f"expected {name} to be one of {choices}, received: {name}={value!r}"
+            f"expected {name} to be one of {choices}, "
+            f"received: {name}={value!r}"
         )

@@ -1,0 +1,156 @@
+"""Draws curves and grids of images, at the width of a paper's column."""
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib import colors
+from matplotlib.figure import Figure
+
+from yoto_tf.evaluation.pareto import pareto_front
+
+# Inches; one column of most two-column styles, and the full width.
+COLUMN = 3.4
+PAGE = 7.0
+_DPI = 300
+_STYLE = {"fontsize": 8}
+
+
+def rate_distortion_figure(curves):
+    """Distortion against rate, a line for every run, its Pareto front marked.
+
+    Args:
+        curves: dict, label of a run -> rows of its `curve.csv`.
+
+    Returns:
+        A matplotlib `Figure`.
+    """
+    figure = Figure(figsize=(COLUMN, 2.9), layout="constrained")
+    axes = figure.add_subplot()
+    betas = [row["beta"] for rows in curves.values() for row in rows]
+    norm = colors.LogNorm(min(betas), max(betas))
+    markers = "osD^vP*X"
+    points = None
+    for i, (label, unsorted) in enumerate(curves.items()):
+        rows = sorted(unsorted, key=lambda row: row["beta"])
+        rate = np.array([row["rate"] for row in rows])
+        distortion = np.array([row["distortion"] for row in rows])
+        front = pareto_front(np.stack([rate, distortion], -1))
+        order = np.argsort(rate[front])
+        color = f"C{i}" if len(curves) > 1 else "0.6"
+        axes.plot(
+            rate[front][order],
+            distortion[front][order],
+            color=color,
+            linewidth=1,
+            zorder=1,
+            label=f"{label}: Pareto front" if len(curves) > 1 else None,
+        )
+        for on_front, face in ((True, None), (False, "white")):
+            chosen = front == on_front
+            if not chosen.any():
+                continue
+            drawn = axes.scatter(
+                rate[chosen],
+                distortion[chosen],
+                c=[r["beta"] for r, c in zip(rows, chosen, strict=True) if c],
+                norm=norm,
+                cmap="viridis",
+                s=22,
+                marker=markers[i % len(markers)],
+                edgecolors="0.2",
+                linewidths=0.5,
+                zorder=2,
+                label=None if on_front else "not on the front",
+            )
+            points = drawn
+            if face:
+                drawn.set(facecolor=face, edgecolors=drawn.get_edgecolor())
+        if len(curves) == 1:
+            _label_betas(axes, rows)
+    bar = figure.colorbar(
+        colormap(norm) if points is None else points, ax=axes, pad=0.02
+    )
+    bar.set_label(r"loss weight $\beta$", **_STYLE)
+    bar.ax.tick_params(labelsize=7)
+    axes.set_xlabel("rate (nats per image)", **_STYLE)
+    axes.set_ylabel("distortion (nats per image)", **_STYLE)
+    axes.tick_params(labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=6.5, frameon=False)
+    return figure
+
+
+def colormap(norm):
+    """A mappable of the curve's colours, for a bar without points."""
+    from matplotlib.cm import ScalarMappable
+
+    return ScalarMappable(norm, colormaps["viridis"])
+
+
+def _label_betas(axes, rows):
+    """Writes beta beside the points that have room for it."""
+    last = None
+    spread = np.ptp([r["rate"] for r in rows]) or 1.0
+    height = np.ptp([r["distortion"] for r in rows]) or 1.0
+    for row in rows:
+        here = np.array([row["rate"] / spread, row["distortion"] / height])
+        if last is None or np.linalg.norm(here - last) > 0.1:
+            axes.annotate(
+                f"{row['beta']:g}",
+                (row["rate"], row["distortion"]),
+                xytext=(4, 3),
+                textcoords="offset points",
+                fontsize=6.5,
+                color="0.25",
+            )
+            last = here
+
+
+def image_grid(rows, row_labels, title, column_labels=None):
+    """A grid of images with a label before every row.
+
+    Args:
+        rows: `(rows, columns, size, size, channels)` in [0, 1].
+        row_labels: one text per row.
+        title: above the grid.
+        column_labels: one text per column, below.
+
+    Returns:
+        A matplotlib `Figure`.
+    """
+    rows = np.clip(np.asarray(rows, "float32"), 0, 1)
+    count, columns, size, _, channels = rows.shape
+    gap = max(1, size // 32)
+    pitch = size + gap
+    # One picture with white gaps: sharper than a figure of many axes.
+    canvas = np.ones((count * pitch - gap, columns * pitch - gap, channels))
+    for r in range(count):
+        for c in range(columns):
+            canvas[
+                r * pitch : r * pitch + size, c * pitch : c * pitch + size
+            ] = rows[r, c]
+    cell = (PAGE - 0.9) / columns
+    bottom = 0.35 if column_labels else 0.1
+    figure = Figure(figsize=(PAGE, cell * count + bottom + 0.35))
+    height = figure.get_figheight()
+    axes = figure.add_axes(
+        (0.85 / PAGE, bottom / height, 6.1 / PAGE, cell * count / height)
+    )
+    if channels == 1:
+        axes.imshow(canvas[..., 0], cmap="gray", interpolation="nearest")
+    else:
+        axes.imshow(canvas, interpolation="nearest")
+    axes.set_yticks(np.arange(count) * pitch + size / 2, row_labels)
+    if column_labels:
+        axes.set_xticks(np.arange(columns) * pitch + size / 2, column_labels)
+    else:
+        axes.set_xticks([])
+    axes.tick_params(length=0, labelsize=8)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, fontsize=9, loc="left")
+    return figure
+
+
+def save(figure, path):
+    """Writes a figure at 300 dpi; the suffix of `path` gives the format."""
+    figure.savefig(path, dpi=_DPI)
