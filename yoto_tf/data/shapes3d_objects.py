@@ -1,7 +1,7 @@
 """Ray intersections with the four objects of the Shapes3D world.
 
 Lengths are in half room widths. An object stands on the floor `z = 0` at the
-origin; `x` points right, `y` away from the camera and `z` up.
+origin; `x` points right, `y` towards the back wall and `z` up.
 """
 
 import numpy as np
@@ -10,12 +10,12 @@ import numpy as np
 # round shapes. The cylinder is as tall as wide, the capsule is
 # `CAPSULE_HEIGHT` tall.
 HALF_EXTENT = {
-    "cube": 0.1185,
-    "cylinder": 0.1185,
-    "sphere": 0.1185,
-    "capsule": 0.0885,
+    "cube": 0.108,
+    "cylinder": 0.108,
+    "sphere": 0.122,
+    "capsule": 0.0955,
 }
-CAPSULE_HEIGHT = 0.38
+CAPSULE_HEIGHT = 0.372
 # The round objects are shaded as meshes with this many slices around and
 # stacks up the sphere; highlights are interpolated between the vertices.
 SLICES = 28
@@ -54,22 +54,20 @@ def _lid_distance(origin, rays, radius, z):
     return np.where((x * x + y * y < radius**2) & (t > 1e-6), t, np.inf)
 
 
-def _box_distance(origin, rays, half, cos, sin):
-    """Distance to a cube turned about the vertical, inf where missed."""
+def _box_distance(origin, rays, half):
+    """Distance to a cube on the floor, inf where missed."""
     near, far = -np.inf, np.inf
-    for axis in ((cos, sin, 0.0), (-sin, cos, 0.0), (0.0, 0.0, 1.0)):
-        axis = np.array(axis)
-        along = rays @ axis
+    for axis, middle in enumerate((0.0, 0.0, half)):
+        along = rays[..., axis]
         along = np.where(np.abs(along) < 1e-9, 1e-9, along)
-        middle = half if axis[2] else 0.0
-        start = origin @ axis - middle
+        start = origin[..., axis] - middle
         enter, leave = (-half - start) / along, (half - start) / along
         near = np.maximum(near, np.minimum(enter, leave))
         far = np.minimum(far, np.maximum(enter, leave))
     return np.where((near < far) & (near > 1e-6), near, np.inf)
 
 
-def object_distance(origin, rays, shape, scale, angle):
+def object_distance(origin, rays, shape, scale):
     """Returns the distance along each ray to the object.
 
     Args:
@@ -77,7 +75,6 @@ def object_distance(origin, rays, shape, scale, angle):
         rays: Array of shape `(..., 3)`: directions of any length.
         shape: One of the keys of `HALF_EXTENT`.
         scale: Positive float.
-        angle: Turn of the room about the vertical in radians.
 
     Returns:
         Array of shape `(...)` in units of the rays' lengths, inf where the
@@ -85,7 +82,7 @@ def object_distance(origin, rays, shape, scale, angle):
     """
     half = HALF_EXTENT[shape] * scale
     if shape == "cube":
-        return _box_distance(origin, rays, half, np.cos(angle), np.sin(angle))
+        return _box_distance(origin, rays, half)
     if shape == "sphere":
         return _sphere_distance(origin, rays, np.array([0, 0, half]), half)
     if shape == "cylinder":
@@ -99,26 +96,25 @@ def object_distance(origin, rays, shape, scale, angle):
     return side
 
 
-def object_normals(points, shape, scale, angle):
+def object_normals(points, shape, scale):
     """Returns the outward unit normals at `points` of the object's surface.
 
     Args:
         points: Array of shape `(n, 3)` on the surface.
         shape: One of the keys of `HALF_EXTENT`.
         scale: Positive float.
-        angle: Turn of the room about the vertical in radians.
 
     Returns:
         Array of shape `(n, 3)`.
     """
     half = HALF_EXTENT[shape] * scale
     if shape == "cube":
-        cos, sin = np.cos(angle), np.sin(angle)
-        axes = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1.0]])
-        local = (points - np.array([0, 0, half])) @ axes.T
-        face = np.abs(local).argmax(axis=1)
-        sign = np.sign(np.take_along_axis(local, face[:, None], axis=1))
-        return axes[face] * sign
+        local = points - np.array([0, 0, half])
+        face = np.abs(local).argmax(axis=1)[:, None]
+        normals = np.zeros_like(points)
+        sign = np.sign(np.take_along_axis(local, face, axis=1))
+        np.put_along_axis(normals, face, sign, axis=1)
+        return normals
     if shape == "cylinder":
         lid = points[:, 2] > 2 * half - 1e-6
         normals = points * np.array([1.0, 1.0, 0.0]) / half

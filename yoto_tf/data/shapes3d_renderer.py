@@ -64,8 +64,10 @@ def _shrink(maps):
 
 @functools.lru_cache(maxsize=15)
 def _room(orientation):
-    angle = np.radians(shapes3d_world.FACTOR_VALUES["orientation"][orientation])
-    return shapes3d_scene.trace_room(angle)
+    """Camera, rays and empty room of one orientation."""
+    degrees = shapes3d_world.FACTOR_VALUES["orientation"][orientation]
+    camera, rays = shapes3d_scene.view(degrees)
+    return camera, rays, shapes3d_scene.trace_room(camera, rays)
 
 
 @functools.lru_cache(maxsize=480)
@@ -78,10 +80,9 @@ def _maps(scale, shape, orientation):
         object (`m`) send to a channel in which their colour is `l / 5`.
     """
     material, brightness, highlight = shapes3d_scene.trace(
-        _room(orientation),
+        *_room(orientation),
         shapes3d_world.SHAPE_NAMES[shape],
         shapes3d_world.FACTOR_VALUES["scale"][scale],
-        np.radians(shapes3d_world.FACTOR_VALUES["orientation"][orientation]),
     )
     level = np.arange(6)[:, None, None] / 5
     light = np.minimum(level * brightness + highlight, 1.0)
