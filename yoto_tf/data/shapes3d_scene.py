@@ -22,6 +22,11 @@ CAMERA_DISTANCE = 0.7332
 CAMERA_HEIGHT = 0.2136
 LIGHT = np.array([-0.26, 0.18, 0.945])
 LIGHT = LIGHT / np.linalg.norm(LIGHT)
+# Brightness everywhere, of a surface square to the camera, of one square to
+# the ceiling lamp, and of the lamp's white highlight on the object.
+AMBIENT = 0.35
+HEADLIGHT = 0.6
+LAMP = 0.8
 HIGHLIGHT = 0.11
 
 SKY, FLOOR, WALL, OBJECT = range(4)
@@ -49,11 +54,18 @@ def view(orientation):
     return CAMERA_HEIGHT * up - CAMERA_DISTANCE * ahead, rays
 
 
-def _facing(points, normals, camera):
-    """Cosine between the normals and the direction to the camera, >= 0."""
-    ahead = camera - points
-    length = np.sqrt((ahead**2).sum(axis=-1))
-    return np.maximum(0.0, (ahead * normals).sum(axis=-1) / length)
+# Inward normal, and `u` to the right as seen from inside as a factor of x, y.
+_WALLS = {
+    "back": (np.array([0.0, -1.0, 0.0]), (1, 0)),
+    "right": (np.array([-1.0, 0.0, 0.0]), (0, -1)),
+    "left": (np.array([1.0, 0.0, 0.0]), (0, 1)),
+}
+
+
+def _headlight(normals, camera):
+    """Light that comes along the level direction in which the camera looks."""
+    towards = np.array([camera[0], camera[1], 0.0]) / CAMERA_DISTANCE
+    return AMBIENT + HEADLIGHT * np.maximum(0.0, normals @ towards)
 
 
 def trace_room(camera, rays):
@@ -79,19 +91,22 @@ def trace_room(camera, rays):
     points = camera + nearest[..., None] * rays
     material = np.full(nearest.shape, SKY)
     brightness = np.zeros(nearest.shape)
-    turn = -camera[0] / CAMERA_DISTANCE
     for name, distance in distances.items():
         seen = distance == nearest
         seen &= points[..., 2] < shapes3d_texture.WALL_HEIGHT
         x, y, z = points[seen].T
         if name == "floor":
             material[seen] = FLOOR
-            brightness[seen] = shapes3d_texture.floor_brightness(x, y)
+            light = AMBIENT + shapes3d_texture.floor_lamp(x, y)
+            light *= shapes3d_texture.floor_texture(x, y)
         else:
             material[seen] = WALL
-            brightness[seen] = shapes3d_texture.wall_brightness(
-                name, x, y, z, turn
-            )
+            normal, (along_x, along_y) = _WALLS[name]
+            light = _headlight(normal, camera)
+            light = light + shapes3d_texture.wall_lamp(name, x, y, z)
+            u = along_x * x + along_y * y
+            light *= shapes3d_texture.wall_texture(u, z)
+        brightness[seen] = light
     return material, brightness, points
 
 
@@ -103,8 +118,8 @@ def _object_light(points, shape, scale, camera):
         highlight = (lit > 0).astype(float)
     else:
         highlight = shapes3d_objects.vertex_lit(normals, LIGHT)
-    brightness = 0.35 + 0.6 * _facing(points, normals, camera)
-    return brightness + 0.9 * np.maximum(lit, 0.0), HIGHLIGHT * highlight
+    brightness = _headlight(normals, camera) + LAMP * np.maximum(lit, 0.0)
+    return brightness, HIGHLIGHT * highlight
 
 
 def trace(camera, rays, room, shape, scale):
@@ -130,9 +145,8 @@ def trace(camera, rays, room, shape, scale):
     shaded[near] = np.isfinite(
         shapes3d_objects.object_distance(points[near], LIGHT, shape, scale)
     )
-    # Only the lamp at the camera reaches the shadow.
-    up = np.array([0.0, 0.0, 1.0])
-    brightness[shaded] = 0.07 + 0.95 * _facing(points[shaded], up, camera)
+    # The light of the camera skims the floor.
+    brightness[shaded] = AMBIENT - 0.015
     distance = shapes3d_objects.object_distance(camera, rays, shape, scale)
     hit = np.isfinite(distance)
     surface = camera + distance[hit][:, None] * rays[hit]

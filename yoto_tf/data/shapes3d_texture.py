@@ -1,57 +1,66 @@
-"""Brightness and faint texture of the room of the Shapes3D world.
+"""Light of the ceiling lamp and faint textures of the Shapes3D room.
 
 The polynomials were fitted by least squares to the pixels of published
-pictures of the 3D Shapes data set (Burgess and Kim, 2018); their residuals
-are about two percent. They stand for its lamps: one near the ceiling, left
-of and behind the object, and one at the camera. Lengths are in half room
-widths, `x` to the right, `y` towards the back wall and `z` up.
+pictures of the 3D Shapes data set (Burgess and Kim, 2018); what they leave is
+the texture, about two percent. Lengths are in half room widths: `x` in
+`[-1, 1]` to the right, `y` in `[-1, 1]` towards the back wall, `z` up.
 """
 
 import numpy as np
 
 WALL_HEIGHT = 0.5746
-# Both walls repeat one square picture: a lattice of dots and one dark smudge.
+# The walls repeat one square picture: a lattice of dots and one dark smudge,
+# whose corners are given as fractions of the square.
 TILE = WALL_HEIGHT
-DOTS_PER_TILE = 10
-DOT_STRENGTH = 0.025
-SMUDGE_STRENGTH = 0.07
-# Ellipses of the smudge: centre u and z, half axes, slope in radians.
-SMUDGES = (
-    (0.034, 0.355, 0.070, 0.042, -0.6),
-    (0.090, 0.245, 0.075, 0.024, -0.75),
+DOTS_ACROSS = 5
+DOTS_UP = 8
+DOT_STRENGTH = 0.045
+SMUDGE_STRENGTH = 0.06
+SMUDGE = (
+    (-0.060, 0.683),
+    (0.030, 0.683),
+    (0.160, 0.610),
+    (0.150, 0.490),
+    (0.265, 0.400),
+    (0.265, 0.350),
+    (0.220, 0.305),
+    (0.140, 0.345),
+    (0.000, 0.430),
+    (-0.065, 0.465),
 )
-FLOOR_WAVE = 0.11
-FLOOR_STRENGTH = 0.008
+HEXAGON = 0.115
+HEXAGON_STRENGTH = 0.012
 
 
-def floor_brightness(x, y):
-    """Returns the brightness of the unshadowed floor at `(x, y)`.
+def _inside(u, z, corners):
+    """Whether points lie in a polygon: a ray to the right crosses it oddly."""
+    inside = np.zeros(np.shape(u), bool)
+    for (u0, z0), (u1, z1) in zip(
+        corners, corners[1:] + corners[:1], strict=True
+    ):
+        straddles = (z0 > z) != (z1 > z)
+        # A level side straddles nothing; its slope is never used.
+        rise = z1 - z0 if z1 != z0 else 1.0
+        inside ^= straddles & (u < u0 + (z - z0) / rise * (u1 - u0))
+    return inside
+
+
+def floor_texture(x, y):
+    """Returns the relative brightness of the floor: faint hexagons.
 
     Args:
-        x: Array of positions across the room in `[-1, 1]`.
+        x: Array of positions across the room.
         y: Array of the same shape, positions along the room.
 
     Returns:
-        Array of the same shape; 1 shows a saturated hue, above 1 is clipped.
+        Array of the same shape, about 1.
     """
-    lamp = (
-        1.107
-        + 0.157 * y
-        - 0.912 * y**2
-        + 0.342 * y**3
-        - 0.699 * x
-        + 0.036 * x * y
-        + 0.347 * x * y**2
-        - 0.468 * x**2
-        + 0.215 * x**2 * y
-        + 0.458 * x**3
-    )
-    # Three plane waves at 120 degrees make hexagons.
-    waves = sum(
-        np.cos(2 * np.pi * (x * np.cos(a) + y * np.sin(a)) / FLOOR_WAVE)
-        for a in np.pi * np.arange(3) / 3
-    )
-    return lamp * (1 + FLOOR_STRENGTH * waves)
+    # Three plane waves at 60 degrees to each other make hexagons.
+    waves = 0.0
+    for angle in np.pi * np.arange(3) / 3:
+        place = x * np.cos(angle) + y * np.sin(angle)
+        waves = waves + np.cos(2 * np.pi * place / HEXAGON)
+    return 1 + HEXAGON_STRENGTH * waves
 
 
 def wall_texture(u, z):
@@ -64,47 +73,50 @@ def wall_texture(u, z):
     Returns:
         Array of the same shape, about 1.
     """
-    wave = np.pi * DOTS_PER_TILE / TILE
-    # The product of two waves is a lattice whose every other row is shifted.
-    dots = np.cos(2 * wave * u) * np.cos(2 * wave * z)
-    texture = 1 + DOT_STRENGTH * dots
-    inside = np.zeros(np.shape(u), bool)
-    for centre_u, centre_z, long, short, slope in SMUDGES:
-        du = (u - centre_u + TILE / 2) % TILE - TILE / 2
-        dz = z - centre_z
-        along = du * np.cos(slope) + dz * np.sin(slope)
-        beside = dz * np.cos(slope) - du * np.sin(slope)
-        inside |= (along / long) ** 2 + (beside / short) ** 2 < 1
-    return texture - SMUDGE_STRENGTH * inside
+    u, z = u / TILE, z / TILE
+    # This product is a lattice with every other column shifted by half.
+    dots = np.cos(2 * np.pi * DOTS_ACROSS * u) * np.cos(2 * np.pi * DOTS_UP * z)
+    # From a quarter left of the smudge's own square, so that no seam cuts it.
+    smudge = _inside((u + 0.25) % 1 - 0.25, z, SMUDGE)
+    return 1 + DOT_STRENGTH * dots - SMUDGE_STRENGTH * smudge
 
 
-def wall_brightness(side, x, y, z, turn):
-    """Returns the brightness of one wall.
+def floor_lamp(x, y):
+    """Returns the light of the ceiling lamp on the floor.
 
     Args:
-        side: "back", "right" or "left".
+        x: Array of positions across the room.
+        y: Array of the same shape, positions along the room.
+
+    Returns:
+        Array of the same shape, in `[0, 1]` where the camera looks.
+    """
+    return np.polynomial.polynomial.polyval2d(
+        x,
+        y,
+        [
+            [0.757, 0.157, -0.907, 0.337],
+            [-0.701, 0.034, 0.352, 0.0],
+            [-0.467, 0.203, 0.0, 0.0],
+            [0.465, 0.0, 0.0, 0.0],
+        ],
+    )
+
+
+def wall_lamp(wall, x, y, z):
+    """Returns the light of the ceiling lamp on one wall.
+
+    Args:
+        wall: "back", "right" or "left".
         x: Array of positions across the room.
         y: Array of the same shape, positions along the room.
         z: Array of the same shape, heights above the floor.
-        turn: Sine of the angle by which the camera has walked around the
-            object to the left.
 
     Returns:
         Array of the same shape as `x`.
     """
-    if side == "back":
-        lamp = (
-            1.077
-            - 0.079 * x
-            - 0.037 * x**2
-            + (0.020 - 0.036 * x - 0.025 * z) * turn
-            - 0.301 * turn**2
-            - 0.198 * z
-            + 0.212 * z**2
-        )
-        return lamp * wall_texture(x, z)
-    if side == "right":
-        lamp = 0.426 - 0.032 * y - 0.079 * z + 0.600 * turn
-        return lamp * wall_texture(-y, z)
-    lamp = 0.576 - 0.157 * y - 0.045 * z - 0.599 * turn
-    return lamp * wall_texture(y, z)
+    if wall == "back":
+        return 0.129 - 0.075 * x - 0.051 * x**2 - 0.166 * z + 0.152 * z**2
+    if wall == "right":
+        return 0.076 - 0.032 * y - 0.079 * z
+    return 0.225 - 0.157 * y - 0.045 * z
