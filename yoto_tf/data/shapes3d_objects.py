@@ -10,12 +10,12 @@ import numpy as np
 # round shapes. The cylinder is as tall as wide, the capsule is
 # `CAPSULE_HEIGHT` tall.
 HALF_EXTENT = {
-    "cube": 0.108,
+    "cube": 0.102,
     "cylinder": 0.108,
-    "sphere": 0.122,
-    "capsule": 0.0955,
+    "sphere": 0.1225,
+    "capsule": 0.09475,
 }
-CAPSULE_HEIGHT = 0.372
+CAPSULE_HEIGHT = 0.374
 # The round objects are shaded as meshes with this many slices around and
 # stacks up the sphere; highlights are interpolated between the vertices.
 SLICES = 28

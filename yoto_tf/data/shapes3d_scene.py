@@ -20,13 +20,13 @@ FOCAL_LENGTH = 69.07  # pixels: about 50 degrees field of view
 HORIZON_ROW = 32.13
 CAMERA_DISTANCE = 0.7332
 CAMERA_HEIGHT = 0.2136
-LIGHT = np.array([-0.26, 0.18, 0.945])
+LIGHT = np.array([-0.23, 0.165, 0.945])
 LIGHT = LIGHT / np.linalg.norm(LIGHT)
 # Brightness everywhere, of a surface square to the camera, of one square to
 # the ceiling lamp, and of the lamp's white highlight on the object.
 AMBIENT = 0.35
 HEADLIGHT = 0.6
-LAMP = 0.8
+LAMP = 0.75
 HIGHLIGHT = 0.11
 
 SKY, FLOOR, WALL, OBJECT = range(4)
