@@ -22,12 +22,17 @@ SLICES = 28
 STACKS = 16
 
 
+def _dot(a, b):
+    """Scalar product over the last axis."""
+    return np.einsum("...i,...i->...", a, b)
+
+
 def _sphere_distance(origin, rays, centre, radius):
     """Distance to the near side of a sphere, inf where missed."""
     offset = origin - centre
-    a = (rays**2).sum(-1)
-    b = (rays * offset).sum(-1)
-    c = (offset**2).sum(-1) - radius**2
+    a = _dot(rays, rays)
+    b = _dot(rays, offset)
+    c = _dot(offset, offset) - radius**2
     root = b * b - a * c
     t = (-b - np.sqrt(np.maximum(root, 0.0))) / a
     return np.where((root > 0.0) & (t > 1e-6), t, np.inf)
@@ -35,9 +40,9 @@ def _sphere_distance(origin, rays, centre, radius):
 
 def _tube_distance(origin, rays, radius, low, high):
     """Distance to the side of an upright tube, inf where missed."""
-    a = np.maximum((rays[..., :2] ** 2).sum(-1), 1e-12)
-    b = (rays[..., :2] * origin[..., :2]).sum(-1)
-    c = (origin[..., :2] ** 2).sum(-1) - radius**2
+    a = np.maximum(_dot(rays[..., :2], rays[..., :2]), 1e-12)
+    b = _dot(rays[..., :2], origin[..., :2])
+    c = _dot(origin[..., :2], origin[..., :2]) - radius**2
     root = b * b - a * c
     t = (-b - np.sqrt(np.maximum(root, 0.0))) / a
     z = origin[..., 2] + t * rays[..., 2]

@@ -84,8 +84,10 @@ def _maps(scale, shape, orientation):
         shapes3d_world.SHAPE_NAMES[shape],
         shapes3d_world.FACTOR_VALUES["scale"][scale],
     )
-    level = np.arange(6)[:, None, None] / 5
-    light = np.minimum(level * brightness + highlight, 1.0)
+    level = np.arange(6, dtype=np.float32)[:, None, None] / 5
+    light = level * brightness.astype(np.float32)
+    light += highlight.astype(np.float32)
+    np.minimum(light, 1.0, out=light)
     sky = _shrink((material == shapes3d_scene.SKY)[None])[0]
     levels = [
         _shrink(light * (material == which))

@@ -140,7 +140,8 @@ def trace(camera, rays, room, shape, scale):
     material, brightness = material.copy(), brightness.copy()
     highlight = np.zeros_like(brightness)
     # No shadow reaches farther than this from the centre of the room.
-    near = (material == FLOOR) & (np.abs(points).max(axis=-1) < 0.5)
+    near = material == FLOOR
+    near &= (np.abs(points[..., 0]) < 0.5) & (np.abs(points[..., 1]) < 0.5)
     shaded = near.copy()
     shaded[near] = np.isfinite(
         shapes3d_objects.object_distance(points[near], LIGHT, shape, scale)
