@@ -38,6 +38,8 @@ def view(orientation):
     Args:
         orientation: Degrees by which the camera has walked around the object
             to the left, so that the right corner of the room moves into view.
+            The pictures measured bear no labels: which side counts as
+            positive is our choice.
 
     Returns:
         `(camera, rays)`: arrays of shapes `(3,)` and `(192, 192, 3)`; the
