@@ -2,6 +2,8 @@
 
 import keras
 
+from yoto_tf.optimizers import FusedAdam
+
 
 def make_optimizer(config, total_steps):
     """Builds the optimizer.
@@ -10,7 +12,7 @@ def make_optimizer(config, total_steps):
         config: `yoto_tf.config.OptimizerConfig`.
         total_steps: of the whole run; where the cosine reaches 0.
     """
-    return keras.optimizers.Adam(
+    return FusedAdam(
         learning_rate=_schedule(config, total_steps),
         epsilon=config.epsilon,
         # Keras decays by weight_decay * learning rate; None switches it off.
