@@ -88,9 +88,10 @@ class SavedModelVersion:
         names = tuple(sorted(feed))
         try:
             run = self._callable(names, tuple(fetch))
-            return run(*[feed[name] for name in names])
+            outputs = run(*[feed[name] for name in names])
         except tf.errors.OpError as error:
             raise StatusError(error.error_code, error.message) from error
+        return [_as_array(output) for output in outputs]
 
     def _callable(self, feed: tuple, fetch: tuple):
         key = feed, fetch
@@ -113,6 +114,15 @@ class SavedModelVersion:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+
+def _as_array(output: object) -> np.ndarray:
+    """An output as an array: the session unwraps scalars."""
+    if isinstance(output, bytes):
+        array = np.empty((), object)
+        array[()] = output
+        return array
+    return np.asarray(output)
 
 
 def _load_status(error: Exception, path: str) -> StatusError:

@@ -125,8 +125,16 @@ def from_proto(
 
 
 def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
-    """Converts an output, into typed fields as `Tensor::AsProtoField` does."""
-    data_type = _DATA_TYPE[array.dtype]
+    """Converts an output, into typed fields as `Tensor::AsProtoField` does.
+
+    Raises:
+        StatusError: UNIMPLEMENTED for a dtype without a NumPy counterpart.
+    """
+    data_type = _DATA_TYPE.get(array.dtype)
+    if data_type is None:
+        raise StatusError(
+            Code.UNIMPLEMENTED, f"Output of type {array.dtype} in a response"
+        )
     proto = tensor_pb2.TensorProto(dtype=data_type)
     # Presence of the shape tells a scalar from an unknown shape.
     proto.tensor_shape.SetInParent()
