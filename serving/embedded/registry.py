@@ -115,7 +115,10 @@ class Registry:
                         versions[number] = Servable(name, number, path)
             for name, versions in self._servables.items():
                 for number, servable in versions.items():
-                    servable.aspired = number in found.get(name, {})
+                    # One that is going goes; a later poll finds it anew.
+                    going = servable.state == State.UNLOADING
+                    asked = number in found.get(name, {})
+                    servable.aspired = asked and not going
                     waits = servable.state in (State.START, State.LOADING)
                     if waits and not servable.aspired:
                         servable.state = State.END
