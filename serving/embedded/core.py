@@ -168,9 +168,7 @@ class Core:
 
     def _run(self, servable, signature, inputs, output_filter):
         start = time.perf_counter()
-        outputs = predict.run(
-            servable.loaded, signature, inputs, output_filter
-        )
+        outputs = predict.run(servable.loaded, signature, inputs, output_filter)
         self._metrics.runtime_latency.observe(
             _microseconds(start), servable.model, "Predict", "TF1"
         )

@@ -26,6 +26,10 @@ from serving.embedded.status import StatusError
 # Each output filter needs executors of its own; a client that sends ever
 # new filters would otherwise fill the memory.
 _MAX_CALLABLES = 32
+# -1: the thread of the request runs the graph itself, which saves two thread
+# switches, a fifth of a small model's time. Requests run beside each other
+# all the same, and single operations still spread over the cores.
+_RUN_OPTIONS = config_pb2.RunOptions(inter_op_thread_pool=-1)
 
 
 class SavedModelVersion:
@@ -99,7 +103,9 @@ class SavedModelVersion:
             found = self._callables.get(key)
             if found is None:
                 found = self._session._make_callable_from_options(
-                    config_pb2.CallableOptions(feed=feed, fetch=fetch)
+                    config_pb2.CallableOptions(
+                        feed=feed, fetch=fetch, run_options=_RUN_OPTIONS
+                    )
                 )
                 self._callables[key] = found
                 if len(self._callables) > _MAX_CALLABLES:

@@ -6,6 +6,7 @@ holds no thread, and a reply can be given up when its time is over.
 
 import asyncio
 import concurrent.futures
+import dataclasses
 import logging
 import socket
 import threading
@@ -64,11 +65,14 @@ class HttpServer:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._serve,
+                interface="asgi3",
                 http="httptools",
                 ws="none",
                 lifespan="off",
                 log_config=None,
+                log_level=logging.WARNING,
                 access_log=False,
+                proxy_headers=False,
                 server_header=False,
                 backlog=_BACKLOG,
             )
@@ -117,16 +121,23 @@ class HttpServer:
             await _send(send, reply)
 
     async def _reply(self, scope, receive) -> rest.Reply | None:
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None  # gone before it said what it wants
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self._max_body_bytes:
-                return self._too_large()
+        try:
+            body = await asyncio.wait_for(self._read(receive), self._timeout)
+        except TimeoutError:
+            error = StatusError(
+                Code.DEADLINE_EXCEEDED,
+                f"The request did not arrive in {self._timeout:g} s.",
+            )
+            return _with_status(408, rest.failure(error))
+        if body is None:
+            return None
+        if len(body) > self._max_body_bytes:
+            error = StatusError(
+                Code.RESOURCE_EXHAUSTED,
+                f"Request body larger than {self._max_body_bytes} bytes, the "
+                "limit of this server.",
+            )
+            return _with_status(413, rest.failure(error))
         headers = dict(scope["headers"])
         target = scope["raw_path"].decode("latin-1")
         if scope["query_string"]:
@@ -165,14 +176,21 @@ class HttpServer:
                 StatusError(Code.INTERNAL, "Fault in the embedded server.")
             )
 
-    def _too_large(self) -> rest.Reply:
-        error = StatusError(
-            Code.RESOURCE_EXHAUSTED,
-            f"Request body larger than {self._max_body_bytes} bytes, the "
-            "limit of this server.",
-        )
-        reply = rest.failure(error)
-        return rest.Reply(413, reply.content_type, reply.body)
+    async def _read(self, receive) -> bytearray | None:
+        """The body, or its start if it is too large; None if it broke off."""
+        body = bytearray()
+        more = True
+        while more and len(body) <= self._max_body_bytes:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        return body
+
+
+def _with_status(status: int, reply: rest.Reply) -> rest.Reply:
+    return dataclasses.replace(reply, status=status)
 
 
 async def _send(send, reply: rest.Reply) -> None:

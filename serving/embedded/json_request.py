@@ -181,8 +181,7 @@ def _add_element(value, alias, types, elements, index: int, key: str) -> None:
         arrays = elements[alias]
         if arrays and arrays[0].size != array.size:
             raise invalid_argument(
-                f"Expecting tensor size: {arrays[0].size} but got: "
-                f"{array.size}"
+                f"Expecting tensor size: {arrays[0].size} but got: {array.size}"
             )
         if arrays and arrays[0].shape != array.shape:
             raise invalid_argument(

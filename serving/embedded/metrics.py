@@ -133,6 +133,4 @@ class Metrics:
 
 def _escape(value: str) -> str:
     # A line feed would end the line: TF Serving leaves it as it is.
-    return (
-        value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    )
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

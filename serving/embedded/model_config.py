@@ -88,8 +88,7 @@ def platform(model: model_server_config_pb2.ModelConfig) -> str:
         return {1: "tensorflow"}.get(model.model_type, "other")
     if not model.model_platform:
         raise invalid_argument(
-            "Illegal setting neither model_type(deprecated) nor "
-            "model_platform."
+            "Illegal setting neither model_type(deprecated) nor model_platform."
         )
     return model.model_platform
 
@@ -133,12 +132,8 @@ def _monitoring_config_class():
         syntax="proto3",
     )
     prometheus = file.message_type.add(name="PrometheusConfig")
-    prometheus.field.add(
-        name="enable", number=1, type=field.TYPE_BOOL, label=1
-    )
-    prometheus.field.add(
-        name="path", number=2, type=field.TYPE_STRING, label=1
-    )
+    prometheus.field.add(name="enable", number=1, type=field.TYPE_BOOL, label=1)
+    prometheus.field.add(name="path", number=2, type=field.TYPE_STRING, label=1)
     monitoring = file.message_type.add(name="MonitoringConfig")
     monitoring.field.add(
         name="prometheus_config",

@@ -66,8 +66,7 @@ class Registry:
                 if number not in versions:
                     raise StatusError(
                         Code.NOT_FOUND,
-                        f"Could not find version {number} of model "
-                        f"{spec.name}",
+                        f"Could not find version {number} of model {spec.name}",
                     )
                 return [dataclasses.replace(versions[number])]
             if not versions:

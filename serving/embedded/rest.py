@@ -7,6 +7,7 @@ requests.
 
 import dataclasses
 import html
+import json
 import re
 import urllib.parse
 import zlib
@@ -130,7 +131,7 @@ class RestApi:
                 request = get_model_metadata_pb2.GetModelMetadataRequest(
                     model_spec=spec, metadata_field=["signature_def"]
                 )
-                return _json(self._core.metadata(request))
+                return _metadata_json(self._core.metadata(request))
             return _json(self._core.status(spec))
         raise malformed
 
@@ -175,6 +176,16 @@ def _model_spec(name: str, version: str, label: str) -> model_pb2.ModelSpec:
 
 def _unquote(text: str) -> str:
     return urllib.parse.unquote(text, errors="replace")
+
+
+def _metadata_json(
+    reply: get_model_metadata_pb2.GetModelMetadataResponse,
+) -> bytes:
+    """The metadata without the type that JSON notes with an Any."""
+    fields = json.loads(_json(reply))
+    for value in fields["metadata"].values():
+        value.pop("@type", None)
+    return json.dumps(fields, indent=4, ensure_ascii=False).encode()
 
 
 def _json(reply: message.Message) -> bytes:

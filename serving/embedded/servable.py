@@ -52,7 +52,8 @@ def next_to_unload(versions: Sequence[Servable]) -> Servable | None:
     """The version to unload now, by the availability-preserving policy.
 
     A version that is no longer asked for goes once one that is asked for
-    serves, or when none is asked for (`core/availability_preserving_policy.cc`).
+    serves, or when none is asked for: TF Serving's
+    `core/availability_preserving_policy.cc`.
 
     Args:
         versions: all versions of one model.

@@ -182,7 +182,7 @@ def _values(proto: tensor_pb2.TensorProto, dtype: np.dtype) -> np.ndarray:
 
 
 def _zero(dtype: np.dtype) -> object:
-    return b"" if dtype == object else dtype.type(0)
+    return b"" if dtype.hasobject else dtype.type(0)
 
 
 def _varint(number: int) -> bytes:

@@ -1,0 +1,99 @@
+"""From parsed flags to a running server and back to an exit code."""
+
+import argparse
+import logging
+import os
+import sys
+import threading
+
+from serving.embedded import model_config
+from serving.embedded.model_manager import ManagerOptions
+from serving.embedded.server import EmbeddedServer
+from serving.embedded.server import ServerOptions
+from serving.embedded.status import StatusError
+
+_logger = logging.getLogger("serving.server")
+
+
+def serve(flags: argparse.Namespace, stop: threading.Event) -> int:
+    """Serves until `stop` is set.
+
+    Args:
+        flags: of `flags.parse`.
+        stop: set to end: requests under way are then answered.
+
+    Returns:
+        0, or 1 when a model or a port fails, or 2 for a wrong file.
+    """
+    try:
+        config = _models(flags)
+        metrics_path = None
+        if flags.monitoring_config_file:
+            metrics_path = model_config.read_monitoring(
+                flags.monitoring_config_file
+            )
+    except StatusError as error:
+        return _fail(2, error.message)
+    _logger.info(
+        "A development and test server with TF Serving's APIs; for anything "
+        "past this machine use TF Serving."
+    )
+    for model in config.config:
+        _logger.info("Model %s: versions under %s", model.name, model.base_path)
+    try:
+        server = EmbeddedServer(config, _options(flags, metrics_path))
+    except (StatusError, OSError) as error:
+        return _fail(1, f"Failed to start server. Error: {error}")
+    try:
+        server.start(lambda: not stop.is_set())
+    except StatusError as error:
+        server.stop(0)
+        if stop.is_set():
+            return 0
+        return _fail(1, f"Failed to start server. Error: {error}")
+    if server.grpc_port is not None:
+        _logger.info("gRPC on 127.0.0.1:%d", server.grpc_port)
+    if server.rest_port is not None:
+        _logger.info("REST on http://127.0.0.1:%d", server.rest_port)
+    stop.wait()
+    _logger.info("Stopping: answering the requests under way.")
+    server.stop(flags.drain_seconds)
+    _logger.info("Stopped.")
+    return 0
+
+
+def _models(flags: argparse.Namespace):
+    if flags.model_config_file:
+        return model_config.read_models(flags.model_config_file)
+    return model_config.single_model(
+        flags.model_name, os.path.abspath(flags.model_base_path)
+    )
+
+
+def _options(
+    flags: argparse.Namespace, metrics_path: str | None
+) -> ServerOptions:
+    return ServerOptions(
+        grpc_port=flags.port or None,
+        rest_port=flags.rest_api_port or None,
+        grpc_threads=flags.grpc_max_threads,
+        rest_threads=flags.rest_api_num_threads,
+        queue=flags.max_queued_requests,
+        max_request_bytes=flags.max_request_bytes,
+        rest_timeout_seconds=flags.rest_api_timeout_in_ms / 1000,
+        metrics_path=metrics_path,
+        warmup=flags.enable_model_warmup,
+        manager=ManagerOptions(
+            poll_wait_seconds=flags.file_system_poll_wait_seconds,
+            max_load_retries=flags.max_num_load_retries,
+            load_retry_seconds=flags.load_retry_interval_micros / 1e6,
+            allow_labels_for_unavailable=(
+                flags.allow_version_labels_for_unavailable_models
+            ),
+        ),
+    )
+
+
+def _fail(code: int, sentence: str) -> int:
+    print(f"python -m serving.server: {sentence}", file=sys.stderr)
+    return code
