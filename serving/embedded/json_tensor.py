@@ -59,7 +59,10 @@ def dense(value: object, data_type: int) -> np.ndarray | None:
             return None
         shape.append(len(level[0]))
         level = list(itertools.chain.from_iterable(level))
-    flat = _leaves(level, data_type)
+    try:
+        flat = _leaves(level, data_type)
+    except StatusError:
+        return None
     return None if flat is None else flat.reshape(shape)
 
 
