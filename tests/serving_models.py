@@ -151,15 +151,20 @@ def _publish(kind: str, target: pathlib.Path) -> None:
     aside.rename(target)
 
 
+def make_server(base: pathlib.Path, name: str = "m", **options):
+    """A server, not started, for the model under one base path."""
+    options.setdefault("manager", FAST)
+    options.setdefault("grpc_port", 0)
+    options.setdefault("rest_port", 0)
+    return EmbeddedServer(
+        model_config.single_model(name, str(base)), ServerOptions(**options)
+    )
+
+
 @contextlib.contextmanager
 def running(base: pathlib.Path, name: str = "m", **options):
     """A server on free ports for the model under one base path."""
-    options.setdefault("manager", FAST)
-    server = EmbeddedServer(
-        model_config.single_model(name, str(base)),
-        ServerOptions(grpc_port=0, rest_port=0, **options),
-    )
-    with server:
+    with make_server(base, name, **options) as server:
         yield server
 
 

@@ -124,6 +124,8 @@ ERRORS = [
      "is not compatible with expected shape [?,2,2,1]"),
     ({"instances": [{"image": [[[1]] * 2] * 2, "beta": -1}]}, 400,
      "assertion failed: [beta must be >= 0"),
+    ({"instances": [{"b64": "AA=="}]}, 400,
+     "is not of expected type: float"),
     ({"signature_name": "total", "instances": [1]}, 400,
      "Tensor name: total  has no shape information "),
     ({"signature_name": "half", "inputs": [1]}, 501,

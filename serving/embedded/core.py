@@ -163,6 +163,7 @@ class Core:
             signature = predict.find_signature(
                 servable.loaded, request.signature_name
             )
+            predict.check_count(signature, request.inputs)
             outputs = self._run(servable, signature, request.inputs, ())
         return json_response.write(outputs, request.row_format)
 

@@ -156,7 +156,9 @@ def _rows_one_by_one(instances: list, types: Mapping[str, int]) -> dict:
                 " list"
             )
         if not named:
-            (alias,) = types
+            # Bytes for several inputs come here too: TF Serving gives them to
+            # one input, and Predict then misses the others.
+            alias = min(types)
             _add_element(row, alias, types, elements, index, "")
             continue
         for alias, value in row.items():
@@ -167,7 +169,9 @@ def _rows_one_by_one(instances: list, types: Mapping[str, int]) -> dict:
                 f"JSON object: {json_text.echo(row)} keys must be equal to: "
                 f"{','.join(sorted(types))}"
             )
-    return {alias: np.stack(arrays) for alias, arrays in elements.items()}
+    return {
+        alias: np.stack(arrays) for alias, arrays in elements.items() if arrays
+    }
 
 
 def _add_element(value, alias, types, elements, index: int, key: str) -> None:

@@ -119,7 +119,10 @@ class ModelManager:
     def wait_until_available(
         self, models: set[str], go_on: Callable[[], bool] = lambda: True
     ) -> None:
-        """Waits until each of these models serves a version.
+        """Waits until each of these models serves.
+
+        That is, until one version does and the others were tried: labels
+        then lead to what they name.
 
         Args:
             models: names of configured models.
@@ -131,7 +134,7 @@ class ModelManager:
         """
         registry = self.registry
         with registry.changed:
-            while waiting := {m for m in models if not registry.available(m)}:
+            while waiting := {m for m in models if not registry.settled(m)}:
                 failed = [s for m in waiting for s in registry.failed(m)]
                 if failed:
                     reasons = ", ".join(

@@ -5,6 +5,7 @@ Follows `RunPredict` and `PreProcessPrediction` of TF Serving's
 `cc/saved_model/util.cc`: their checks, in their order, with their texts.
 """
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -58,7 +59,7 @@ def decode_inputs(
     Raises:
         StatusError: INVALID_ARGUMENT or RESOURCE_EXHAUSTED.
     """
-    _check_count(signature, protos)
+    check_count(signature, protos)
     arrays = {}
     for alias in sorted(signature.inputs):
         if alias in protos:
@@ -115,16 +116,28 @@ def run(
     return dict(zip(aliases, version.run(feed, fetch), strict=True))
 
 
-def _check_count(signature, protos) -> None:
-    """`VerifyRequestInputsSize`."""
-    sent = len(protos)
+def check_count(
+    signature: meta_graph_pb2.SignatureDef, sent: Collection[str]
+) -> None:
+    """Compares the inputs sent with the signature's by their number.
+
+    TF Serving's `VerifyRequestInputsSize`.
+
+    Args:
+        signature: the signature that was asked for.
+        sent: the aliases in the request.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT.
+    """
+    number = len(sent)
     wanted = len(signature.inputs)
-    if sent > wanted or (sent < wanted and not signature.defaults):
-        extra = set(protos) - set(signature.inputs)
-        missing = set(signature.inputs) - set(protos)
+    if number > wanted or (number < wanted and not signature.defaults):
+        extra = set(sent) - set(signature.inputs)
+        missing = set(signature.inputs) - set(sent)
         raise invalid_argument(
-            f"input size does not match signature: {sent}!={wanted} "
-            f"len({{{_names(protos)}}}) != "
+            f"input size does not match signature: {number}!={wanted} "
+            f"len({{{_names(sent)}}}) != "
             f"len({{{_names(signature.inputs)}}}). "
             f"Sent extra: {{{_names(extra)}}}. "
             f"Missing but required: {{{_names(missing)}}}."

@@ -86,6 +86,16 @@ class Registry:
                 if servable.state == State.AVAILABLE
             }
 
+    def settled(self, name: str) -> bool:
+        """Whether a model serves and each of its versions was tried once."""
+        with self.changed:
+            versions = self._servables.get(name, {}).values()
+            untried = (State.START, State.LOADING)
+            return bool(self.available(name)) and not any(
+                s.aspired and s.state in untried and not s.attempts
+                for s in versions
+            )
+
     def failed(self, name: str) -> list[Servable]:
         """The aspired versions of a model, if none is left to hope for."""
         with self.changed:
