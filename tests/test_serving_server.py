@@ -17,6 +17,7 @@ import pytest
 import serving_models
 
 from serving.embedded import flags
+from serving.embedded import launch
 
 ROOT = pathlib.Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "serving.server"]
@@ -250,8 +251,61 @@ def test_a_taken_port(tmp_path, front):
         taken.listen()
         port = taken.getsockname()[1]
         ports = {"grpc_port": None, "rest_port": None, f"{front}_port": port}
-        with pytest.raises(OSError, match="port|use"):
+        with pytest.raises(OSError, match=f"port {port} is taken"):
             serving_models.make_server(tmp_path, **ports)
+
+
+def test_sigterm_before_there_is_a_model(tmp_path):
+    with process(
+        f"--model_base_path={tmp_path}/none", "--port=0", "--rest_api_port=9"
+    ) as running:
+        for line in running.stderr:
+            if "Could not find base path" in line:
+                break
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 0
+
+
+def labelled(base):
+    return (
+        f'model_config_list {{ config {{ name: "m" base_path: "{base}" '
+        'model_platform: "tensorflow" '
+        'version_labels { key: "stable" value: 1 } } }'
+    )
+
+
+def test_labels_at_a_start_need_a_flag(tmp_path):
+    file = tmp_path / "models.config"
+    file.write_text(labelled(tmp_path))
+    with process(f"--model_config_file={file}") as running:
+        assert running.wait(60) == 1
+        last = running.stderr.read().splitlines()[-1]
+    assert "FAILED_PRECONDITION: Request to assign label to version 1" in last
+    assert "--allow_version_labels_for_unavailable_models" in last
+
+
+def test_a_changed_models_config_is_read_again(tmp_path):
+    serving_models.half_plus(2, tmp_path / "1")
+    file = tmp_path / "models.config"
+    file.write_text(labelled(tmp_path).replace("version_labels", "#"))
+    stop = threading.Event()
+    with serving_models.running(tmp_path) as server:
+        thread = threading.Thread(
+            target=launch.follow, args=(str(file), 0.02, server, stop)
+        )
+        thread.start()
+        file.write_text("broken")
+        time.sleep(0.05)
+        file.write_text(labelled(tmp_path))
+        target = "/v1/models/m/labels/stable:predict"
+        for _ in range(200):
+            status, _ = get(server.rest_port, target, '{"instances": [1]}')
+            if status == 200:
+                break
+            time.sleep(0.02)
+        stop.set()
+        thread.join()
+    assert status == 200
 
 
 def test_values_over_both_apis_are_equal(tmp_path):

@@ -1,6 +1,5 @@
 """TensorProto and back, against TensorFlow's own slow conversion."""
 
-import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,7 +15,7 @@ ARRAYS = [
     np.float32([[1.5, -2], [np.inf, 0]]),
     np.float64([1 / 3]),
     np.float16([0.5, -1]),
-    np.array([0.5, -1], ml_dtypes.bfloat16),
+    np.array([0.5, -1], tf.bfloat16.as_numpy_dtype),
     np.int8([-1, 127]),
     np.int16([-1]),
     np.int32([[-1], [5]]),
@@ -106,5 +105,5 @@ def test_a_small_message_cannot_ask_for_much_memory():
 
 def test_outputs_without_a_dtype_in_numpy():
     with pytest.raises(StatusError) as caught:
-        tensors.to_proto(np.zeros(1, ml_dtypes.int4))
+        tensors.to_proto(np.zeros(1, tf.int4.as_numpy_dtype))
     assert caught.value.code == Code.UNIMPLEMENTED

@@ -11,7 +11,6 @@ TensorFlow, hands the arrays to `Session::RunCallable` as they are.
 """
 
 import collections
-import logging
 import threading
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -58,9 +57,7 @@ class SavedModelVersion:
             raise
 
     def _load(self, path: str) -> None:
-        # The v1 loader is the one whose graph is TF Serving's; its
-        # deprecation notice is of no use to a user of the server.
-        tf.get_logger().setLevel(logging.ERROR)
+        # The v1 loader is the one whose graph is TF Serving's.
         graph = tf.Graph()
         with graph.as_default():
             self._session = tf.compat.v1.Session(graph=graph)

@@ -90,6 +90,14 @@ def _add_model_flags(group) -> None:
         "and labels",
     )
     group.add_argument(
+        "--model_config_file_poll_wait_seconds",
+        type=_not_negative,
+        default=0,
+        metavar="S",
+        help="time between looks at a changed --model_config_file; 0 reads it "
+        "once",
+    )
+    group.add_argument(
         "--monitoring_config_file",
         default="",
         metavar="FILE",

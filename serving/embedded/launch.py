@@ -6,10 +6,13 @@ import os
 import sys
 import threading
 
+import tensorflow as tf
+
 from serving.embedded import model_config
 from serving.embedded.model_manager import ManagerOptions
 from serving.embedded.server import EmbeddedServer
 from serving.embedded.server import ServerOptions
+from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 
 _logger = logging.getLogger("serving.server")
@@ -25,6 +28,8 @@ def serve(flags: argparse.Namespace, stop: threading.Event) -> int:
     Returns:
         0, or 1 when a model or a port fails, or 2 for a wrong file.
     """
+    # Its notices of old names are of no use to a user of the server.
+    tf.get_logger().setLevel(logging.ERROR)
     try:
         config = _models(flags)
         metrics_path = None
@@ -43,7 +48,7 @@ def serve(flags: argparse.Namespace, stop: threading.Event) -> int:
     try:
         server = EmbeddedServer(config, _options(flags, metrics_path))
     except (StatusError, OSError) as error:
-        return _fail(1, f"Failed to start server. Error: {error}")
+        return _fail(1, f"Failed to start server. Error: {error}{_hint(error)}")
     try:
         server.start(lambda: not stop.is_set())
     except StatusError as error:
@@ -55,11 +60,40 @@ def serve(flags: argparse.Namespace, stop: threading.Event) -> int:
         _logger.info("gRPC on 127.0.0.1:%d", server.grpc_port)
     if server.rest_port is not None:
         _logger.info("REST on http://127.0.0.1:%d", server.rest_port)
+    if flags.model_config_file:
+        poll = flags.model_config_file_poll_wait_seconds
+        follow(flags.model_config_file, poll, server, stop)
     stop.wait()
     _logger.info("Stopping: answering the requests under way.")
     server.stop(flags.drain_seconds)
     _logger.info("Stopped.")
     return 0
+
+
+def follow(
+    path: str,
+    poll_seconds: float,
+    server: EmbeddedServer,
+    stop: threading.Event,
+) -> None:
+    """Reads a models.config again whenever its text changes.
+
+    Args:
+        path: the file.
+        poll_seconds: time between looks at it; 0 returns at once.
+        server: gets the new configuration.
+        stop: ends it when set.
+    """
+    last = None
+    while poll_seconds and not stop.wait(poll_seconds):
+        try:
+            config = model_config.read_models(path)
+            if config != last:
+                server.manager.reload(config)
+                _logger.info("Read %s", path)
+            last = config
+        except StatusError as error:
+            _logger.error("%s is not used: %s", path, error.message)
 
 
 def _models(flags: argparse.Namespace):
@@ -92,6 +126,15 @@ def _options(
             ),
         ),
     )
+
+
+def _hint(error: Exception) -> str:
+    if getattr(error, "code", None) == Code.FAILED_PRECONDITION:
+        return (
+            " (a first start with labels needs "
+            "--allow_version_labels_for_unavailable_models)"
+        )
+    return ""
 
 
 def _fail(code: int, sentence: str) -> int:

@@ -216,7 +216,8 @@ class ModelManager:
         try:
             loaded = self._load(servable.path)
         except StatusError as failure:
-            error = failure
+            # A copy: the traceback of the original holds the half-made graph.
+            error = StatusError(failure.code, failure.message)
         except Exception as failure:  # the thread must outlive any one load
             error = StatusError(Code.INTERNAL, repr(failure))
         end = time.monotonic()

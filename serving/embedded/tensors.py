@@ -7,8 +7,8 @@ through their wire format, so that an image costs microseconds.
 
 import math
 
-import ml_dtypes
 import numpy as np
+import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.framework import types_pb2
 
@@ -31,7 +31,7 @@ _NUMPY = {
     types_pb2.DT_UINT64: np.dtype(np.uint64),
     types_pb2.DT_BOOL: np.dtype(np.bool_),
     types_pb2.DT_HALF: np.dtype(np.float16),
-    types_pb2.DT_BFLOAT16: np.dtype(ml_dtypes.bfloat16),
+    types_pb2.DT_BFLOAT16: np.dtype(tf.bfloat16.as_numpy_dtype),
     types_pb2.DT_COMPLEX64: np.dtype(np.complex64),
     types_pb2.DT_COMPLEX128: np.dtype(np.complex128),
     types_pb2.DT_STRING: np.dtype(object),
@@ -96,13 +96,12 @@ def from_proto(
         StatusError: INVALID_ARGUMENT for a malformed tensor,
             RESOURCE_EXHAUSTED for one that decodes to more than `max_bytes`.
     """
-    malformed = invalid_argument(f"tensor parsing error: {alias}")
     dtype = _NUMPY.get(proto.dtype)
     if dtype is None or proto.tensor_shape.unknown_rank:
-        raise malformed
+        raise _malformed(alias)
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if len(shape) > _MAX_RANK or any(size < 0 for size in shape):
-        raise malformed
+        raise _malformed(alias)
     count = math.prod(shape)
     if count * dtype.itemsize > max_bytes:
         raise StatusError(
@@ -113,7 +112,7 @@ def from_proto(
     content = proto.tensor_content
     if content and count:
         if proto.dtype == STRING or len(content) != count * dtype.itemsize:
-            raise malformed
+            raise _malformed(alias)
         return np.frombuffer(content, dtype).reshape(shape)
     values = _values(proto, dtype)[:count]
     if len(values) < count:
@@ -153,6 +152,10 @@ def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
     else:
         getattr(proto, field).extend(flat.tolist())
     return proto
+
+
+def _malformed(alias: str) -> StatusError:
+    return invalid_argument(f"tensor parsing error: {alias}")
 
 
 def _values(proto: tensor_pb2.TensorProto, dtype: np.dtype) -> np.ndarray:
