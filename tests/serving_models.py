@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import http.client
+import json
 import pathlib
 import shutil
 import tempfile
@@ -174,3 +176,17 @@ def image_inputs(batch: int = 2) -> dict[str, np.ndarray]:
         "image": np.arange(batch * 4, dtype=np.float32).reshape(-1, 2, 2, 1),
         "beta": np.arange(1, batch + 1, dtype=np.float32),
     }
+
+
+def ask(server, method, target, body=None, headers=None):
+    """Sends one request; gives the status and the body, parsed if JSON."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port)
+    try:
+        connection.request(method, target, body, headers or {})
+        response = connection.getresponse()
+        text = response.read()
+        if response.headers["Content-Type"] == "application/json" and text:
+            text = json.loads(text)
+        return response.status, text
+    finally:
+        connection.close()

@@ -1,52 +1,20 @@
 """The gRPC API of a running server: replies, codes, texts, reloads."""
 
-import threading
-import time
-
 import grpc
 import numpy as np
 import pytest
 import serving_models
 import tensorflow as tf
+from serving_grpc_client import INVALID
+from serving_grpc_client import SECONDS
+from serving_grpc_client import Client
+from serving_grpc_client import error_of
+from serving_grpc_client import request_of
 from tensorflow_serving.apis import get_model_metadata_pb2
 from tensorflow_serving.apis import get_model_status_pb2
-from tensorflow_serving.apis import model_management_pb2
-from tensorflow_serving.apis import model_service_pb2_grpc
 from tensorflow_serving.apis import predict_pb2
-from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 BIG = 100_000
-SECONDS = 10
-
-
-class Client:
-    """Both services, over one channel."""
-
-    def __init__(self, port):
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
-        self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(
-            self.channel
-        )
-        self.model = model_service_pb2_grpc.ModelServiceStub(self.channel)
-
-    def predict(self, request):
-        return self.prediction.Predict(request, timeout=SECONDS)
-
-    def status(self, name, version=None):
-        request = get_model_status_pb2.GetModelStatusRequest()
-        request.model_spec.name = name
-        if version is not None:
-            request.model_spec.version.value = version
-        return self.model.GetModelStatus(request, timeout=SECONDS)
-
-    def reload(self, *models, timeout=SECONDS):
-        request = model_management_pb2.ReloadConfigRequest()
-        request.config.model_config_list.SetInParent()
-        for name, base in models:
-            request.config.model_config_list.config.add(
-                name=name, base_path=str(base), model_platform="tensorflow"
-            )
-        return self.model.HandleReloadConfigRequest(request, timeout=timeout)
 
 
 @pytest.fixture(scope="module")
@@ -57,24 +25,6 @@ def client(tmp_path_factory):
         client = Client(server.grpc_port)
         with client.channel:
             yield client
-
-
-def request_of(inputs, signature="", name="m", output_filter=()):
-    request = predict_pb2.PredictRequest(output_filter=output_filter)
-    request.model_spec.name = name
-    request.model_spec.signature_name = signature
-    for alias, array in inputs.items():
-        request.inputs[alias].CopyFrom(tf.make_tensor_proto(array))
-    return request
-
-
-def error_of(call, *arguments):
-    with pytest.raises(grpc.RpcError) as caught:
-        call(*arguments)
-    return caught.value.code(), caught.value.details()
-
-
-INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_predict(client):
@@ -279,42 +229,6 @@ def test_metadata_requests_that_do_not_fit(client, fields, name, message):
     assert error_of(metadata, client, fields, name) == (INVALID, message)
 
 
-def test_reload(tmp_path):
-    first, second = tmp_path / "first", tmp_path / "second"
-    for base, constant in ((first, 2), (second, 3)):
-        base.mkdir()
-        serving_models.half_plus(constant, base / "1")
-    request = request_of({"x": np.float32([2])}, name="second")
-    with serving_models.running(first, "first") as server:
-        client = Client(server.grpc_port)
-        with client.channel:
-            reply = client.reload(("first", first), ("second", second))
-            assert reply.status.error_code == 0
-            assert client.predict(request).outputs["y"].float_val[0] == 4
-            client.reload(("second", second))
-            assert client.predict(request).outputs["y"].float_val[0] == 4
-
-            nothing = model_management_pb2.ReloadConfigRequest()
-            reload = client.model.HandleReloadConfigRequest
-            assert error_of(reload, nothing) == (
-                INVALID,
-                "ServerModelConfig type not supported by "
-                "HandleReloadConfigRequest. Only ModelConfigList is currently "
-                "supported",
-            )
-            assert error_of(client.reload, ("a", "relative")) == (
-                INVALID,
-                "Expected model a to have an absolute path or URI; got "
-                "base_path()=relative",
-            )
-            # TF Serving hangs here; this one stops with its client's time.
-            missing = ("missing", tmp_path / "missing")
-            with pytest.raises(grpc.RpcError) as caught:
-                client.reload(missing, timeout=0.3)
-            assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-            assert client.predict(request).outputs["y"].float_val[0] == 4
-
-
 def test_the_queue_is_bounded(tmp_path):
     serving_models.image(tmp_path / "1")
     slow = request_of({"seconds": np.float32([0.3])}, "slow")
@@ -325,43 +239,3 @@ def test_the_queue_is_bounded(tmp_path):
             codes = [call.code() for call in calls]
     assert codes.count(grpc.StatusCode.OK) == 2
     assert codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED) == 3
-
-
-def test_a_new_version_takes_over_under_load(tmp_path):
-    serving_models.half_plus(1, tmp_path / "1")
-    request = request_of({"x": np.float32([0])})
-    with serving_models.running(tmp_path) as server:
-        client = Client(server.grpc_port)
-        answers, done = [], threading.Event()
-
-        def ask():
-            while not done.is_set():
-                reply = client.predict(request)
-                version = reply.model_spec.version.value
-                answers.append((version, reply.outputs["y"].float_val[0]))
-
-        def wait_for(expected):
-            for _ in range(500):
-                states = {
-                    s.version: s.State.Name(s.state)
-                    for s in client.status("m").model_version_status
-                }
-                if states == expected:
-                    return
-                time.sleep(0.01)
-            raise AssertionError(states)
-
-        with client.channel:
-            thread = threading.Thread(target=ask)
-            thread.start()
-            serving_models.half_plus(2, tmp_path / "2")
-            wait_for({1: "END", 2: "AVAILABLE"})
-            (tmp_path / "3").mkdir()
-            wait_for({1: "END", 2: "AVAILABLE", 3: "END"})
-            done.set()
-            thread.join()
-            failed = client.status("m", 3).model_version_status[0].status
-    assert failed.error_code == grpc.StatusCode.NOT_FOUND.value[0]
-    assert "Could not find SavedModel" in failed.error_message
-    assert set(answers) == {(1, 1.0), (2, 2.0)}
-    assert answers[-1] == (2, 2.0)

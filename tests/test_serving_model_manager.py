@@ -4,78 +4,16 @@ import threading
 import time
 
 import pytest
-from google.protobuf import text_format
-from tensorflow_serving.apis import model_pb2
-from tensorflow_serving.config import model_server_config_pb2
+from serving_fakes import BROKEN
+from serving_fakes import Disk
+from serving_fakes import config_of
+from serving_fakes import eventually
+from serving_fakes import spec_of
 
-from serving.embedded import version_source
 from serving.embedded.model_manager import ManagerOptions
 from serving.embedded.model_manager import ModelManager
 from serving.embedded.servable import State
-from serving.embedded.status import Code
 from serving.embedded.status import StatusError
-
-BROKEN = StatusError(Code.DATA_LOSS, "broken")
-
-
-class FakeVersion:
-    """Stands for a loaded SavedModel."""
-
-    def __init__(self, path):
-        self.path = path
-        self.closed = False
-
-    def close(self):
-        self.closed = True
-
-
-class Disk:
-    """A base path, and loads that fail for directories that say so."""
-
-    def __init__(self, base):
-        self.base = base
-        self.loads = []
-        self.versions = []
-
-    def put(self, name, content=""):
-        aside = self.base / f".tmp-{name}"
-        aside.mkdir(parents=True)
-        (aside / "state").write_text(content)
-        aside.rename(self.base / name)
-
-    def load(self, path):
-        self.loads.append(path)
-        with open(f"{path}/state") as file:
-            state = file.read()
-        if state == "bug":
-            raise RuntimeError("a bug")
-        if state:
-            raise BROKEN
-        self.versions.append(FakeVersion(path))
-        return self.versions[-1]
-
-
-def config_of(*bases, policy="", labels=""):
-    text = "".join(
-        f'config {{ name: "{base.name}" base_path: "{base}" '
-        f'model_platform: "tensorflow" {policy} {labels} }}'
-        for base in bases
-    )
-    return text_format.Parse(text, model_server_config_pb2.ModelConfigList())
-
-
-def spec_of(name="m", version=None, label=""):
-    spec = model_pb2.ModelSpec(name=name, version_label=label)
-    if version is not None:
-        spec.version.value = version
-    return spec
-
-
-def eventually(check, seconds=5):
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "did not happen"
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -113,43 +51,6 @@ def states(manager, name="m"):
 def latest(manager, name="m"):
     with manager.registry.use(spec_of(name)) as servable:
         return servable.version
-
-
-@pytest.mark.parametrize(
-    ("name", "version"),
-    [
-        ("1", 1),
-        ("00000123", 123),
-        ("-4", -4),
-        ("9223372036854775807", 2**63 - 1),
-        ("9223372036854775808", None),
-        ("1.tmp", None),
-        (".tmp-3", None),
-        ("v2", None),
-        ("1_000", None),
-        ("٣", None),
-        ("", None),
-        ("9" * 5000, None),
-    ],
-)
-def test_version_numbers(name, version):
-    assert version_source.parse_version(name) == version
-
-
-@pytest.mark.parametrize(
-    ("policy", "expected"),
-    [
-        ("", {3}),
-        ("model_version_policy { latest { num_versions: 2 } }", {2, 3}),
-        ("model_version_policy { all {} }", {1, 2, 3}),
-        ("model_version_policy { specific { versions: 1 versions: 9 } }", {1}),
-    ],
-)
-def test_policies(disk, policy, expected):
-    for name in ("1", "2", "0003", "4.tmp", "five"):
-        disk.put(name)
-    config = config_of(disk.base, policy=policy)
-    assert set(version_source.poll(config.config)["m"]) == expected
 
 
 def test_a_new_version_takes_over_and_the_old_one_goes(disk, start):
