@@ -38,11 +38,13 @@ def format_floats(array: np.ndarray) -> list[str]:
     # One format operation for all the values: much faster than one for each.
     texts = ("%.6g " * count % tuple(values)).split()
     with np.errstate(over="ignore", invalid="ignore"):
-        back = np.array(texts, np.float64).astype(flat.dtype)
-    long = f"%.{_DIGITS[array.dtype]}g"
-    for index in np.flatnonzero(back != flat).tolist():
-        texts[index] = long % values[index]
-    return [_finish(text) for text in texts]
+        back = np.fromiter(map(float, texts), np.float64, count)
+        lossy = np.flatnonzero(back.astype(flat.dtype) != flat).tolist()
+    long = f"%.{_DIGITS[array.dtype]}g " * len(lossy)
+    exact = (long % tuple(values[index] for index in lossy)).split()
+    for index, text in zip(lossy, exact, strict=True):
+        texts[index] = text
+    return [text if "." in text else _finish(text) for text in texts]
 
 
 def write(outputs: Mapping[str, np.ndarray], row_format: bool) -> bytes:
@@ -202,8 +204,7 @@ def _line(level: int) -> str:
 
 
 def _finish(text: str) -> str:
-    if "." in text or "e" in text:
-        return text
+    """A text without a point, as JSON has it."""
     if text in ("nan", "inf", "-inf"):
         return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[text]
-    return text + ".0"
+    return text if "e" in text else text + ".0"

@@ -22,7 +22,7 @@ _PARSE_ERRORS = {
     "Unterminated string": "Missing a closing quotation mark in string.",
     "Invalid control": "Invalid encoding in string.",
 }
-_EXPONENT_OF_THREE_DIGITS = re.compile(r"[0-9.][eE]\+?0*[1-9][0-9]{2}")
+_EXPONENT_OF_THREE_DIGITS = re.compile(r"[eE]\+?0*[1-9][0-9]{2}")
 _BLANKS = re.compile("[ \t\n\r]*")
 _TOO_BIG = "Number too big to be stored in double."
 _ECHO_LIMIT = 1024
