@@ -86,9 +86,10 @@ def test_the_blanks_are_rapidjsons():
     )
 
 
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (0, 0, 2)])
 @pytest.mark.parametrize("names", [["y"], ["y", "z"]])
-def test_an_empty_batch(names):
-    outputs = {name: np.zeros((0, 3), np.float32) for name in names}
+def test_an_empty_batch(names, shape):
+    outputs = {name: np.zeros(shape, np.float32) for name in names}
     assert write(outputs, True) == {"predictions": []}
 
 

@@ -109,6 +109,8 @@ def test_any_rest_request(server, method, target, body):
 
 
 @hypothesis.given(st.sampled_from(SIGNATURES), values, st.booleans())
+@hypothesis.example("total", [[]], True)
+@hypothesis.example("serving_default", [{"b64": "AA=="}], True)
 @LIMITS
 def test_any_value_for_any_signature_over_rest(server, name, value, by_row):
     key = "instances" if by_row else "inputs"

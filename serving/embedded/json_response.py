@@ -78,11 +78,13 @@ def _columns(outputs: Mapping[str, np.ndarray]) -> str:
 
 def _rows(outputs: Mapping[str, np.ndarray]) -> str:
     batch = _batch_size(outputs)
+    if not batch:
+        return '{\n    "predictions": []\n}'
     named = len(outputs) > 1
     columns = []
     for name, array in outputs.items():
         values = _values(name, array)
-        size = len(values) // batch if batch else 0
+        size = len(values) // batch
         level = 3 if named else 2
         columns.append(
             [
@@ -94,9 +96,7 @@ def _rows(outputs: Mapping[str, np.ndarray]) -> str:
             if size
             else [_nest([], array.shape[1:], level, True)] * batch
         )
-    if not batch:
-        listed = "[]"
-    elif named:
+    if named:
         rows = [
             _object(zip(outputs, row, strict=True), 2)
             for row in zip(*columns, strict=True)
