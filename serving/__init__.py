@@ -1,0 +1,1 @@
+"""Serving: the client, the embedded server and TF Serving's files."""

@@ -1,0 +1,191 @@
+"""What both APIs ask of a server, in protos and arrays."""
+
+import time
+
+from tensorflow_serving.apis import get_model_metadata_pb2
+from tensorflow_serving.apis import get_model_status_pb2
+from tensorflow_serving.apis import model_pb2
+from tensorflow_serving.apis import predict_pb2
+
+from serving.embedded import json_request
+from serving.embedded import json_response
+from serving.embedded import predict
+from serving.embedded import tensors
+from serving.embedded.metrics import Metrics
+from serving.embedded.registry import Registry
+from serving.embedded.status import StatusError
+from serving.embedded.status import invalid_argument
+
+_SIGNATURES = "signature_def"
+
+
+class Core:
+    """Answers requests from the loaded versions.
+
+    Args:
+        registry: the loaded versions.
+        metrics: where times and counts go.
+        max_tensor_bytes: limit of each tensor of a request, in bytes.
+    """
+
+    def __init__(
+        self, registry: Registry, metrics: Metrics, max_tensor_bytes: int
+    ):
+        self._registry = registry
+        self._metrics = metrics
+        self._max_tensor_bytes = max_tensor_bytes
+
+    def predict(
+        self, request: predict_pb2.PredictRequest
+    ) -> predict_pb2.PredictResponse:
+        """Predict, as gRPC carries it.
+
+        Raises:
+            StatusError: see `Registry.use`, `predict` and `tensors`.
+        """
+        start = time.perf_counter()
+        spec = request.model_spec
+        try:
+            _require_spec(request)
+            with self._registry.use(spec) as servable:
+                signature = predict.find_signature(
+                    servable.loaded, spec.signature_name
+                )
+                inputs = predict.decode_inputs(
+                    signature, request.inputs, self._max_tensor_bytes
+                )
+                outputs = self._run(
+                    servable, signature, inputs, request.output_filter
+                )
+            response = predict_pb2.PredictResponse()
+            response.model_spec.name = spec.name
+            response.model_spec.signature_name = (
+                spec.signature_name or predict.DEFAULT_SIGNATURE
+            )
+            response.model_spec.version.value = servable.version
+            for alias, array in outputs.items():
+                response.outputs[alias].MergeFrom(tensors.to_proto(array))
+        except StatusError as error:
+            self._metrics.request_count.increment(spec.name, error.code.name)
+            raise
+        self._count_success(spec.name, "Predict", "GRPC", start)
+        return response
+
+    def predict_json(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+        """Predict, as REST carries it.
+
+        Args:
+            spec: the model and maybe its version or label.
+            body: the JSON request.
+
+        Returns:
+            The JSON reply.
+
+        Raises:
+            StatusError: see `Registry.use`, `json_request` and `predict`.
+        """
+        start = time.perf_counter()
+        try:
+            reply = self._predict_json(spec, body)
+        except StatusError as error:
+            self._metrics.request_count.increment(spec.name, error.code.name)
+            raise
+        self._count_success(spec.name, "predict", "REST", start)
+        return reply
+
+    def status(
+        self, spec: model_pb2.ModelSpec
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        """The state of one version of a model, or of all, newest first.
+
+        Raises:
+            StatusError: NOT_FOUND.
+        """
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for servable in self._registry.states(spec):
+            entry = response.model_version_status.add(
+                version=servable.version, state=servable.state
+            )
+            entry.status.SetInParent()
+            if servable.error is not None:
+                entry.status.error_code = int(servable.error.code)
+                entry.status.error_message = servable.error.message
+        return response
+
+    def metadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """The signatures of a model.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for another field than
+                `signature_def`; see `Registry.use`.
+        """
+        _require_spec(request)
+        if not request.metadata_field:
+            raise invalid_argument(
+                "GetModelMetadataRequest must specify at least one "
+                "metadata_field"
+            )
+        for field in request.metadata_field:
+            if field != _SIGNATURES:
+                raise invalid_argument(
+                    f"Metadata field {field} is not supported"
+                )
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        with self._registry.use(request.model_spec) as servable:
+            for name, signature in servable.loaded.signatures.items():
+                signatures.signature_def[name].CopyFrom(signature)
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        response.model_spec.name = servable.model
+        response.model_spec.version.value = servable.version
+        response.metadata[_SIGNATURES].Pack(signatures)
+        return response
+
+    def _predict_json(self, spec, body: bytes) -> bytes:
+        def data_types(name: str) -> dict[str, int]:
+            # The version is looked up only now: a malformed body for an
+            # unknown model is a malformed body.
+            name = name or predict.DEFAULT_SIGNATURE
+            with self._registry.use(spec) as servable:
+                signature = servable.loaded.signatures.get(name)
+            if signature is None:
+                raise invalid_argument(
+                    f'Serving signature name: "{name}" not found in signature '
+                    "def"
+                )
+            return {
+                alias: info.dtype for alias, info in signature.inputs.items()
+            }
+
+        request = json_request.parse(body, data_types)
+        with self._registry.use(spec) as servable:
+            signature = predict.find_signature(
+                servable.loaded, request.signature_name
+            )
+            predict.check_count(signature, request.inputs)
+            outputs = self._run(servable, signature, request.inputs, ())
+        return json_response.write(outputs, request.row_format)
+
+    def _run(self, servable, signature, inputs, output_filter):
+        start = time.perf_counter()
+        outputs = predict.run(servable.loaded, signature, inputs, output_filter)
+        self._metrics.runtime_latency.observe(
+            _microseconds(start), servable.model, "Predict", "TF1"
+        )
+        return outputs
+
+    def _count_success(self, model, api: str, entrypoint: str, start) -> None:
+        self._metrics.request_count.increment(model, "OK")
+        self._metrics.request_latency.observe(
+            _microseconds(start), model, api, entrypoint
+        )
+
+
+def _require_spec(request) -> None:
+    if not request.HasField("model_spec"):
+        raise invalid_argument("Missing ModelSpec")
+
+
+def _microseconds(start: float) -> float:
+    return (time.perf_counter() - start) * 1e6

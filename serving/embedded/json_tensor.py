@@ -1,0 +1,225 @@
+"""A tensor from its JSON form.
+
+Follows TF Serving's `util/json_tensor.cc`. Two ways lead to the same array:
+`dense` checks and converts whole levels at once and knows only regular
+values; `fill` goes value by value, in TF Serving's order, and so finds the
+text of the error when `dense` gave up.
+"""
+
+import base64
+import binascii
+import itertools
+import re
+
+import numpy as np
+from tensorflow.core.framework import types_pb2
+
+from serving.embedded import json_text
+from serving.embedded import tensors
+from serving.embedded.status import Code
+from serving.embedded.status import StatusError
+from serving.embedded.status import invalid_argument
+
+_FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE)
+_INT32 = (-(2**31), 2**31 - 1)
+# No range check for the narrow types: they wrap, as in C++.
+_INTEGERS = {
+    types_pb2.DT_INT8: _INT32,
+    types_pb2.DT_INT16: _INT32,
+    types_pb2.DT_INT32: _INT32,
+    types_pb2.DT_UINT8: _INT32,
+    types_pb2.DT_INT64: (-(2**63), 2**63 - 1),
+    types_pb2.DT_UINT32: (0, 2**32 - 1),
+    types_pb2.DT_UINT64: (0, 2**64 - 1),
+}
+_MAX_RANK = 63  # one less than NumPy's: rows are stacked
+
+
+def is_base64_object(value: object) -> bool:
+    """Whether a value is `{"b64": "<string>"}`, which stands for bytes."""
+    return (
+        type(value) is dict
+        and len(value) == 1
+        and type(value.get("b64")) is str
+    )
+
+
+def dense(value: object, data_type: int) -> np.ndarray | None:
+    """Converts a regular value, or returns None.
+
+    Args:
+        value: a number, string, bool or nested lists of one shape.
+        data_type: the DataType of the input.
+    """
+    shape = []
+    level = [value]
+    while level and type(level[0]) is list:
+        sizes = set(map(len, level)) if _all(level, {list}) else ()
+        if len(sizes) != 1 or len(shape) == _MAX_RANK:
+            return None
+        shape.append(len(level[0]))
+        level = list(itertools.chain.from_iterable(level))
+    try:
+        flat = _leaves(level, data_type)
+    except StatusError:
+        return None
+    return None if flat is None else flat.reshape(shape)
+
+
+def fill(value: object, data_type: int) -> np.ndarray:
+    """Converts a value one by one, as `FillTensorProto` does.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, or UNIMPLEMENTED for a dtype that has
+            no JSON form.
+    """
+    shape = []
+    inner = value
+    while type(inner) is list:
+        shape.append(len(inner))
+        if not inner:
+            break
+        inner = inner[0]
+    leaves = []
+    _fill(value, 0, shape, data_type, leaves)
+    if len(shape) > _MAX_RANK:
+        raise invalid_argument(
+            f"A tensor of {len(shape)} dimensions: this server takes "
+            f"{_MAX_RANK}."
+        )
+    return _array(leaves, data_type).reshape(shape)
+
+
+def _fill(value, level: int, shape: list, data_type: int, leaves: list):
+    rank = len(shape)
+    if type(value) is not list:
+        if level != rank:
+            raise invalid_argument(
+                f"JSON Value: {json_text.echo(value)} found at incorrect "
+                f"level: {level + 1} in the JSON DOM. Expected at level: "
+                f"{rank}"
+            )
+        leaves.append(_leaf(value, data_type))
+        return
+    if level >= rank:
+        raise invalid_argument(
+            f"Encountered list at unexpected level: {level} expected < {rank}"
+        )
+    if len(value) != shape[level]:
+        raise invalid_argument(
+            f"Encountered list at unexpected size: {len(value)} at level: "
+            f"{level} expected size: {shape[level]}"
+        )
+    for item in value:
+        _fill(item, level + 1, shape, data_type, leaves)
+
+
+def _leaf(value: object, data_type: int) -> object:
+    """One value, as `AddValueToTensor` takes it."""
+    kind = type(value)
+    type_error = invalid_argument(
+        f"JSON Value: {json_text.echo(value)} Type: "
+        f"{json_text.type_name(value)} is not of expected type: "
+        f"{tensors.dtype_name(data_type)}"
+    )
+    if kind is dict and data_type != types_pb2.DT_STRING:
+        raise type_error
+    if kind is dict:
+        return _base64(value)
+    if data_type in _FLOATS:
+        if kind not in (int, float):
+            raise type_error
+    elif data_type in _INTEGERS:
+        low, high = _INTEGERS[data_type]
+        if kind is not int or not low <= value <= high:
+            raise type_error
+    elif data_type == types_pb2.DT_BOOL:
+        if kind is not bool:
+            raise type_error
+    elif data_type == types_pb2.DT_STRING:
+        if kind is not str:
+            raise type_error
+        return _utf8(value)
+    else:
+        raise StatusError(
+            Code.UNIMPLEMENTED,
+            f"Conversion of JSON Value: {json_text.echo(value)} to type: "
+            f"{tensors.dtype_name(data_type)}",
+        )
+    return value
+
+
+def _leaves(values: list, data_type: int) -> np.ndarray | None:
+    """All values of a tensor at once, or None if one is irregular."""
+    if data_type in _FLOATS:
+        regular = _all(values, {int, float})
+    elif data_type in _INTEGERS:
+        low, high = _INTEGERS[data_type]
+        regular = _all(values, {int}) and (
+            not values or (min(values) >= low and max(values) <= high)
+        )
+    elif data_type == types_pb2.DT_BOOL:
+        regular = _all(values, {bool})
+    elif data_type == types_pb2.DT_STRING:
+        regular = all(
+            type(value) is str or is_base64_object(value) for value in values
+        )
+        if regular:
+            values = [_leaf(value, data_type) for value in values]
+    else:
+        # Unlike `fill`, which has no value to complain of in an empty list.
+        return None
+    return _array(values, data_type) if regular else None
+
+
+def _array(values: list, data_type: int) -> np.ndarray:
+    dtype = tensors.numpy_dtype(data_type)
+    if dtype is None:
+        raise StatusError(
+            Code.UNIMPLEMENTED,
+            f"Conversion of JSON to type: {tensors.dtype_name(data_type)}",
+        )
+    if data_type == types_pb2.DT_STRING:
+        array = np.empty(len(values), object)
+        array[:] = values
+        return array
+    if data_type in _FLOATS:
+        try:
+            wide = np.array(values, np.float64)
+        except OverflowError:  # an integer beyond the range of doubles
+            raise invalid_argument(
+                "JSON Parse error: Number too big to be stored in double."
+            ) from None
+        with np.errstate(over="ignore", under="ignore"):
+            return wide.astype(dtype)
+    wide = np.uint64 if data_type == types_pb2.DT_UINT64 else np.int64
+    return np.array(values, wide).astype(dtype)
+
+
+def _base64(value: dict) -> bytes:
+    if not is_base64_object(value):
+        raise invalid_argument(
+            f"JSON Value: {json_text.echo(value)} not formatted correctly for "
+            "base64 data"
+        )
+    # As absl::Base64Unescape: blanks are skipped, padding may be missing.
+    text = re.sub(r"[ \t\r\n\v\f]", "", value["b64"]).rstrip("=")
+    try:
+        return base64.b64decode(
+            text.encode() + b"=" * (-len(text) % 4), validate=True
+        )
+    except (binascii.Error, UnicodeEncodeError):
+        raise invalid_argument("Unable to base64 decode") from None
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise invalid_argument(
+            "JSON Parse error: The surrogate pair in string is invalid."
+        ) from None
+
+
+def _all(values: list, types: set) -> bool:
+    return set(map(type, values)) <= types

@@ -1,0 +1,129 @@
+"""JSON as RapidJSON, TF Serving's parser, reads it.
+
+Python's own parser differs in little: the words of its errors, lone
+surrogates, and nesting, which TF Serving takes to any depth and Python to
+some hundred levels.
+"""
+
+import json
+import re
+
+from serving.embedded.status import StatusError
+from serving.embedded.status import invalid_argument
+
+# RapidJSON's texts (rapidjson/error/en.h), by the start of Python's.
+_PARSE_ERRORS = {
+    "Expecting value": "Invalid value.",
+    "Expecting property name": "Missing a name for object member.",
+    "Illegal trailing comma": "Invalid value.",
+    "Expecting ':'": "Missing a colon after a name of object member.",
+    "Invalid \\uXXXX": "Incorrect hex digit after \\u escape in string.",
+    "Invalid \\escape": "Invalid escape character in string.",
+    "Unterminated string": "Missing a closing quotation mark in string.",
+    "Invalid control": "Invalid encoding in string.",
+}
+_EXPONENT_OF_THREE_DIGITS = re.compile(r"[eE]\+?0*[1-9][0-9]{2}")
+_BLANKS = re.compile("[ \t\n\r]*")
+_TOO_BIG = "Number too big to be stored in double."
+_ECHO_LIMIT = 1024
+_decoder = json.JSONDecoder()
+
+
+def parse_object(body: bytes) -> dict:
+    """Parses a request body.
+
+    `NaN`, `Infinity` and `-Infinity` are numbers, and what follows the first
+    value is ignored, as TF Serving's parser flags have it. Bytes that are no
+    UTF-8 come through as they are, by surrogate escapes.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT.
+    """
+    text = body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    start = _BLANKS.match(text).end()
+    if start == len(text):
+        raise invalid_argument("JSON Parse error: The document is empty")
+    try:
+        value = _decode(text, start)
+    except json.JSONDecodeError as error:
+        raise _parse_error(error, text) from error
+    except RecursionError:
+        raise invalid_argument(
+            "JSON Parse error: nested too deep for this server."
+        ) from None
+    except (ValueError, OverflowError):  # an integer of thousands of digits
+        raise invalid_argument(f"JSON Parse error: {_TOO_BIG}") from None
+    if not isinstance(value, dict):
+        raise invalid_argument(f"JSON Value: {echo(value)} Is not object")
+    return value
+
+
+def echo(value: object) -> str:
+    """A JSON value for an error text, cut at 1024 characters."""
+    try:
+        text = json.dumps(value, indent=4, ensure_ascii=False)
+    except RecursionError:
+        text = "..."
+    if len(text) > _ECHO_LIMIT:
+        text = text[:_ECHO_LIMIT] + "..."
+    return text
+
+
+def type_name(value: object) -> str:
+    """RapidJSON's name of a value's type, as error texts have it."""
+    if value is None:
+        return "Null"
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, dict):
+        return "Object"
+    if isinstance(value, list):
+        return "Array"
+    return "String" if isinstance(value, str) else "Number"
+
+
+def error_body(error: StatusError) -> bytes:
+    """The body of a failed request: `{"error": "..."}`."""
+    text = json.dumps({"error": error.message}, indent=4, ensure_ascii=False)
+    return text.encode("utf-8", "replace")
+
+
+def _decode(text: str, start: int) -> object:
+    value, end = _decoder.raw_decode(text, start)
+    # A double that overflows is an error in RapidJSON and infinity in Python.
+    # The second, slow pass runs only where an exponent could do that.
+    if _EXPONENT_OF_THREE_DIGITS.search(text, start, end):
+        json.JSONDecoder(parse_float=_finite).raw_decode(text, start)
+    return value
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise OverflowError
+    return number
+
+
+def _parse_error(error: json.JSONDecodeError, text: str) -> StatusError:
+    offset = len(text[: error.pos].encode("utf-8", "surrogateescape"))
+    message = "Missing a comma or ] after an array element."
+    if error.msg.startswith("Expecting ','") and _in_object(text, error.pos):
+        message = "Missing a comma or } after an object member."
+    for start, rapidjson_text in _PARSE_ERRORS.items():
+        if error.msg.startswith(start):
+            message = rapidjson_text
+    return invalid_argument(f"JSON Parse error: {message} at offset: {offset}")
+
+
+def _in_object(text: str, position: int) -> bool:
+    """Whether the innermost bracket open at a position is a brace."""
+    depth = 0
+    outside_strings = re.sub(r'"(?:[^"\\]|\\.)*"', "", text[:position])
+    for character in reversed(outside_strings):
+        if character in "]}":
+            depth += 1
+        elif character in "[{":
+            if depth == 0:
+                return character == "{"
+            depth -= 1
+    return False

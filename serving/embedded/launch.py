@@ -1,0 +1,142 @@
+"""From parsed flags to a running server and back to an exit code."""
+
+import argparse
+import logging
+import os
+import sys
+import threading
+
+import tensorflow as tf
+
+from serving.embedded import model_config
+from serving.embedded.model_manager import ManagerOptions
+from serving.embedded.server import EmbeddedServer
+from serving.embedded.server import ServerOptions
+from serving.embedded.status import Code
+from serving.embedded.status import StatusError
+
+_logger = logging.getLogger("serving.server")
+
+
+def serve(flags: argparse.Namespace, stop: threading.Event) -> int:
+    """Serves until `stop` is set.
+
+    Args:
+        flags: of `flags.parse`.
+        stop: set to end: requests under way are then answered.
+
+    Returns:
+        0, or 1 when a model or a port fails, or 2 for a wrong file.
+    """
+    # Its notices of old names are of no use to a user of the server.
+    tf.get_logger().setLevel(logging.ERROR)
+    try:
+        config = _models(flags)
+        metrics_path = None
+        if flags.monitoring_config_file:
+            metrics_path = model_config.read_monitoring(
+                flags.monitoring_config_file
+            )
+    except StatusError as error:
+        return _fail(2, error.message)
+    _logger.info(
+        "A development and test server with TF Serving's APIs; for anything "
+        "past this machine use TF Serving."
+    )
+    for model in config.config:
+        _logger.info("Model %s: versions under %s", model.name, model.base_path)
+    try:
+        server = EmbeddedServer(config, _options(flags, metrics_path))
+    except (StatusError, OSError) as error:
+        return _fail(1, f"Failed to start server. Error: {error}{_hint(error)}")
+    try:
+        server.start(lambda: not stop.is_set())
+    except StatusError as error:
+        server.stop(0)
+        if stop.is_set():
+            return 0
+        return _fail(1, f"Failed to start server. Error: {error}")
+    if server.grpc_port is not None:
+        _logger.info("gRPC on 127.0.0.1:%d", server.grpc_port)
+    if server.rest_port is not None:
+        _logger.info("REST on http://127.0.0.1:%d", server.rest_port)
+    if flags.model_config_file:
+        poll = flags.model_config_file_poll_wait_seconds
+        follow(flags.model_config_file, poll, server, stop)
+    stop.wait()
+    _logger.info("Stopping: answering the requests under way.")
+    server.stop(flags.drain_seconds)
+    _logger.info("Stopped.")
+    return 0
+
+
+def follow(
+    path: str,
+    poll_seconds: float,
+    server: EmbeddedServer,
+    stop: threading.Event,
+) -> None:
+    """Reads a models.config again whenever its text changes.
+
+    Args:
+        path: the file.
+        poll_seconds: time between looks at it; 0 returns at once.
+        server: gets the new configuration.
+        stop: ends it when set.
+    """
+    last = None
+    while poll_seconds and not stop.wait(poll_seconds):
+        try:
+            config = model_config.read_models(path)
+            if config != last:
+                server.manager.reload(config)
+                _logger.info("Read %s", path)
+            last = config
+        except StatusError as error:
+            _logger.error("%s is not used: %s", path, error.message)
+
+
+def _models(flags: argparse.Namespace):
+    if flags.model_config_file:
+        return model_config.read_models(flags.model_config_file)
+    return model_config.single_model(
+        flags.model_name, os.path.abspath(flags.model_base_path)
+    )
+
+
+def _options(
+    flags: argparse.Namespace, metrics_path: str | None
+) -> ServerOptions:
+    return ServerOptions(
+        grpc_port=flags.port or None,
+        rest_port=flags.rest_api_port or None,
+        grpc_threads=flags.grpc_max_threads,
+        rest_threads=flags.rest_api_num_threads,
+        queue=flags.max_queued_requests,
+        max_request_bytes=flags.max_request_bytes,
+        rest_timeout_seconds=flags.rest_api_timeout_in_ms / 1000,
+        metrics_path=metrics_path,
+        warmup=flags.enable_model_warmup,
+        manager=ManagerOptions(
+            poll_wait_seconds=flags.file_system_poll_wait_seconds,
+            max_load_retries=flags.max_num_load_retries,
+            load_retry_seconds=flags.load_retry_interval_micros / 1e6,
+            allow_labels_for_unavailable=(
+                flags.allow_version_labels_for_unavailable_models
+            ),
+        ),
+    )
+
+
+def _hint(error: Exception) -> str:
+    if getattr(error, "code", None) == Code.FAILED_PRECONDITION:
+        return (
+            " (a first start with labels needs "
+            "--allow_version_labels_for_unavailable_models)"
+        )
+    return ""
+
+
+def _fail(code: int, sentence: str) -> int:
+    print(f"python -m serving.server: {sentence}", file=sys.stderr)
+    return code

@@ -1,0 +1,149 @@
+"""The text protos that tell a server what to serve.
+
+`models.config` is a ModelServerConfig; its checks are those of
+`model_servers/server_core.cc`. The MonitoringConfig message is not in the
+tensorflow-serving-api package, so it is built here from its two fields.
+"""
+
+import os
+import re
+
+from google.protobuf import descriptor_pb2
+from google.protobuf import descriptor_pool
+from google.protobuf import message_factory
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from serving.embedded.status import invalid_argument
+
+DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
+
+
+def single_model(
+    name: str, base_path: str
+) -> model_server_config_pb2.ModelConfigList:
+    """The configuration that --model_name and --model_base_path stand for."""
+    config = model_server_config_pb2.ModelConfigList()
+    config.config.add(
+        name=name, base_path=base_path, model_platform="tensorflow"
+    )
+    return config
+
+
+def read_models(path: str) -> model_server_config_pb2.ModelConfigList:
+    """Reads and checks a models.config.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, naming the file and what is wrong.
+    """
+    message = model_server_config_pb2.ModelServerConfig()
+    _read(path, message)
+    if message.WhichOneof("config") != "model_config_list":
+        raise invalid_argument(
+            f"{path}: expected a model_config_list {{ ... }}."
+        )
+    validate(message.model_config_list)
+    return message.model_config_list
+
+
+def validate(config: model_server_config_pb2.ModelConfigList) -> None:
+    """Refuses what TF Serving refuses (`ValidateModelConfigList`).
+
+    Raises:
+        StatusError: INVALID_ARGUMENT.
+    """
+    seen = set()
+    for model in config.config:
+        if model.name in seen:
+            raise invalid_argument(
+                f"Illegal to list model {model.name} multiple times in config "
+                "list"
+            )
+        seen.add(model.name)
+        has_scheme = re.match("[a-z0-9]+://", model.base_path)
+        if not os.path.isabs(model.base_path) and not has_scheme:
+            raise invalid_argument(
+                f"Expected model {model.name} to have an absolute path or "
+                f"URI; got base_path()={model.base_path}"
+            )
+        if platform(model) != "tensorflow":
+            raise invalid_argument(
+                f"Model {model.name} requests unsupported platform "
+                f"{platform(model)}"
+            )
+
+
+def platform(model: model_server_config_pb2.ModelConfig) -> str:
+    """The platform of a model, with the deprecated model_type.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT where both or neither are set.
+    """
+    if model.model_type:
+        if model.model_platform:
+            raise invalid_argument(
+                "Illegal setting both model_type(deprecated) and "
+                "model_platform."
+            )
+        return {1: "tensorflow"}.get(model.model_type, "other")
+    if not model.model_platform:
+        raise invalid_argument(
+            "Illegal setting neither model_type(deprecated) nor model_platform."
+        )
+    return model.model_platform
+
+
+def read_monitoring(path: str) -> str | None:
+    """Reads a monitoring.config.
+
+    Returns:
+        The path of the metrics page, or None where it is not enabled.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, naming the file and what is wrong.
+    """
+    message = _monitoring_config_class()()
+    _read(path, message)
+    if not message.prometheus_config.enable:
+        return None
+    return message.prometheus_config.path or DEFAULT_METRICS_PATH
+
+
+def _read(path: str, message) -> None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            text_format.Parse(file.read(), message)
+    except OSError as error:
+        raise invalid_argument(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise invalid_argument(f"{path}: not a text file") from error
+    except text_format.ParseError as error:
+        raise invalid_argument(
+            f"Invalid protobuf file: '{path}': {error}"
+        ) from error
+
+
+def _monitoring_config_class():
+    """`config/monitoring_config.proto` of TF Serving."""
+    field = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(
+        name="yoto_tf/monitoring_config.proto",
+        package="yoto_tf.serving",
+        syntax="proto3",
+    )
+    prometheus = file.message_type.add(name="PrometheusConfig")
+    prometheus.field.add(name="enable", number=1, type=field.TYPE_BOOL, label=1)
+    prometheus.field.add(name="path", number=2, type=field.TYPE_STRING, label=1)
+    monitoring = file.message_type.add(name="MonitoringConfig")
+    monitoring.field.add(
+        name="prometheus_config",
+        number=1,
+        type=field.TYPE_MESSAGE,
+        type_name=".yoto_tf.serving.PrometheusConfig",
+        label=1,
+    )
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(
+        pool.FindMessageTypeByName("yoto_tf.serving.MonitoringConfig")
+    )

@@ -1,0 +1,250 @@
+"""Keeps the models of a configuration loaded.
+
+One thread polls the base paths, loads and unloads. A new version is loaded
+before the old one is unloaded, and the old one stays if the load fails.
+"""
+
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from tensorflow_serving.config import model_server_config_pb2
+
+from serving.embedded import model_config
+from serving.embedded import version_source
+from serving.embedded.engine import SavedModelVersion
+from serving.embedded.labels import new_label_map
+from serving.embedded.registry import Registry
+from serving.embedded.servable import Servable
+from serving.embedded.servable import State
+from serving.embedded.status import Code
+from serving.embedded.status import StatusError
+
+_NEVER = float("inf")
+_logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class ManagerOptions:
+    """How a manager polls and retries; the defaults are TF Serving's.
+
+    Attributes:
+        poll_wait_seconds: time between polls; 0 polls once, a negative
+            number never.
+        max_load_retries: loads tried again after a first failure.
+        load_retry_seconds: time between them.
+        allow_labels_for_unavailable: a new label may name a version that is
+            not loaded.
+    """
+
+    poll_wait_seconds: float = 1
+    max_load_retries: int = 5
+    load_retry_seconds: float = 60
+    allow_labels_for_unavailable: bool = False
+
+
+class ModelManager:
+    """The models of one server.
+
+    Args:
+        load: makes a loaded version of its directory; raises StatusError.
+        options: see `ManagerOptions`.
+
+    Attributes:
+        registry: the versions, for requests.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[str], SavedModelVersion],
+        options: ManagerOptions,
+    ):
+        self.registry = Registry()
+        self._load = load
+        self._options = options
+        self._config = model_server_config_pb2.ModelConfigList()
+        self._poll_error = None
+        self._without_version = set()
+        self._next_poll = _NEVER
+        self._stopping = False
+        self._thread = threading.Thread(
+            target=self._work, name="model-manager", daemon=True
+        )
+
+    def start(self) -> None:
+        """Starts the polling thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stops polling and frees all versions. No request may run."""
+        with self.registry.changed:
+            self._stopping = True
+            self.registry.changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.registry.unload_all()
+
+    def reload(
+        self, config: model_server_config_pb2.ModelConfigList
+    ) -> set[str]:
+        """Puts a new configuration in the place of the old one.
+
+        Args:
+            config: all models to serve; others are unloaded.
+
+        Returns:
+            The names of the models that were not in the old one.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT or, for a label on a version that
+                is not loaded, FAILED_PRECONDITION. Nothing is then changed.
+        """
+        model_config.validate(config)
+        with self.registry.changed:
+            self.registry.labels = new_label_map(
+                config,
+                self.registry.labels,
+                self.registry.available,
+                self._options.allow_labels_for_unavailable,
+            )
+            old = {model.name for model in self._config.config}
+            self._config = config
+            if self._options.poll_wait_seconds >= 0:
+                self._next_poll = 0.0
+            self.registry.changed.notify_all()
+        return {model.name for model in config.config} - old
+
+    def wait_until_available(
+        self, models: set[str], go_on: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Waits until each of these models serves.
+
+        That is, until one version does and the others were tried: labels
+        then lead to what they name.
+
+        Args:
+            models: names of configured models.
+            go_on: asked every second; False gives up.
+
+        Raises:
+            StatusError: UNKNOWN, all versions of a model failed to load;
+                CANCELLED, `go_on` said no.
+        """
+        registry = self.registry
+        with registry.changed:
+            while waiting := {m for m in models if not registry.settled(m)}:
+                failed = [s for m in waiting for s in registry.failed(m)]
+                if failed:
+                    reasons = ", ".join(
+                        f"{{{s} due to error: {s.error}}}" for s in failed
+                    )
+                    raise StatusError(
+                        Code.UNKNOWN,
+                        f"{len(failed)} servable(s) did not become "
+                        f"available: {{{reasons}}}",
+                    )
+                if self._stopping or not go_on():
+                    names = ", ".join(sorted(waiting))
+                    raise StatusError(
+                        Code.CANCELLED, f"Gave up waiting for models: {names}"
+                    )
+                registry.changed.wait(1)
+
+    def _work(self) -> None:
+        while True:
+            with self.registry.changed:
+                if self._stopping:
+                    return
+                config = self._config
+                poll_due = time.monotonic() >= self._next_poll
+            if poll_due:
+                self._poll(config)
+            servable = self.registry.next_action()
+            if servable is None:
+                self._idle()
+            elif servable.state == State.LOADING:
+                self._load_now(servable)
+            else:
+                self.registry.unload_when_idle(servable)
+
+    def _idle(self) -> None:
+        retry = self.registry.next_retry()
+        with self.registry.changed:
+            wait = min(self._next_poll, retry) - time.monotonic()
+            if wait > 0 and not self._stopping:
+                # An hour stands for ever: a lock takes no infinite time.
+                self.registry.changed.wait(min(wait, 3600))
+
+    def _poll(self, config: model_server_config_pb2.ModelConfigList) -> None:
+        wait = self._options.poll_wait_seconds
+        error = found = None
+        try:
+            found = version_source.poll(config.config)
+        except StatusError as failure:
+            error = failure.message
+        with self.registry.changed:
+            if config is not self._config:
+                return  # replaced meanwhile: poll the new one at once
+            self._next_poll = time.monotonic() + wait if wait > 0 else _NEVER
+            if found is not None:
+                self.registry.aspire(found)
+        self._log_poll(error, found or {})
+
+    def _log_poll(self, error: str | None, found: dict) -> None:
+        """Tells what is wrong once, not at each poll."""
+        if error and error != self._poll_error:
+            _logger.error(
+                "%s. No model is loaded or updated until it is there.", error
+            )
+        self._poll_error = error
+        empty = {name for name, paths in found.items() if not paths}
+        for name in empty - self._without_version:
+            _logger.warning(
+                "No versions of servable %s found under its base path. Did "
+                "you forget to name your leaf directory as a number "
+                "(eg. '/1/')?",
+                name,
+            )
+        if found:
+            self._without_version = empty
+
+    def _load_now(self, servable: Servable) -> None:
+        start = time.monotonic()
+        loaded = error = None
+        try:
+            loaded = self._load(servable.path)
+        except StatusError as failure:
+            # A copy: the traceback of the original holds the half-made graph.
+            error = StatusError(failure.code, failure.message)
+        except Exception as failure:  # the thread must outlive any one load
+            error = StatusError(Code.INTERNAL, repr(failure))
+        end = time.monotonic()
+        with self.registry.changed:
+            servable.attempts += 1
+            servable.loaded = loaded
+            servable.error = error
+            again = servable.attempts <= self._options.max_load_retries
+            servable.not_before = end + self._options.load_retry_seconds
+            if loaded is not None:
+                servable.state = State.AVAILABLE
+            elif not again:
+                servable.state = State.END
+            self.registry.changed.notify_all()
+        if loaded is not None:
+            _logger.info(
+                "Loaded %s from %s in %.2f s",
+                servable,
+                servable.path,
+                end - start,
+            )
+            return
+        retry = f"next try in {self._options.load_retry_seconds:g} s"
+        _logger.error(
+            "Loading %s from %s failed: %s (%s)",
+            servable,
+            servable.path,
+            error,
+            retry if again else "given up",
+        )

@@ -1,0 +1,165 @@
+"""The Predict call itself, the same for both APIs.
+
+Follows `RunPredict` and `PreProcessPrediction` of TF Serving's
+`servables/tensorflow/predict_util.cc` and `GetInputValues` of TensorFlow's
+`cc/saved_model/util.cc`: their checks, in their order, with their texts.
+"""
+
+from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy as np
+from tensorflow.core.framework import tensor_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from serving.embedded import tensors
+from serving.embedded.engine import SavedModelVersion
+from serving.embedded.status import Code
+from serving.embedded.status import StatusError
+from serving.embedded.status import invalid_argument
+
+DEFAULT_SIGNATURE = "serving_default"
+
+
+def find_signature(
+    version: SavedModelVersion, name: str
+) -> meta_graph_pb2.SignatureDef:
+    """The signature of that name; an empty name means `serving_default`.
+
+    Raises:
+        StatusError: FAILED_PRECONDITION, as Predict over gRPC answers.
+    """
+    name = name or DEFAULT_SIGNATURE
+    try:
+        return version.signatures[name]
+    except KeyError:
+        raise StatusError(
+            Code.FAILED_PRECONDITION,
+            f'Serving signature key "{name}" not found.',
+        ) from None
+
+
+def decode_inputs(
+    signature: meta_graph_pb2.SignatureDef,
+    protos: Mapping[str, tensor_pb2.TensorProto],
+    max_bytes: int,
+) -> dict[str, np.ndarray]:
+    """Checks the names of the inputs of a request and decodes them.
+
+    Args:
+        signature: the signature that was asked for.
+        protos: alias -> TensorProto, as sent.
+        max_bytes: limit of each decoded tensor, in bytes.
+
+    Returns:
+        alias -> array, for each input of the signature; a missing one comes
+        from the defaults of the signature where it has them.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT or RESOURCE_EXHAUSTED.
+    """
+    check_count(signature, protos)
+    arrays = {}
+    for alias in sorted(signature.inputs):
+        if alias in protos:
+            proto = protos[alias]
+        elif alias in signature.defaults:
+            proto = signature.defaults[alias]
+        else:
+            raise invalid_argument(
+                f"Signature input alias: {alias}(feed name: "
+                f"{signature.inputs[alias].name}) not found in request and "
+                "no default value provided. Inputs expected to be in the set "
+                f"{{{_names(signature.inputs)}}}."
+            )
+        arrays[alias] = tensors.from_proto(proto, alias, max_bytes)
+    return arrays
+
+
+def run(
+    version: SavedModelVersion,
+    signature: meta_graph_pb2.SignatureDef,
+    inputs: Mapping[str, np.ndarray],
+    output_filter: Sequence[str] = (),
+) -> dict[str, np.ndarray]:
+    """Runs a signature.
+
+    Args:
+        version: the loaded version the signature belongs to.
+        signature: the signature.
+        inputs: alias -> array, one for each input of the signature. Shapes
+            are not compared with the signature's: neither does TF Serving.
+        output_filter: aliases of the outputs to compute; empty means all.
+
+    Returns:
+        alias -> array.
+
+    Raises:
+        StatusError: what the checks or the graph say.
+    """
+    aliases = _outputs(signature, output_filter)
+    feed = {}
+    # The C++ session counts its arguments in the order of the feed names.
+    order = sorted(inputs, key=lambda alias: signature.inputs[alias].name)
+    for position, alias in enumerate(order):
+        info = signature.inputs[alias]
+        array = inputs[alias]
+        if array.dtype != tensors.numpy_dtype(info.dtype):
+            raise invalid_argument(
+                f"Expects arg[{position}] to be "
+                f"{tensors.dtype_name(info.dtype)} but "
+                f"{tensors.array_dtype_name(array)} is provided"
+            )
+        feed[info.name] = array
+    fetch = [signature.outputs[alias].name for alias in aliases]
+    return dict(zip(aliases, version.run(feed, fetch), strict=True))
+
+
+def check_count(
+    signature: meta_graph_pb2.SignatureDef, sent: Collection[str]
+) -> None:
+    """Compares the inputs sent with the signature's by their number.
+
+    TF Serving's `VerifyRequestInputsSize`.
+
+    Args:
+        signature: the signature that was asked for.
+        sent: the aliases in the request.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT.
+    """
+    number = len(sent)
+    wanted = len(signature.inputs)
+    if number > wanted or (number < wanted and not signature.defaults):
+        extra = set(sent) - set(signature.inputs)
+        missing = set(signature.inputs) - set(sent)
+        raise invalid_argument(
+            f"input size does not match signature: {number}!={wanted} "
+            f"len({{{_names(sent)}}}) != "
+            f"len({{{_names(signature.inputs)}}}). "
+            f"Sent extra: {{{_names(extra)}}}. "
+            f"Missing but required: {{{_names(missing)}}}."
+        )
+
+
+def _outputs(signature, output_filter) -> list[str]:
+    if not output_filter:
+        return sorted(signature.outputs)
+    seen = set()
+    for alias in output_filter:
+        if alias not in signature.outputs:
+            raise invalid_argument(
+                f"output tensor alias not found in signature: {alias} Outputs "
+                "expected to be in the set "
+                f"{{{_names(signature.outputs)}}}."
+            )
+        if alias in seen:
+            raise invalid_argument(f"duplicate output tensor alias: {alias}")
+        seen.add(alias)
+    return sorted(seen)
+
+
+def _names(names) -> str:
+    return ",".join(sorted(names))

@@ -1,0 +1,197 @@
+"""The REST API: from method, path and body to status and body.
+
+Follows TF Serving's `model_servers/http_rest_api_handler.cc` and
+`http_rest_api_util.cc`. Knows nothing of sockets: `http_server` brings the
+requests.
+"""
+
+import dataclasses
+import html
+import json
+import re
+import urllib.parse
+import zlib
+
+from google.protobuf import json_format
+from google.protobuf import message
+from tensorflow_serving.apis import get_model_metadata_pb2
+from tensorflow_serving.apis import model_pb2
+
+from serving.embedded import json_text
+from serving.embedded.core import Core
+from serving.embedded.metrics import Metrics
+from serving.embedded.status import Code
+from serving.embedded.status import StatusError
+from serving.embedded.status import invalid_argument
+
+JSON = "application/json"
+# util/net_http/server/public/httpserver_interface.h
+_MAX_INFLATED_BYTES = 100 * 2**20
+
+_FLAGS = re.IGNORECASE | re.ASCII | re.DOTALL
+_API = re.compile("/v1/.*", _FLAGS)
+_VERSION_OR_LABEL = r"(?:/versions/(\d+)|/labels/([^/:]+))?"
+_POST = re.compile(
+    f"/v1/models/([^/:]+){_VERSION_OR_LABEL}:(classify|regress|predict)",
+    _FLAGS,
+)
+_GET = re.compile(
+    f"/v1/models(?:/([^/:]+))?{_VERSION_OR_LABEL}(?:/(metadata))?", _FLAGS
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """An HTTP reply.
+
+    Attributes:
+        status: HTTP status.
+        content_type: value of the Content-Type header.
+        body: the bytes.
+    """
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class RestApi:
+    """Answers HTTP requests.
+
+    Args:
+        core: the loaded models.
+        metrics: what the metrics page shows.
+        metrics_path: path of that page, None for no page.
+    """
+
+    def __init__(
+        self, core: Core, metrics: Metrics, metrics_path: str | None = None
+    ):
+        self._core = core
+        self._metrics = metrics
+        self._metrics_path = metrics_path
+
+    def handle(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        origin: str | None = None,
+    ) -> Reply:
+        """Answers one request. Never raises.
+
+        Args:
+            method: GET, POST, ...
+            target: path and query as sent. TF Serving matches both together,
+                so `:predict?x=1` is malformed.
+            body: the body, inflated.
+            origin: the Origin header, for OPTIONS.
+        """
+        if self._metrics_path and target == self._metrics_path:
+            page = self._metrics.page().encode()
+            return Reply(200, "text/plain", page)
+        if not _API.fullmatch(target):
+            # What libevent answers where no handler is registered.
+            shown = html.escape(target)
+            text = (
+                "<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n"
+                f"<H1>Not Found</H1>\n<P>The requested URL {shown} was not "
+                "found on this server.</P>\n</BODY></HTML>\n"
+            )
+            return Reply(404, "text/html", text.encode("utf-8", "replace"))
+        try:
+            return Reply(200, JSON, self._answer(method, target, body, origin))
+        except StatusError as error:
+            return failure(error)
+
+    def _answer(self, method, target: str, body: bytes, origin) -> bytes:
+        if method == "OPTIONS":
+            if re.match("https?://", origin or ""):
+                return b""
+            raise StatusError(
+                Code.FAILED_PRECONDITION,
+                "OPTIONS needs an Origin header of http:// or https://",
+            )
+        malformed = invalid_argument(f"Malformed request: {method} {target}")
+        if method == "POST" and (match := _POST.fullmatch(target)):
+            spec = _model_spec(*match.group(1, 2, 3))
+            # The verb is matched in any case and compared in lower case.
+            if match[4] == "predict":
+                return self._core.predict_json(spec, body)
+            if match[4] in ("classify", "regress"):
+                raise StatusError(
+                    Code.UNIMPLEMENTED,
+                    f"The embedded server answers :predict, not :{match[4]}",
+                )
+        elif method == "GET" and (match := _GET.fullmatch(target)):
+            if not match[1]:
+                raise invalid_argument("Missing model name in request.")
+            spec = _model_spec(*match.group(1, 2, 3))
+            if match[4] == "metadata":
+                request = get_model_metadata_pb2.GetModelMetadataRequest(
+                    model_spec=spec, metadata_field=["signature_def"]
+                )
+                return _metadata_json(self._core.metadata(request))
+            return _json(self._core.status(spec))
+        raise malformed
+
+
+def failure(error: StatusError) -> Reply:
+    """The reply to a request that ended with an error."""
+    return Reply(error.http_status, JSON, json_text.error_body(error))
+
+
+def inflate(body: bytes, max_bytes: int) -> bytes:
+    """Unpacks a body with `Content-Encoding: gzip`.
+
+    Args:
+        body: the compressed bytes.
+        max_bytes: limit of the result; TF Serving's own is 100 MiB.
+
+    Returns:
+        The unpacked bytes; none where the body is not gzip or too large, as
+        TF Serving goes on with.
+    """
+    limit = min(max_bytes, _MAX_INFLATED_BYTES)
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacker.decompress(body, limit + 1)
+    except zlib.error:
+        return b""
+    return unpacked if len(unpacked) <= limit and unpacker.eof else b""
+
+
+def _model_spec(name: str, version: str, label: str) -> model_pb2.ModelSpec:
+    spec = model_pb2.ModelSpec(name=_unquote(name))
+    if version:
+        if int(version[:30]) >= 2**63:
+            raise invalid_argument(
+                f"Failed to convert version: {version} to numeric."
+            )
+        spec.version.value = int(version)
+    if label:
+        spec.version_label = _unquote(label)
+    return spec
+
+
+def _unquote(text: str) -> str:
+    return urllib.parse.unquote(text, errors="replace")
+
+
+def _metadata_json(
+    reply: get_model_metadata_pb2.GetModelMetadataResponse,
+) -> bytes:
+    """The metadata without the type that JSON notes with an Any."""
+    fields = json.loads(_json(reply))
+    for value in fields["metadata"].values():
+        value.pop("@type", None)
+    return json.dumps(fields, indent=4, ensure_ascii=False).encode()
+
+
+def _json(reply: message.Message) -> bytes:
+    return json_format.MessageToJson(
+        reply,
+        indent=4,
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
+    ).encode()

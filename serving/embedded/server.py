@@ -1,0 +1,167 @@
+"""The embedded server as an object: models, gRPC port, REST port."""
+
+import dataclasses
+import time
+
+from tensorflow_serving.config import model_server_config_pb2
+
+from serving.embedded import warmup
+from serving.embedded.core import Core
+from serving.embedded.engine import SavedModelVersion
+from serving.embedded.grpc_server import GrpcServer
+from serving.embedded.http_server import HttpServer
+from serving.embedded.metrics import Metrics
+from serving.embedded.model_manager import ManagerOptions
+from serving.embedded.model_manager import ModelManager
+from serving.embedded.rest import RestApi
+from serving.embedded.status import StatusError
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerOptions:
+    """Ports and bounds of a server.
+
+    Attributes:
+        grpc_port: on 127.0.0.1; 0 takes a free one, None serves no gRPC.
+        rest_port: on 127.0.0.1; 0 takes a free one, None serves no REST.
+        grpc_threads: gRPC requests answered at once.
+        rest_threads: REST requests answered at once.
+        queue: requests of each API that may wait for a thread.
+        max_request_bytes: limit of a request and of each of its tensors.
+        rest_timeout_seconds: limit of one REST answer.
+        metrics_path: path of the Prometheus page, None for none.
+        warmup: replay warm-up requests at each load.
+        manager: polling and retries.
+    """
+
+    grpc_port: int | None = 8500
+    rest_port: int | None = 8501
+    grpc_threads: int = 8
+    rest_threads: int = 8
+    queue: int = 256
+    max_request_bytes: int = 64 * 2**20
+    rest_timeout_seconds: float = 30.0
+    metrics_path: str | None = None
+    warmup: bool = True
+    manager: ManagerOptions = ManagerOptions()
+
+
+class EmbeddedServer:
+    """Serves SavedModels over both APIs.
+
+    Usable as a context manager, which starts and stops it:
+
+    ```python
+    config = model_config.single_model("half", "/models/half")
+    with EmbeddedServer(config, ServerOptions(0, 0)) as server:
+        print(server.grpc_port, server.rest_port)
+    ```
+
+    Args:
+        config: the models to serve first.
+        options: see `ServerOptions`.
+
+    Attributes:
+        manager: the models.
+        grpc_port: the port in use, None where gRPC is not served.
+        rest_port: the port in use, None where REST is not served.
+
+    Raises:
+        StatusError: the configuration is not valid.
+        OSError: a port is taken.
+    """
+
+    def __init__(
+        self,
+        config: model_server_config_pb2.ModelConfigList,
+        options: ServerOptions,
+    ):
+        self._options = options
+        self._metrics = Metrics()
+        self.manager = ModelManager(self._load, options.manager)
+        self._models = self.manager.reload(config)
+        core = Core(
+            self.manager.registry, self._metrics, options.max_request_bytes
+        )
+        self._grpc = self._http = None
+        self.grpc_port = self.rest_port = None
+        if options.grpc_port is not None:
+            self._grpc = GrpcServer(
+                core,
+                self.manager,
+                options.grpc_port,
+                options.grpc_threads,
+                options.queue,
+                options.max_request_bytes,
+            )
+            self.grpc_port = self._grpc.port
+        if options.rest_port is not None:
+            api = RestApi(core, self._metrics, options.metrics_path)
+            self._http = HttpServer(
+                api,
+                options.rest_port,
+                options.rest_threads,
+                options.queue,
+                options.max_request_bytes,
+                options.rest_timeout_seconds,
+            )
+            self.rest_port = self._http.port
+
+    def start(self, go_on=lambda: True) -> None:
+        """Loads the models, then answers on the ports.
+
+        As TF Serving does, it waits until every model serves a version.
+
+        Args:
+            go_on: asked every second while models load; False gives up.
+
+        Raises:
+            StatusError: a model cannot be loaded, or `go_on` said no.
+        """
+        self.manager.start()
+        self.manager.wait_until_available(self._models, go_on)
+        for front in (self._grpc, self._http):
+            if front is not None:
+                front.start()
+
+    def stop(self, grace_seconds: float = 5.0) -> None:
+        """Answers the requests under way, then frees everything.
+
+        Args:
+            grace_seconds: after this time they are given up.
+        """
+        end = time.monotonic() + grace_seconds
+        for front in (self._grpc, self._http):
+            if front is not None:
+                front.stop(max(end - time.monotonic(), 0.1))
+        self.manager.stop()
+
+    def __enter__(self) -> "EmbeddedServer":
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+
+    def _load(self, path: str) -> SavedModelVersion:
+        version = SavedModelVersion(path)
+        if not self._options.warmup:
+            return version
+        start = time.perf_counter()
+        status = "OK"
+        try:
+            records = warmup.run(version, path, self._options.max_request_bytes)
+        except StatusError as error:
+            records, status = 1, error.code.name
+            version.close()
+            raise
+        finally:
+            if records:
+                self._metrics.model_warmup_latency.observe(
+                    (time.perf_counter() - start) * 1e6, path, status
+                )
+        return version

@@ -1,0 +1,87 @@
+"""Canonical statuses: one error type for both APIs.
+
+TF Serving reports every failure as a status, a canonical code and a text,
+and maps it to gRPC (`util/status_util.cc`) or to HTTP
+(`model_servers/http_server.cc`, `ToHTTPStatusCode`).
+"""
+
+import enum
+
+GRPC_MESSAGE_LIMIT = 1024  # model_servers/grpc_status_util.cc
+
+
+class Code(enum.IntEnum):
+    """Canonical codes, numbered as in gRPC and TensorFlow."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+_HTTP_STATUS = {
+    Code.OK: 200,
+    Code.CANCELLED: 499,
+    Code.UNKNOWN: 500,
+    Code.INVALID_ARGUMENT: 400,
+    Code.DEADLINE_EXCEEDED: 504,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.PERMISSION_DENIED: 403,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.FAILED_PRECONDITION: 400,
+    Code.ABORTED: 409,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNIMPLEMENTED: 501,
+    Code.INTERNAL: 500,
+    Code.UNAVAILABLE: 503,
+    Code.DATA_LOSS: 500,
+    Code.UNAUTHENTICATED: 401,
+}
+
+
+class StatusError(Exception):
+    """A request, or the load of a version, that ended with a status.
+
+    Attributes:
+        code: `Code`, never `OK`.
+        message: the text a client gets, without the name of the code.
+    """
+
+    def __init__(self, code: Code, message: str):
+        super().__init__(message)
+        self.code = Code(code)
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code.name}: {self.message}"
+
+    @property
+    def http_status(self) -> int:
+        """The HTTP status of this error (`ToHTTPStatusCode`)."""
+        return _HTTP_STATUS[self.code]
+
+    @property
+    def grpc_details(self) -> str:
+        """The text as gRPC carries it: cut at 1024 characters."""
+        if len(self.message) <= GRPC_MESSAGE_LIMIT:
+            return self.message
+        return self.message[:GRPC_MESSAGE_LIMIT] + "...TRUNCATED"
+
+
+def invalid_argument(message: str) -> StatusError:
+    """Makes the commonest error; the caller raises it."""
+    return StatusError(Code.INVALID_ARGUMENT, message)

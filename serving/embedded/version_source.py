@@ -1,0 +1,72 @@
+"""Finds the versions that should be served, in the file system.
+
+Follows TF Serving's
+`sources/storage_path/file_system_storage_path_source.cc`.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterable
+
+from tensorflow_serving.config import model_server_config_pb2
+
+from serving.embedded.status import invalid_argument
+
+_INT64_MAX = 2**63 - 1
+_logger = logging.getLogger(__name__)
+
+
+def poll(
+    models: Iterable[model_server_config_pb2.ModelConfig],
+) -> dict[str, dict[int, str]]:
+    """Reads the base path of every model.
+
+    Args:
+        models: the configured models.
+
+    Returns:
+        model name -> version -> directory, of the versions that the model's
+        policy asks for and that exist.
+
+    Raises:
+        StatusError: a base path is missing. TF Serving then leaves all
+            models as they are until the next poll.
+    """
+    return {model.name: _aspired(model) for model in models}
+
+
+def parse_version(child: str) -> int | None:
+    """The version a name stands for: "00000123" -> 123, "1.tmp" -> None.
+
+    As `safe_strto64`: digits with blanks around and a sign before, at most
+    an int64.
+    """
+    if not re.fullmatch(r"\s*[+-]?[0-9]+\s*", child, re.ASCII):
+        return None
+    version = int(child) if len(child) < 30 else _INT64_MAX + 1
+    return version if -_INT64_MAX - 1 <= version <= _INT64_MAX else None
+
+
+def _aspired(model) -> dict[int, str]:
+    try:
+        children = sorted(os.listdir(model.base_path))
+    except OSError as error:
+        raise invalid_argument(
+            f"Could not find base path {model.base_path} for servable "
+            f"{model.name} with error {error.strerror}"
+        ) from error
+    found = {}
+    for child in children:
+        version = parse_version(child)
+        if version is not None:
+            found[version] = os.path.join(model.base_path, child)
+    policy = model.model_version_policy
+    kind = policy.WhichOneof("policy_choice")
+    if kind == "all":
+        return found
+    if kind == "specific":
+        wanted = set(policy.specific.versions)
+        return {n: path for n, path in found.items() if n in wanted}
+    newest = sorted(found)[-max(policy.latest.num_versions, 1) :]
+    return {number: found[number] for number in newest}

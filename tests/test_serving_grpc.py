@@ -1,0 +1,241 @@
+"""The gRPC API of a running server: replies, codes, texts, reloads."""
+
+import grpc
+import numpy as np
+import pytest
+import serving_models
+import tensorflow as tf
+from serving_grpc_client import INVALID
+from serving_grpc_client import SECONDS
+from serving_grpc_client import Client
+from serving_grpc_client import error_of
+from serving_grpc_client import request_of
+from tensorflow_serving.apis import get_model_metadata_pb2
+from tensorflow_serving.apis import get_model_status_pb2
+from tensorflow_serving.apis import predict_pb2
+
+BIG = 100_000
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    base = tmp_path_factory.mktemp("grpc")
+    serving_models.image(base / "3")
+    with serving_models.running(base, max_request_bytes=BIG) as server:
+        client = Client(server.grpc_port)
+        with client.channel:
+            yield client
+
+
+def test_predict(client):
+    inputs = serving_models.image_inputs(2)
+    reply = client.predict(request_of(inputs))
+    assert reply.model_spec.name == "m"
+    assert reply.model_spec.signature_name == "serving_default"
+    assert reply.model_spec.version.value == 3
+    expected = inputs["image"] * inputs["beta"].reshape(-1, 1, 1, 1)
+    found = reply.outputs["reconstruction"]
+    assert not found.tensor_content  # typed fields, as TF Serving writes them
+    np.testing.assert_array_equal(tf.make_ndarray(found), expected)
+    np.testing.assert_array_equal(
+        list(reply.outputs["rate"].float_val), expected.sum((1, 2, 3))
+    )
+
+
+def test_output_filter_and_version(client):
+    request = request_of(serving_models.image_inputs(1), output_filter=["rate"])
+    request.model_spec.version.value = 3
+    assert list(client.predict(request).outputs) == ["rate"]
+
+
+def test_an_empty_batch(client):
+    reply = client.predict(request_of(serving_models.image_inputs(0)))
+    found = tf.make_ndarray(reply.outputs["reconstruction"])
+    assert found.shape == (0, 2, 2, 1)
+
+
+def test_strings_and_half_floats(client):
+    text = {"text": np.array([b"a\xff"], object)}
+    reply = client.predict(request_of(text, "upper"))
+    assert list(reply.outputs["upper"].string_val) == [b"A\xff"]
+    reply = client.predict(request_of({"x": np.float16([0.5])}, "half"))
+    assert tf.make_ndarray(reply.outputs["y"]).tolist() == [0.5]
+    assert tf.make_ndarray(reply.outputs["z"]).tolist() == [0.5]
+
+
+def test_a_signature_without_inputs_works(client):
+    reply = client.predict(request_of({}, "nothing"))
+    assert list(reply.outputs["one"].float_val) == [1]
+
+
+GOOD = serving_models.image_inputs(1)
+ONE = {"image": GOOD["image"]}
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "message"),
+    [
+        (predict_pb2.PredictRequest(), INVALID, "Missing ModelSpec"),
+        (request_of(GOOD, name=""), INVALID,
+         "ModelSpec has no name specified."),
+        (request_of(GOOD, name="x"), grpc.StatusCode.NOT_FOUND,
+         "Servable not found for request: Latest(x)"),
+        (request_of(GOOD, "s"), grpc.StatusCode.FAILED_PRECONDITION,
+         'Serving signature key "s" not found.'),
+        (request_of(ONE), INVALID,
+         "input size does not match signature: 1!=2 len({image}) != "
+         "len({beta,image}). Sent extra: {}. Missing but required: {beta}."),
+        (request_of({**GOOD, "z": 1}), INVALID,
+         "input size does not match signature: 3!=2 len({beta,image,z}) != "
+         "len({beta,image}). Sent extra: {z}. Missing but required: {}."),
+        (request_of({**ONE, "z": 1}), INVALID,
+         "Signature input alias: beta(feed name: serving_default_beta:0) not "
+         "found in request and no default value provided. Inputs expected to "
+         "be in the set {beta,image}."),
+        (request_of({**ONE, "beta": np.ones(1)}), INVALID,
+         "Expects arg[0] to be float but double is provided"),
+        (request_of(GOOD, output_filter=["x"]), INVALID,
+         "output tensor alias not found in signature: x Outputs expected to be"
+         " in the set {rate,reconstruction}."),
+        (request_of(GOOD, output_filter=["rate", "rate"]), INVALID,
+         "duplicate output tensor alias: rate"),
+    ],
+)  # fmt: skip
+def test_requests_that_do_not_fit(client, request_, code, message):
+    assert error_of(client.predict, request_) == (code, message)
+
+
+def test_other_lookups_that_fail(client):
+    request = request_of(GOOD)
+    request.model_spec.version_label = "l"
+    assert error_of(client.predict, request) == (
+        INVALID,
+        "Unrecognized servable version label: l",
+    )
+    request.model_spec.version.value = 9
+    assert error_of(client.predict, request) == (
+        grpc.StatusCode.NOT_FOUND,
+        "Servable not found for request: Specific(m, 9)",
+    )
+
+
+def test_the_graph_refuses_in_its_own_words(client):
+    bad = {**GOOD, "beta": np.float32([-1])}
+    code, message = error_of(client.predict, request_of(bad))
+    assert code == INVALID
+    assert message.startswith("assertion failed: [beta must be >= 0")
+
+
+def test_malformed_tensors_and_messages(client):
+    request = request_of(GOOD)
+    request.inputs["beta"].dtype = 0
+    assert error_of(client.predict, request) == (
+        INVALID,
+        "tensor parsing error: beta",
+    )
+    raw = client.channel.unary_unary(
+        "/tensorflow.serving.PredictionService/Predict"
+    )
+    code, message = error_of(raw, b"\xff\xff no proto")
+    assert code == INVALID
+    assert message.startswith("Malformed request: ")
+
+
+def test_long_texts_are_cut(client):
+    code, message = error_of(client.predict, request_of(GOOD, "s" * 5000))
+    assert code == grpc.StatusCode.FAILED_PRECONDITION
+    assert len(message) == 1024 + len("...TRUNCATED")
+    assert message.endswith("...TRUNCATED")
+
+
+def test_a_request_that_is_too_large(client):
+    large = {"x": np.zeros(BIG, np.float32)}
+    code, _ = error_of(client.predict, request_of(large, "total"))
+    assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    request = request_of({"x": np.float32([1])}, "total")
+    request.inputs["x"].tensor_shape.dim[0].size = BIG
+    code, message = error_of(client.predict, request)
+    assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "decodes to more than" in message
+
+
+def test_methods_for_tf_example_are_not_served(client):
+    request = predict_pb2.PredictRequest()
+    call = client.channel.unary_unary(
+        "/tensorflow.serving.PredictionService/Classify",
+        request_serializer=predict_pb2.PredictRequest.SerializeToString,
+    )
+    code, _ = error_of(call, request)
+    assert code == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_clients_that_leave(client):
+    slow = request_of({"seconds": np.float32([0.2])}, "slow")
+    calls = [client.prediction.Predict.future(slow) for _ in range(3)]
+    for call in calls:
+        call.cancel()
+    with pytest.raises(grpc.RpcError) as caught:
+        client.prediction.Predict(slow, timeout=0.05)
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert client.predict(request_of(GOOD)).outputs["rate"].float_val[0] == 6
+
+
+def test_status(client):
+    (version,) = client.status("m").model_version_status
+    assert version.version == 3
+    assert version.state == version.AVAILABLE
+    assert client.status("m", 3).model_version_status[0] == version
+    assert error_of(client.status, "x") == (
+        grpc.StatusCode.NOT_FOUND,
+        "Could not find any versions of model x",
+    )
+    empty = get_model_status_pb2.GetModelStatusRequest()
+    assert error_of(client.model.GetModelStatus, empty) == (
+        INVALID,
+        "Missing ModelSpec",
+    )
+
+
+def metadata(client, fields, name="m"):
+    request = get_model_metadata_pb2.GetModelMetadataRequest(
+        metadata_field=fields
+    )
+    if name is not None:
+        request.model_spec.name = name
+    return client.prediction.GetModelMetadata(request, timeout=SECONDS)
+
+
+def test_metadata(client):
+    reply = metadata(client, ["signature_def"])
+    assert reply.model_spec.name == "m"
+    assert reply.model_spec.version.value == 3
+    assert reply.model_spec.signature_name == ""
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    assert reply.metadata["signature_def"].Unpack(signatures)
+    inputs = signatures.signature_def["serving_default"].inputs
+    assert sorted(inputs) == ["beta", "image"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "message"),
+    [
+        ([], "m", "GetModelMetadataRequest must specify at least one "
+         "metadata_field"),
+        (["x"], "m", "Metadata field x is not supported"),
+        (["signature_def"], None, "Missing ModelSpec"),
+    ],
+)  # fmt: skip
+def test_metadata_requests_that_do_not_fit(client, fields, name, message):
+    assert error_of(metadata, client, fields, name) == (INVALID, message)
+
+
+def test_the_queue_is_bounded(tmp_path):
+    serving_models.image(tmp_path / "1")
+    slow = request_of({"seconds": np.float32([0.3])}, "slow")
+    with serving_models.running(tmp_path, grpc_threads=1, queue=1) as server:
+        client = Client(server.grpc_port)
+        with client.channel:
+            calls = [client.prediction.Predict.future(slow) for _ in range(5)]
+            codes = [call.code() for call in calls]
+    assert codes.count(grpc.StatusCode.OK) == 2
+    assert codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED) == 3

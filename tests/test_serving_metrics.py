@@ -1,0 +1,45 @@
+"""Prometheus text under TF Serving's names."""
+
+from serving.embedded.metrics import Histogram
+from serving.embedded.metrics import Metrics
+
+
+def test_the_page():
+    metrics = Metrics()
+    metrics.request_count.increment("m", "OK")
+    metrics.request_count.increment("m", "OK")
+    metrics.request_count.increment('a"\\\n', "NOT_FOUND")
+    metrics.request_latency.observe(10, "m", "Predict", "GRPC")
+    metrics.request_latency.observe(9.5, "m", "Predict", "GRPC")
+    metrics.request_latency.observe(1e12, "m", "Predict", "GRPC")
+    lines = metrics.page().splitlines()
+    assert lines[:3] == [
+        "# TYPE :tensorflow:serving:request_count counter",
+        ':tensorflow:serving:request_count{model_name="m",status="OK"} 2',
+        ':tensorflow:serving:request_count{model_name="a\\"\\\\\\n",'
+        'status="NOT_FOUND"} 1',
+    ]
+    name = ":tensorflow:serving:request_latency"
+    labels = 'model_name="m",API="Predict",entrypoint="GRPC"'
+    assert f"# TYPE {name} histogram" in lines
+    assert f'{name}_bucket{{{labels},le="10"}} 1' in lines
+    assert f'{name}_bucket{{{labels},le="18"}} 2' in lines
+    assert f'{name}_bucket{{{labels},le="188.957"}} 2' in lines
+    assert f'{name}_bucket{{{labels},le="+Inf"}} 3' in lines
+    assert f"{name}_count{{{labels}}} 3" in lines
+    assert f"{name}_sum{{{labels}}} 1e+12" in lines
+    # What never happened has no lines.
+    assert "runtime_latency" not in metrics.page()
+    assert metrics.page().endswith("\n")
+
+
+def test_the_buckets_are_tf_servings():
+    assert len(Histogram.limits) == 33
+    assert Histogram.limits[:2] == (10, 18)
+
+
+def test_the_number_of_series_is_bounded():
+    metrics = Metrics()
+    for number in range(5000):
+        metrics.request_count.increment(f"model{number}", "NOT_FOUND")
+    assert len(metrics.page().splitlines()) == 1001

@@ -1,0 +1,267 @@
+"""Versions, policies, labels and reloads, with loads that do nothing."""
+
+import threading
+import time
+
+import pytest
+from serving_fakes import BROKEN
+from serving_fakes import Disk
+from serving_fakes import config_of
+from serving_fakes import eventually
+from serving_fakes import spec_of
+
+from serving.embedded.model_manager import ManagerOptions
+from serving.embedded.model_manager import ModelManager
+from serving.embedded.servable import State
+from serving.embedded.status import StatusError
+
+
+@pytest.fixture
+def disk(tmp_path):
+    (tmp_path / "m").mkdir()
+    return Disk(tmp_path / "m")
+
+
+@pytest.fixture
+def start():
+    managers = []
+
+    def starter(disk, config=None, **options):
+        options.setdefault("poll_wait_seconds", 0.01)
+        options.setdefault("max_load_retries", 0)
+        manager = ModelManager(disk.load, ManagerOptions(**options))
+        managers.append(manager)
+        manager.reload(config or config_of(disk.base))
+        manager.start()
+        return manager
+
+    yield starter
+    for manager in managers:
+        manager.stop()
+
+
+def states(manager, name="m"):
+    try:
+        found = manager.registry.states(spec_of(name))
+    except StatusError:
+        return {}
+    return {s.version: State.Name(s.state) for s in found}
+
+
+def latest(manager, name="m"):
+    with manager.registry.use(spec_of(name)) as servable:
+        return servable.version
+
+
+def test_a_new_version_takes_over_and_the_old_one_goes(disk, start):
+    disk.put("1")
+    manager = start(disk)
+    manager.wait_until_available({"m"})
+    assert latest(manager) == 1
+    disk.put("2")
+    eventually(lambda: states(manager) == {2: "AVAILABLE", 1: "END"})
+    assert latest(manager) == 2
+    assert disk.versions[0].closed
+    assert not disk.versions[1].closed
+
+
+def test_the_old_version_serves_while_the_new_one_fails(disk, start):
+    disk.put("1")
+    manager = start(disk, max_load_retries=2, load_retry_seconds=0.02)
+    manager.wait_until_available({"m"})
+    disk.put("2", "broken")
+    eventually(lambda: states(manager).get(2) == "END")
+    assert disk.loads.count(str(disk.base / "2")) == 3
+    assert states(manager) == {2: "END", 1: "AVAILABLE"}
+    (failed, _) = manager.registry.states(spec_of())
+    assert str(failed.error) == str(BROKEN)
+    # Not tried again ...
+    tried = len(disk.loads)
+    time.sleep(0.05)
+    assert len(disk.loads) == tried
+    assert latest(manager) == 1
+    # ... until it has been gone and comes back.
+    (disk.base / "2").rename(disk.base / "gone")
+    eventually(lambda: not manager.registry.states(spec_of())[0].aspired)
+    disk.put("2")
+    eventually(lambda: states(manager) == {2: "AVAILABLE", 1: "END"})
+
+
+def test_a_bug_in_a_load_is_a_failed_load(disk, start):
+    disk.put("1", "bug")
+    manager = start(disk)
+    with pytest.raises(StatusError, match="a bug"):
+        manager.wait_until_available({"m"})
+
+
+def test_a_first_load_that_fails_is_reported(disk, start):
+    disk.put("1", "broken")
+    manager = start(disk)
+    with pytest.raises(StatusError) as caught:
+        manager.wait_until_available({"m"})
+    assert caught.value.message == (
+        "1 servable(s) did not become available: {{{name: m version: 1} due "
+        "to error: DATA_LOSS: broken}}"
+    )
+
+
+def test_requests_hold_a_version_that_goes(disk, start):
+    disk.put("1")
+    manager = start(disk)
+    manager.wait_until_available({"m"})
+    with manager.registry.use(spec_of()) as servable:
+        disk.put("2")
+        eventually(lambda: states(manager).get(1) == "UNLOADING")
+        assert latest(manager) == 2
+        time.sleep(0.03)
+        assert not disk.versions[0].closed
+        assert servable.version == 1
+    assert disk.versions[0].closed
+    assert states(manager)[1] == "END"
+
+
+def test_a_missing_base_path_changes_nothing_for_any_model(
+    disk, start, tmp_path, caplog
+):
+    disk.put("1")
+    other = Disk(tmp_path / "other")
+    other.put("1")
+    manager = start(disk, config_of(disk.base, other.base))
+    manager.wait_until_available({"m", "other"})
+    other.base.rename(tmp_path / "away")
+    disk.put("2")
+    eventually(lambda: "Could not find base path" in caplog.text)
+    time.sleep(0.03)
+    assert states(manager) == {1: "AVAILABLE"}
+    assert states(manager, "other") == {1: "AVAILABLE"}
+    assert caplog.text.count("Could not find base path") == 1
+    (tmp_path / "away").rename(other.base)
+    eventually(lambda: states(manager).get(2) == "AVAILABLE")
+
+
+def test_a_base_path_without_versions_unloads(disk, start, caplog):
+    disk.put("1")
+    manager = start(disk)
+    manager.wait_until_available({"m"})
+    (disk.base / "1").rename(disk.base / "away")
+    eventually(lambda: states(manager) == {1: "END"})
+    assert "No versions of servable m found" in caplog.text
+    with pytest.raises(StatusError, match=r"request: Latest\(m\)"):
+        latest(manager)
+
+
+def test_poll_once_and_never(disk, start):
+    disk.put("1")
+    once = start(disk, poll_wait_seconds=0)
+    once.wait_until_available({"m"})
+    disk.put("2")
+    time.sleep(0.05)
+    assert states(once) == {1: "AVAILABLE"}
+    never = start(disk, poll_wait_seconds=-1)
+    time.sleep(0.05)
+    assert states(never) == {}
+
+
+def test_lookups_that_fail(disk, start):
+    disk.put("1")
+    manager = start(disk)
+    manager.wait_until_available({"m"})
+    use = manager.registry.use
+    for spec, code, message in [
+        (spec_of(""), 3, "ModelSpec has no name specified."),
+        (spec_of("x"), 5, "Servable not found for request: Latest(x)"),
+        (
+            spec_of(version=9),
+            5,
+            "Servable not found for request: Specific(m, 9)",
+        ),
+        (spec_of(label="l"), 3, "Unrecognized servable version label: l"),
+    ]:
+        with pytest.raises(StatusError) as caught, use(spec):
+            pass
+        assert (caught.value.code, caught.value.message) == (code, message)
+
+
+def test_states_that_are_not_there(disk, start):
+    disk.put("1")
+    manager = start(disk)
+    manager.wait_until_available({"m"})
+    with pytest.raises(
+        StatusError, match="^NOT_FOUND: Could not find any versions of model x"
+    ):
+        manager.registry.states(spec_of("x"))
+    with pytest.raises(
+        StatusError, match="^NOT_FOUND: Could not find version 9 of model m"
+    ):
+        manager.registry.states(spec_of(version=9))
+
+
+def test_labels(disk, start):
+    disk.put("1")
+    disk.put("2")
+    every = "model_version_policy { all {} }"
+    label = 'version_labels { key: "old" value: 1 }'
+    manager = start(disk, config_of(disk.base, policy=every))
+    manager.wait_until_available({"m"})
+    eventually(lambda: len(disk.versions) == 2)
+    eventually(lambda: set(states(manager).values()) == {"AVAILABLE"})
+    manager.reload(config_of(disk.base, policy=every, labels=label))
+    with manager.registry.use(spec_of(label="old")) as servable:
+        assert servable.version == 1
+    with pytest.raises(StatusError, match="FAILED_PRECONDITION"):
+        manager.reload(
+            config_of(disk.base, labels=label.replace("value: 1", "value: 7"))
+        )
+    # A refused configuration changes nothing.
+    with manager.registry.use(spec_of(label="old")) as servable:
+        assert servable.version == 1
+
+
+def test_a_reload_replaces_the_models(disk, start, tmp_path):
+    disk.put("1")
+    other = Disk(tmp_path / "other")
+    other.put("5")
+    manager = start(disk)
+    manager.wait_until_available({"m"})
+    added = manager.reload(config_of(other.base))
+    assert added == {"other"}
+    manager.wait_until_available(added)
+    eventually(lambda: states(manager) == {1: "END"})
+    assert latest(manager, "other") == 5
+    # And back again, though this version has ended before.
+    manager.wait_until_available(manager.reload(config_of(disk.base)))
+    assert latest(manager) == 1
+
+
+def test_waiting_can_be_given_up(disk, start):
+    manager = start(disk)
+    with pytest.raises(StatusError, match="Gave up waiting for models: m"):
+        manager.wait_until_available({"m"}, lambda: False)
+
+
+def test_requests_and_new_versions_side_by_side(disk, start):
+    disk.put("1")
+    manager = start(disk)
+    manager.wait_until_available({"m"})
+    faults = []
+    done = threading.Event()
+
+    def ask():
+        while not done.is_set():
+            try:
+                with manager.registry.use(spec_of()) as servable:
+                    if servable.loaded.closed:
+                        faults.append("closed under a request")
+            except StatusError as error:
+                faults.append(str(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(2, 8):
+        disk.put(str(number))
+        eventually(lambda n=number: latest(manager) == n)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert faults == []

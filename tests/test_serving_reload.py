@@ -1,0 +1,90 @@
+"""New versions and new configurations of a running server."""
+
+import threading
+import time
+
+import grpc
+import numpy as np
+import pytest
+import serving_models
+from serving_grpc_client import INVALID
+from serving_grpc_client import Client
+from serving_grpc_client import error_of
+from serving_grpc_client import request_of
+from tensorflow_serving.apis import model_management_pb2
+
+
+def test_reload(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for base, constant in ((first, 2), (second, 3)):
+        base.mkdir()
+        serving_models.half_plus(constant, base / "1")
+    request = request_of({"x": np.float32([2])}, name="second")
+    with serving_models.running(first, "first") as server:
+        client = Client(server.grpc_port)
+        with client.channel:
+            reply = client.reload(("first", first), ("second", second))
+            assert reply.status.error_code == 0
+            assert client.predict(request).outputs["y"].float_val[0] == 4
+            client.reload(("second", second))
+            assert client.predict(request).outputs["y"].float_val[0] == 4
+
+            nothing = model_management_pb2.ReloadConfigRequest()
+            reload = client.model.HandleReloadConfigRequest
+            assert error_of(reload, nothing) == (
+                INVALID,
+                "ServerModelConfig type not supported by "
+                "HandleReloadConfigRequest. Only ModelConfigList is currently "
+                "supported",
+            )
+            assert error_of(client.reload, ("a", "relative")) == (
+                INVALID,
+                "Expected model a to have an absolute path or URI; got "
+                "base_path()=relative",
+            )
+            # TF Serving hangs here; this one stops with its client's time.
+            missing = ("missing", tmp_path / "missing")
+            with pytest.raises(grpc.RpcError) as caught:
+                client.reload(missing, timeout=0.3)
+            assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+            assert client.predict(request).outputs["y"].float_val[0] == 4
+
+
+def test_a_new_version_takes_over_under_load(tmp_path):
+    serving_models.half_plus(1, tmp_path / "1")
+    request = request_of({"x": np.float32([0])})
+    with serving_models.running(tmp_path) as server:
+        client = Client(server.grpc_port)
+        answers, done = [], threading.Event()
+
+        def ask():
+            while not done.is_set():
+                reply = client.predict(request)
+                version = reply.model_spec.version.value
+                answers.append((version, reply.outputs["y"].float_val[0]))
+
+        def wait_for(expected):
+            for _ in range(500):
+                states = {
+                    s.version: s.State.Name(s.state)
+                    for s in client.status("m").model_version_status
+                }
+                if states == expected:
+                    return
+                time.sleep(0.01)
+            raise AssertionError(states)
+
+        with client.channel:
+            thread = threading.Thread(target=ask)
+            thread.start()
+            serving_models.half_plus(2, tmp_path / "2")
+            wait_for({1: "END", 2: "AVAILABLE"})
+            (tmp_path / "3").mkdir()
+            wait_for({1: "END", 2: "AVAILABLE", 3: "END"})
+            done.set()
+            thread.join()
+            failed = client.status("m", 3).model_version_status[0].status
+    assert failed.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+    assert "Could not find SavedModel" in failed.error_message
+    assert set(answers) == {(1, 1.0), (2, 2.0)}
+    assert answers[-1] == (2, 2.0)
