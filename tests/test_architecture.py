@@ -1,0 +1,57 @@
+"""Dependencies point one way; the rules of docs/architecture.md."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+# Which of our own packages a folder may import.
+_ALLOWED = {
+    "yoto_tf": {"yoto_tf"},
+    "training": {"training", "yoto_tf"},
+    "export": {"export", "yoto_tf"},
+    "serving": {"serving", "yoto_tf"},
+}
+
+
+def _imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("folder", sorted(_ALLOWED))
+def test_a_folder_imports_only_what_lies_below_it(folder):
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in (ROOT / folder).rglob("*.py")
+        for name in _imports(path)
+        if name.split(".")[0] in set(_ALLOWED) - _ALLOWED[folder]
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "module", ["yoto_tf", "yoto_tf.config", "yoto_tf.presets", "training.train"]
+)
+def test_command_lines_parse_without_tensorflow(module):
+    code = f"import sys, {module}; sys.exit('tensorflow' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+    )
+
+
+def test_no_source_file_is_two_rooms():
+    long = [
+        f"{path.relative_to(ROOT)}: {lines} lines"
+        for folder in _ALLOWED
+        for path in (ROOT / folder).rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 330
+    ]
+    assert long == []

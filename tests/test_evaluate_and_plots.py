@@ -1,0 +1,146 @@
+"""From a trained run to `curve.csv` and figures, and what may be wrong."""
+
+import csv
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training import evaluate as evaluate_module
+from training import plots
+from training.evaluate import evaluate
+from yoto_tf.errors import InputError
+from yoto_tf.evaluation import hypervolume
+from yoto_tf.run_directory import RunDirectory
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture
+def own_run(trained_run, tmp_path):
+    """A copy of the trained run that a test may damage."""
+    shutil.copytree(trained_run.path, tmp_path / "run")
+    return RunDirectory(tmp_path / "run")
+
+
+def test_the_curve_has_a_row_per_beta_with_consistent_units(trained_run):
+    rows = trained_run.read_curve()
+    assert [row["beta"] for row in rows] == [1.0, 16.0, 256.0]
+    for row in rows:
+        full = row["distortion"] + row["beta"] * row["rate"]
+        assert row["full_loss"] == pytest.approx(full, rel=1e-6)
+        bits = row["full_loss"] / (32 * 32 * 3 * np.log(2))
+        assert row["full_loss_bpd"] == pytest.approx(bits, rel=1e-6)
+
+
+def test_the_evaluation_says_how_it_was_made(trained_run):
+    content = json.loads(trained_run.evaluation_file.read_text())
+    assert content["split"] == "test"
+    assert content["num_images"] == 128
+    assert content["units"] == "nats per image"
+    reference = content["hypervolume_reference"]
+    points = [[r["rate"], r["distortion"]] for r in trained_run.read_curve()]
+    assert content["hypervolume"] == pytest.approx(
+        hypervolume(points, [reference["rate"], reference["distortion"]])
+    )
+    assert reference["distortion"] == pytest.approx(3072 * np.log(2))
+
+
+def test_other_betas_can_be_scored_and_the_result_is_the_same_again(own_run):
+    first = evaluate(own_run, betas=(2.0, 700.0))
+    second = evaluate(own_run, betas=(2.0, 700.0), batch_size=37)
+    assert [p.beta for p in first] == [2.0, 700.0]
+    for a, b in zip(first, second, strict=True):
+        assert a.rate == pytest.approx(b.rate, rel=1e-5)
+
+
+def test_the_commands_work_in_processes_of_their_own(own_run):
+    """What one process saved is loaded by another, without what the first
+    had imported."""
+    for module in ("evaluate", "plots"):
+        ended = subprocess.run(
+            [sys.executable, "-m", f"training.{module}", str(own_run.path)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert ended.returncode == 0, ended.stderr
+    names = sorted(p.name for p in own_run.figures.iterdir())
+    assert names == [
+        "latent_traversal.png",
+        "prior_samples.png",
+        "rate_distortion.png",
+        "reconstructions.png",
+    ]
+
+
+def test_figures_are_legible_pictures_with_the_images_in_them(own_run):
+    written = plots.plot([own_run], log=lambda sentence: None)
+    for path in written:
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+        assert pixels.shape[1] >= 1000
+        # Ink of many shades, not an empty page.
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100
+
+
+def test_several_runs_share_one_curve_figure(own_run, trained_run, tmp_path):
+    written = plots.plot(
+        [own_run, trained_run],
+        to=tmp_path / "figures",
+        formats=("pdf",),
+        log=lambda sentence: None,
+    )
+    assert len(written) == len({p.name for p in written}) == 7
+    assert all(p.read_bytes().startswith(b"%PDF") for p in written)
+
+
+def test_a_run_that_was_not_evaluated_is_told_what_to_do(own_run):
+    own_run.curve_file.unlink()
+    with pytest.raises(InputError, match=r"run training\.evaluate .* first"):
+        plots.plot([own_run])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("config.json", "{", "config.json of this version"),
+        ("config.json", '{"config": {"dota": {}}}', "received: 'dota'"),
+        ("model.keras", "not a zip", "expected a .keras file"),
+        ("curve.csv", "beta,rate\n1,x\n", "expected a curve.csv"),
+    ],
+)
+def test_damaged_files_are_named_with_code_2(
+    own_run, name, content, sentence, capsys
+):
+    (own_run.path / name).write_text(content)
+    with pytest.raises(SystemExit) as ended:
+        plots.main([str(own_run.path)])
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_what_is_no_run_directory_is_refused_with_code_2(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        evaluate_module.main([str(tmp_path)])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "error: expected a run directory written by training.train" in said
+
+
+def test_an_unfinished_run_is_told_to_continue(own_run):
+    own_run.model_file.unlink()
+    with pytest.raises(InputError, match="--resume"):
+        evaluate(own_run)
+
+
+def test_every_column_of_the_curve_is_a_number(trained_run):
+    with open(trained_run.curve_file, newline="") as file:
+        rows = list(csv.DictReader(file))
+    values = [float(v) for row in rows for v in row.values()]
+    assert np.isfinite(values).all()
+    assert {row["on_pareto_front"] for row in rows} <= {"0", "1"}

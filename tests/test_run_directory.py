@@ -1,0 +1,88 @@
+"""Files of a run: written whole, read with care, never lost."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from yoto_tf.config import ExperimentConfig
+from yoto_tf.errors import InputError
+from yoto_tf.errors import SaveError
+from yoto_tf.run_directory import RunDirectory
+from yoto_tf.run_directory import written_whole
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(SaveError, match="could not save .*No space left"):
+        with written_whole(path) as aside:
+            aside.write_text("half")
+            raise OSError(28, "No space left on device")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_ends_well_replaces_the_file(tmp_path):
+    path = tmp_path / "new" / "file.txt"
+    with written_whole(path) as aside:
+        aside.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+
+
+def test_a_damaged_checkpoint_is_passed_over(trained_run, tmp_path):
+    shutil.copytree(trained_run.path, tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    newest = run.checkpoints / "epoch-0002.keras"
+    newest.write_bytes(newest.read_bytes()[:5000])
+    said = []
+    model, epoch = run.load_checkpoint(warn=said.append)
+    assert epoch == 1
+    assert model.optimizer.iterations > 0
+    assert len(said) == 1
+    assert "epoch-0002.keras" in said[0]
+    (run.checkpoints / "epoch-0001.keras").write_bytes(b"")
+    with pytest.raises(InputError, match="2 damaged ones; remove them"):
+        run.load_checkpoint()
+
+
+def test_checkpoints_carry_the_state_of_random_draws(trained_run):
+    first = trained_run.load_checkpoint()[0]
+    second = trained_run.load_model()
+    assert first.weight_seed.state.numpy()[1] > 0
+    assert (
+        first.weight_seed.state.numpy().tolist()
+        == second.weight_seed.state.numpy().tolist()
+    )
+    assert first.posterior.seed_generator.state.numpy()[1] > 0
+
+
+def test_rows_of_the_log_after_a_checkpoint_are_dropped(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.log_file.write_bytes(b"epoch,loss\r\n0,3.0\r\n1,2.0\r\n2,1")
+    run.keep_log_until(2)
+    assert run.log_file.read_bytes() == b"epoch,loss\r\n0,3.0\r\n1,2.0\r\n"
+    run.keep_log_until(1)
+    assert run.log_file.read_bytes() == b"epoch,loss\r\n0,3.0\r\n"
+
+
+def test_one_process_trains_a_run_at_a_time(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.create(ExperimentConfig())
+    code = (
+        "import sys\n"
+        "from yoto_tf.run_directory import RunDirectory\n"
+        "with RunDirectory(sys.argv[1]).locked(): pass\n"
+    )
+    command = [sys.executable, "-c", code, str(run.path)]
+    with run.locked():
+        ended = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True
+        )
+    assert "no other process is training" in ended.stderr
+    subprocess.run(command, cwd=ROOT, check=True)
