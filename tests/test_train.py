@@ -200,6 +200,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_keeps_checkpoints(
         cwd=ROOT,
         capture_output=True,
         text=True,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert ended.returncode == 2, ended.stderr
