@@ -200,6 +200,8 @@ class LossConditionalModel(keras.Model):
         }
 
     def get_compile_config(self):
+        if not self.compiled:
+            return None
         return {
             k: keras.saving.serialize_keras_object(v)
             for k, v in self._compile_arguments.items()
