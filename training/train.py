@@ -137,10 +137,11 @@ def train(config, run_dir, resume=False, preset=None, verbose="auto"):
             + (f", continued after epoch {first_epoch}" if first_epoch else "")
         )
         run.keep_log_until(first_epoch)
+        csv_log = keras.callbacks.CSVLogger(run.log_file, append=True)
         hooks = [
             callbacks.StopOnNonFinite(run),
             keras.callbacks.TensorBoard(run.tensorboard, profile_batch=0),
-            keras.callbacks.CSVLogger(run.log_file, append=True),
+            csv_log,
         ]
         if config.training.pictures_every:
             hooks.append(
@@ -154,20 +155,25 @@ def train(config, run_dir, resume=False, preset=None, verbose="auto"):
         # Last, so that what the others wrote of an epoch is never missing
         # from a run that continues after it.
         hooks.append(callbacks.SaveRun(run))
-        model.fit(
-            batches,
-            epochs=epochs,
-            initial_epoch=first_epoch,
-            steps_per_epoch=steps_per_epoch,
-            validation_data=(
-                evaluation_batches(images.validation, 250)
-                if len(images.validation)
-                else None
-            ),
-            callbacks=hooks,
-            shuffle=False,
-            verbose=verbose,
-        )
+        try:
+            model.fit(
+                batches,
+                epochs=epochs,
+                initial_epoch=first_epoch,
+                steps_per_epoch=steps_per_epoch,
+                validation_data=(
+                    evaluation_batches(images.validation, 250)
+                    if len(images.validation)
+                    else None
+                ),
+                callbacks=hooks,
+                shuffle=False,
+                verbose=verbose,
+            )
+        finally:
+            # Keras closes it only where training comes to its end.
+            if csv_log.csv_file:
+                csv_log.csv_file.close()
         run.save_model(model)
     return model, run
 

@@ -66,10 +66,14 @@ class ConditioningConfig(Config):
     """`film`: the paper's; `sigmoid_film`: the seed report's, both outputs
     through a sigmoid; `gate`: Multi-Rate VAE; `concatenation`: the weight as
     further channels; `none`: not told at all."""
-    sites: tuple[Site, ...] = ("conv", "dense")
+    sites: tuple[Site, ...] = ("block", "dense", "posterior")
     """`block`: last conv of each block (the paper); `conv`: every conv;
     `dense`: every hidden dense layer; `posterior`: mean and spread of the
     posterior; `output`: the decoder's last layer."""
+    largest_map: int | None = None
+    """Leave convolutions alone whose output has more pixels a side than
+    this: every site reads and writes its whole map, and the largest maps
+    cost most of it; unset: all (the paper)."""
     hidden_units: int = 256
     """Width of FiLM's hidden layer at 1x (the paper)."""
     strength: float = 0.1
@@ -80,7 +84,7 @@ class ConditioningConfig(Config):
     trained distribution; off: log(beta) as it is (the paper)."""
 
     def _check(self):
-        self._positive("hidden_units", "strength")
+        self._positive("hidden_units", "strength", "largest_map")
         if self.kind != "none" and not self.sites:
             raise InputError(
                 f"expected at least one of {typing.get_args(Site)} for "

@@ -1,4 +1,4 @@
-"""The two ways in which a run can end early."""
+"""The ways in which a run can end early."""
 
 
 class InputError(ValueError):
@@ -7,6 +7,11 @@ class InputError(ValueError):
     The command lines turn it into one sentence and exit code 2. Every other
     exception is a fault of this library and keeps its traceback.
     """
+
+
+class SaveError(OSError):
+    """A file could not be written, as on a full disk; the old one, if there
+    was one, is still there, whole."""
 
 
 class TrainingDiverged(RuntimeError):

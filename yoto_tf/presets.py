@@ -46,13 +46,15 @@ _RENDERED_SHAPES3D = ExperimentConfig(
         base_channels=8,
         convs_per_block=1,
         dense_units=256,
-        conditioning=ConditioningConfig(kind="gate", sites=("conv", "dense")),
+        conditioning=ConditioningConfig(
+            kind="gate", sites=("block", "dense", "posterior"), largest_map=16
+        ),
     ),
     beta=BetaConfig(low=0.5, high=512.0, normalization="geometric_mean"),
     optimizer=OptimizerConfig(
         learning_rate=1e-3, schedule="cosine", warmup_steps=100
     ),
-    training=TrainingConfig(epochs=8, batch_size=64),
+    training=TrainingConfig(epochs=12, batch_size=64),
     evaluation=EvaluationConfig(
         betas=_powers_of_two(-1, 9), watched_betas=(1.0, 16.0, 256.0)
     ),
@@ -66,11 +68,13 @@ _CIFAR10 = ExperimentConfig(
         base_channels=8,
         convs_per_block=2,
         dense_units=256,
-        conditioning=ConditioningConfig(kind="sigmoid_film", sites=("block",)),
+        conditioning=ConditioningConfig(
+            kind="sigmoid_film", sites=("block",), largest_map=8
+        ),
     ),
-    beta=BetaConfig(low=0.125, high=512.0),
+    beta=BetaConfig(low=0.125, high=512.0, normalization="geometric_mean"),
     optimizer=OptimizerConfig(
-        learning_rate=1e-4, schedule="constant", weight_decay=1e-5
+        learning_rate=1e-3, schedule="cosine", weight_decay=1e-5
     ),
     training=TrainingConfig(epochs=100, batch_size=128),
     evaluation=EvaluationConfig(betas=_powers_of_two(-3, 9)),
@@ -85,9 +89,14 @@ _SHAPES3D = dataclasses.replace(
         test_examples=10_000,
     ),
     model=dataclasses.replace(
-        _CIFAR10.model, latent_size=20, convs_per_block=1
+        _CIFAR10.model,
+        latent_size=20,
+        convs_per_block=1,
+        conditioning=dataclasses.replace(
+            _CIFAR10.model.conditioning, largest_map=16
+        ),
     ),
-    beta=BetaConfig(low=0.5, high=512.0),
+    beta=dataclasses.replace(_CIFAR10.beta, low=0.5),
     evaluation=EvaluationConfig(betas=_powers_of_two(-1, 9)),
 )
 
@@ -122,7 +131,7 @@ _CIFAR10_PAPER = ExperimentConfig(
         weight_decay=1e-5,
         epsilon=1e-8,
     ),
-    training=TrainingConfig(epochs=3077, steps=1_200_000, batch_size=128),
+    training=TrainingConfig(steps=1_200_000, batch_size=128),
     evaluation=EvaluationConfig(betas=_powers_of_two(-3, 9)),
 )
 
@@ -156,7 +165,7 @@ _SHAPES3D_PAPER = ExperimentConfig(
         weight_decay=1e-5,
         epsilon=1e-8,
     ),
-    training=TrainingConfig(epochs=96, steps=700_000, batch_size=64),
+    training=TrainingConfig(steps=700_000, batch_size=64),
     evaluation=EvaluationConfig(betas=_powers_of_two(-1, 12)),
 )
 

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.errors import InputError
+from yoto_tf.errors import SaveError
 
 _KEPT_CHECKPOINTS = 2
 
@@ -35,6 +36,9 @@ def written_whole(path):
 
     The temporary path has the suffix of `path` and lies beside it. If the
     block fails it is removed, and what was at `path` stays.
+
+    Raises:
+        SaveError: if the file cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +48,12 @@ def written_whole(path):
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(aside, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SaveError(
+            f"could not save {path} ({reason}); what was saved before is "
+            "whole; make room and try again"
+        ) from error
     finally:
         aside.unlink(missing_ok=True)
 
@@ -197,18 +207,17 @@ class RunDirectory:
         if not self.log_file.exists():
             return
         with open(self.log_file, newline="") as file:
-            rows = list(csv.reader(file))
+            header, *lines = file.readlines() or [""]
+        columns = header.count(",")
         kept = [
-            row
-            for i, row in enumerate(rows)
-            if i == 0
-            or (
-                len(row) == len(rows[0])
-                and row[0].isdigit()
-                and int(row[0]) < epoch
-            )
+            line
+            for line in lines
+            if line.endswith("\n")
+            and line.count(",") == columns
+            and int(line.split(",")[0]) < epoch
         ]
-        self.write_csv(self.log_file, kept)
+        with written_whole(self.log_file) as aside:
+            aside.write_text("".join([header, *kept]), newline="")
 
     @staticmethod
     def write_json(path, content):

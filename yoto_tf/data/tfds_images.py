@@ -124,7 +124,7 @@ class TfdsImages:
         dataset = self.builder.as_dataset(
             split=split,
             read_config=config,
-            decoders=tfds.decode.PartialDecoding({"image": self.feature}),
+            decoders=tfds.decode.PartialDecoding({"image": True}),
         )
         return dataset.map(
             lambda example: tf.cast(example["image"], tf.uint8),

@@ -3,6 +3,9 @@
 import keras
 from keras import ops
 
+from yoto_tf.layers.seeds import load_seed_state
+from yoto_tf.layers.seeds import save_seed_state
+
 # The authors' floor of a standard deviation.
 EPSILON = 1e-6
 
@@ -45,6 +48,13 @@ class GaussianPosterior(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape):
         shape = (inputs_shape[0], inputs_shape[-1] // 2)
         return shape, shape, shape
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        save_seed_state(self.seed_generator, store)
+
+    def load_own_variables(self, store):
+        super().load_own_variables(load_seed_state(self.seed_generator, store))
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}

@@ -57,10 +57,15 @@ class _ConvNet(keras.layers.Layer):
     def _make_stages(self):
         raise NotImplementedError
 
-    def _stage(self, layer, sites, slope):
-        """Wraps `layer`; it is conditioned if one of `sites` is configured."""
+    def _stage(self, layer, sites, slope, map_size=1):
+        """Wraps `layer`; it is conditioned if one of `sites` is configured
+        and its output has at most the configured pixels a side."""
         conditioning = None
-        if set(sites) & set(self.config.conditioning.sites):
+        largest = self.config.conditioning.largest_map or math.inf
+        if (
+            set(sites) & set(self.config.conditioning.sites)
+            and map_size <= largest
+        ):
             conditioning = make_conditioning(
                 self.config.conditioning,
                 width=self.config.width,
@@ -150,7 +155,9 @@ class ConvEncoder(_ConvNet):
                     2 if c == 0 else 1,
                     f"block_{b}_conv_{c}",
                 )
-                stages.append(self._stage(conv, self._sites_of_conv(c), slope))
+                sites = self._sites_of_conv(c)
+                size = self.image_shape[0] // 2 ** (b + 1)
+                stages.append(self._stage(conv, sites, slope, size))
         stages.append(
             self._stage(
                 self._dense(self.dense_units, "dense"), ("dense",), _DENSE_SLOPE
@@ -220,12 +227,13 @@ class ConvDecoder(_ConvNet):
                     2 if last else 1,
                     f"block_{b}_conv_{c}",
                 )
-                stages.append(
-                    self._stage(conv, self._sites_of_conv(c), _CONV_SLOPE)
-                )
+                sites = self._sites_of_conv(c)
+                size = self.image_shape[0] // 2 ** (b if last else b + 1)
+                stages.append(self._stage(conv, sites, _CONV_SLOPE, size))
         filters = self.outputs_per_channel * self.image_shape[-1]
         conv = self._conv(keras.layers.Conv2D, filters, 1, "output")
-        return [*stages, self._stage(conv, ("output",), None)]
+        size = self.image_shape[0]
+        return [*stages, self._stage(conv, ("output",), None, size)]
 
     def _entry_shape(self, stage, shape):
         if not isinstance(stage.layer, keras.layers.Dense) and len(shape) == 2:

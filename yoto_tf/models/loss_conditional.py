@@ -7,6 +7,8 @@ from keras import ops
 from yoto_tf.errors import InputError
 from yoto_tf.joint_weights import Dirichlet
 from yoto_tf.joint_weights import Independent
+from yoto_tf.layers.seeds import load_seed_state
+from yoto_tf.layers.seeds import save_seed_state
 
 NORMALIZATIONS = ("none", "geometric_mean", "sum")
 
@@ -253,6 +255,13 @@ class LossConditionalModel(keras.Model):
     def _results(loss_tracker, *trackers):
         groups = [loss_tracker, *(m for t in trackers for m in t.values())]
         return {m.name: m.result() for m in groups}
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        save_seed_state(self.weight_seed, store)
+
+    def load_own_variables(self, store):
+        super().load_own_variables(load_seed_state(self.weight_seed, store))
 
     def get_config(self):
         return {

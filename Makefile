@@ -1,0 +1,29 @@
+# Both commands make .venv on their first run and reuse it afterwards.
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/installed
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test clean help
+
+help:
+	@echo "make demo   train, evaluate and draw the default model (minutes)"
+	@echo "make test   lint and test"
+	@echo "make clean  remove .venv and runs/demo"
+
+demo: $(INSTALLED)
+	$(RUN) -m training.demo
+
+test: $(INSTALLED)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(RUN) -m pytest
+
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(0 if ok else "error: expected Python 3.11 to 3.13, received: " + sys.version.split()[0] + "; choose one with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) runs/demo

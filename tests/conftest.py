@@ -1,0 +1,62 @@
+"""What several test files share: quiet logs, prepared data, a trained run."""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """A TFDS folder of the session's own with `rendered_shapes3d/tiny`."""
+    import tensorflow_datasets as tfds
+
+    import yoto_tf.data.rendered_shapes3d  # noqa: F401
+
+    folder = tmp_path_factory.mktemp("tfds")
+    tfds.builder(
+        "rendered_shapes3d/tiny", data_dir=folder
+    ).download_and_prepare()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smoke_config(data_dir):
+    """The preset `smoke` on the session's own data."""
+    import dataclasses
+
+    from yoto_tf.presets import get_preset
+
+    config = get_preset("smoke").config
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, data_dir=str(data_dir)),
+    )
+
+
+@pytest.fixture(scope="session")
+def trained_run(smoke_config, tmp_path_factory):
+    """A finished and evaluated run of `smoke`; tests must not change it."""
+    from training.evaluate import evaluate
+    from training.train import train
+
+    folder = tmp_path_factory.mktemp("runs") / "smoke"
+    _, run = train(smoke_config, folder, preset="smoke", verbose=0)
+    evaluate(run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def cifar10_dir():
+    """A TFDS folder with the real CIFAR-10; skips where there is none."""
+    candidates = [os.environ.get("TFDS_DATA_DIR"), ROOT.parent / "shared/tfds"]
+    for folder in filter(None, candidates):
+        if (pathlib.Path(folder) / "cifar10").is_dir():
+            return str(folder)
+    pytest.skip(
+        "needs CIFAR-10 prepared by TFDS: set TFDS_DATA_DIR to its folder"
+    )

@@ -1,0 +1,252 @@
+"""The run from data to `model.keras`: its files, its end, its resumption."""
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from training import train as train_module
+from training.train import train
+from yoto_tf.errors import InputError
+from yoto_tf.errors import TrainingDiverged
+from yoto_tf.run_directory import RunDirectory
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def _with_training(config, **changes):
+    return dataclasses.replace(
+        config, training=dataclasses.replace(config.training, **changes)
+    )
+
+
+def _command(run_dir, data_dir, *more):
+    return [
+        sys.executable,
+        "-m",
+        "training.train",
+        "smoke",
+        "--run-dir",
+        str(run_dir),
+        "--data.data-dir",
+        str(data_dir),
+        *more,
+    ]
+
+
+def _log_rows(run):
+    with open(run.log_file, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_writes_its_config_log_checkpoints_and_model(
+    trained_run, smoke_config
+):
+    content = json.loads(trained_run.config_file.read_text())
+    assert content["preset"] == "smoke"
+    assert content["packages"]["keras"].startswith("3.")
+    assert trained_run.read_config() == smoke_config
+    assert trained_run.checkpoint_epochs() == [1, 2]
+    rows = _log_rows(trained_run)
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert float(rows[1]["loss"]) < float(rows[0]["loss"])
+    assert {"rate", "distortion", "val_loss", "val_rate_at_256"} <= set(rows[0])
+
+
+def test_tensorboard_gets_scalars_and_pictures(trained_run):
+    from tensorboard.backend.event_processing import event_accumulator
+
+    pictures = event_accumulator.EventAccumulator(
+        str(trained_run.tensorboard / "pictures")
+    ).Reload()
+    tag = pictures.Tags()["tensors"]
+    assert tag == ["reconstructions"]
+    assert len(pictures.Tensors("reconstructions")) == 2
+    scalars = event_accumulator.EventAccumulator(
+        str(trained_run.tensorboard / "train")
+    ).Reload()
+    assert "epoch_rate" in scalars.Tags()["tensors"]
+
+
+def test_the_same_seed_gives_the_same_run(trained_run, smoke_config, tmp_path):
+    _, again = train(smoke_config, tmp_path / "again", verbose=0)
+    assert _log_rows(again) == _log_rows(trained_run)
+
+
+def test_an_existing_run_is_refused_and_left_as_it_is(
+    trained_run, smoke_config
+):
+    before = trained_run.log_file.read_bytes()
+    with pytest.raises(InputError, match=r"which exists; .*--resume"):
+        train(smoke_config, trained_run.path, verbose=0)
+    assert trained_run.log_file.read_bytes() == before
+
+
+def test_a_run_is_resumed_with_its_own_settings_only(trained_run, smoke_config):
+    other = _with_training(smoke_config, seed=5)
+    with pytest.raises(InputError, match=r"other values of training\.seed"):
+        train(other, trained_run.path, resume=True, verbose=0)
+
+
+def test_a_killed_run_ends_as_the_uninterrupted_one(data_dir, tmp_path):
+    more = ("--training.epochs", "4", "--training.pictures-every", "0")
+    whole = RunDirectory(tmp_path / "whole")
+    subprocess.run(
+        _command(whole.path, data_dir, *more),
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    killed = RunDirectory(tmp_path / "killed")
+    process = subprocess.Popen(
+        _command(killed.path, data_dir, *more),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not killed.checkpoint_epochs() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert killed.checkpoint_epochs()
+    assert not killed.model_file.exists()
+    resumed = subprocess.run(
+        _command(killed.path, data_dir, *more, "--resume"),
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "continued after epoch" in resumed.stdout
+    assert _log_rows(killed) == _log_rows(whole)
+    expected = whole.load_model().get_weights()
+    received = killed.load_model().get_weights()
+    for a, b in zip(expected, received, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_finished_run_is_resumed_without_change(trained_run, smoke_config):
+    before = trained_run.log_file.read_bytes()
+    train(smoke_config, trained_run.path, resume=True, verbose=0)
+    assert trained_run.log_file.read_bytes() == before
+
+
+def test_divergence_names_its_place_and_keeps_the_last_checkpoint(
+    smoke_config, tmp_path
+):
+    wild = dataclasses.replace(
+        smoke_config,
+        optimizer=dataclasses.replace(
+            smoke_config.optimizer, learning_rate=1e30
+        ),
+    )
+    with pytest.raises(TrainingDiverged, match=r"in epoch 1, step \d+ .*none"):
+        train(wild, tmp_path / "run", verbose=0)
+    assert RunDirectory(tmp_path / "run").checkpoint_epochs() == []
+
+
+def test_fixed_weight_runs_watch_and_score_their_own_beta(
+    smoke_config, tmp_path
+):
+    from training.evaluate import evaluate
+
+    fixed = dataclasses.replace(
+        _with_training(smoke_config, epochs=1, pictures_every=0),
+        beta=dataclasses.replace(
+            smoke_config.beta, distribution="constant", values=(16.0,)
+        ),
+    )
+    model, run = train(fixed, tmp_path / "run", verbose=0)
+    assert model.watched_weights == [{"distortion": 1.0, "rate": 16.0}]
+    assert [p.beta for p in evaluate(run)] == [16.0]
+
+
+def test_a_full_disk_ends_the_run_with_a_sentence_and_keeps_checkpoints(
+    data_dir, tmp_path
+):
+    """A limit on the size of files stands in for a full disk: the kernel
+    refuses the write with an OSError in both."""
+    run = RunDirectory(tmp_path / "run")
+    more = ("--training.epochs", "1")
+    subprocess.run(
+        _command(run.path, data_dir, *more),
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    checkpoint = next(run.checkpoints.glob("*.keras"))
+    limit = checkpoint.stat().st_size // 2
+    before = checkpoint.read_bytes()
+    run.model_file.unlink()
+    code = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        "from training.train import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    arguments = _command(run.path, data_dir, *more, "--resume")[3:]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("error: could not save")
+    assert "Traceback" not in ended.stderr
+    assert checkpoint.read_bytes() == before
+    assert not run.model_file.exists()
+    assert [p.name for p in run.path.glob(".*")] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nonsense"], "rendered_shapes3d"),
+        (["smoke", "--data.nam", "x"], "--data.name"),
+        (["smoke", "--model.likelihood", "x"], "'bernoulli', 'gaussian'"),
+        (["smoke", "--beta.low", "0"], "expected 0 < low < high"),
+        (["smoke", "--beta.low", "nan"], "without NaN"),
+        (["smoke", "--training.batch-size", "0"], "above 0"),
+        (["smoke", "--data.name", "no_such_set"], "TFDS data set"),
+        (["smoke", "--data.name", "./no_such_folder"], "not a folder"),
+        (["smoke", "--run-dir", "no_such_run", "--resume"], "config.json"),
+    ],
+)
+def test_wrong_command_lines_end_with_code_2_and_what_would_be_right(
+    arguments, sentence, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        train_module.main(arguments)
+    assert ended.value.code == 2
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert sentence in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_lists_presets_and_settings(capsys):
+    with pytest.raises(SystemExit) as ended:
+        train_module.main(["--help"])
+    assert ended.value.code == 0
+    assert "cifar10_paper" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        train_module.main(["cifar10", "--help"])
+    assert "--beta.normalization" in capsys.readouterr().out
+
+
+def test_without_a_preset_the_default_is_trained():
+    name, arguments = train_module.parse(["--training.epochs", "3"])
+    assert name == "rendered_shapes3d"
+    assert arguments.config.training.epochs == 3

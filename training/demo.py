@@ -1,0 +1,59 @@
+"""Trains, evaluates and draws the default model: `python -m training.demo`.
+
+Run again, it continues what was cut off and leaves what is finished.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from training.train import train
+from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.presets import DEFAULT
+from yoto_tf.presets import get_preset
+from yoto_tf.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train one model for a range of betas, score it and draw pictures."""
+
+    preset: str = DEFAULT
+    """A preset whose data need no download, or are prepared."""
+    run_dir: Path = Path("runs/demo")
+    """Where the run is written; continued if it exists."""
+
+
+def main(argv=None):
+    arguments = tyro.cli(Arguments, prog="python -m training.demo", args=argv)
+    with reported_on_the_command_line():
+        preset = get_preset(arguments.preset)
+        import_tensorflow_quietly()
+        from training.evaluate import evaluate
+        from training.evaluate import table
+        from training.plots import plot
+
+        run = RunDirectory(arguments.run_dir)
+        print(f"{preset.summary}. {preset.expect}\n")
+        if not run.model_file.exists():
+            train(
+                preset.config,
+                run.path,
+                resume=run.config_file.exists(),
+                preset=arguments.preset,
+                verbose=2,
+            )
+        print("\nScoring the test split for every beta, nats per image:\n")
+        print(table(evaluate(run)))
+        print(
+            f"\nOne model, {len(run.read_curve())} trade-offs. The pictures "
+            "and what they show:\n"
+        )
+        plot([run], log=lambda sentence: print(f"  {sentence}"))
+        print(f"\nThe model: {run.model_file}; its curve: {run.curve_file}")
+
+
+if __name__ == "__main__":
+    main()
