@@ -202,7 +202,7 @@ class Choice(LossWeight):
 
     def coordinate(self, weights):
         x = ops.log(weights)
-        if self.standardize and len(self.values) > 1:
+        if self.standardize and self.values[0] < self.values[-1]:
             logs = np.log(self.values)
             x = (x - logs.mean()) / logs.std()
         return ops.expand_dims(x, -1)

@@ -216,9 +216,10 @@ class Gate(ConditioningLayer):
         if self.form == "sigmoid":
             gate = ops.sigmoid(x)
         else:
-            # Clamped before the root: the root's slope at 0 is infinite, and
-            # infinity times relu's zero is NaN.
-            gate = ops.sqrt(ops.maximum(-ops.expm1(x), 1e-6))
+            # Clamped before the root, whose slope at 0 is infinite, and before
+            # the exponential, which overflows: infinity times the clamp's
+            # zero slope is NaN. Gates are 0.001 or more.
+            gate = ops.sqrt(-ops.expm1(ops.minimum(x, -1e-6)))
         return modulate(features, gate)
 
     def get_config(self):

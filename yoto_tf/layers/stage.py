@@ -27,8 +27,10 @@ class ConditionedStage(keras.layers.Layer):
         self.negative_slope = negative_slope
 
     def build(self, features_shape, conditioning_shape):
-        self.layer.build(features_shape)
-        if self.conditioning is not None:
+        # Layers that come out of a saved config are built already.
+        if not self.layer.built:
+            self.layer.build(features_shape)
+        if self.conditioning is not None and not self.conditioning.built:
             self.conditioning.build(
                 self.layer.compute_output_shape(features_shape),
                 conditioning_shape,

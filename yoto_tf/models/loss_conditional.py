@@ -174,7 +174,7 @@ class LossConditionalModel(keras.Model):
             *(m for w in self.watch_trackers.values() for m in w.values()),
         ]
 
-    def compile(self, optimizer="adam", jit_compile=False, **kwargs):
+    def compile(self, optimizer="adam", *, jit_compile=False, **kwargs):
         """Configures training, as `keras.Model.compile` does.
 
         Args:
@@ -202,6 +202,8 @@ class LossConditionalModel(keras.Model):
         }
 
     def get_compile_config(self):
+        if not self.compiled:
+            return None
         return {
             k: keras.saving.serialize_keras_object(v)
             for k, v in self._compile_arguments.items()
@@ -220,8 +222,7 @@ class LossConditionalModel(keras.Model):
         with tf.GradientTape() as tape:
             terms = self.loss_terms(x, y, loss_weights, training=True)
             per_example = self.weighted_loss(terms, loss_weights)
-            if sample_weight is not None:
-                per_example = per_example * sample_weight
+            per_example = _weighted(per_example, sample_weight)
             loss = ops.mean(per_example) + sum(self.losses)
             scaled = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
@@ -244,9 +245,7 @@ class LossConditionalModel(keras.Model):
             }
             terms = self.loss_terms(x, y, loss_weights, training=False)
             loss = self.weighted_loss(terms, loss_weights)
-            if sample_weight is not None:
-                loss = loss * sample_weight
-            self.loss_tracker.update_state(loss)
+            self.loss_tracker.update_state(_weighted(loss, sample_weight))
             label = self.weight_distribution.label(fixed)
             for name, term in terms.items():
                 self.watch_trackers[label][name].update_state(term)
@@ -284,6 +283,13 @@ class LossConditionalModel(keras.Model):
             config["loss_weights"]
         )
         return cls(**config)
+
+
+def _weighted(per_example, sample_weight):
+    if sample_weight is None:
+        return per_example
+    # Keras hands on `(batch, 1)` as it comes, which would broadcast.
+    return per_example * ops.reshape(sample_weight, ops.shape(per_example))
 
 
 def _check_choice(name, value, choices):

@@ -1,0 +1,240 @@
+"""Every class registered with Keras under `yoto_tf` has a case here, and all
+cases pass the same checks."""
+
+import importlib
+import inspect
+import pkgutil
+
+import keras
+import layer_checks
+import pytest
+from layer_checks import LayerCase
+
+import yoto_tf
+from yoto_tf.config import ConditioningConfig
+from yoto_tf.config import ModelConfig
+from yoto_tf.joint_weights import Dirichlet
+from yoto_tf.joint_weights import Independent
+from yoto_tf.layers import Concatenation
+from yoto_tf.layers import FiLM
+from yoto_tf.layers import Gate
+from yoto_tf.layers import GaussianPosterior
+from yoto_tf.layers import SigmoidFiLM
+from yoto_tf.layers.stage import ConditionedStage
+from yoto_tf.loss_weights import Choice
+from yoto_tf.loss_weights import Constant
+from yoto_tf.loss_weights import LogUniform
+from yoto_tf.loss_weights import Uniform
+from yoto_tf.models import ConditionalVAE
+from yoto_tf.models import LossConditionalModel
+from yoto_tf.models.conv_nets import ConvDecoder
+from yoto_tf.models.conv_nets import ConvEncoder
+from yoto_tf.optimizers import FusedAdam
+
+SMALL_NET = ModelConfig(
+    latent_size=3,
+    base_channels=2,
+    convs_per_block=1,
+    dense_units=8,
+    conditioning=ConditioningConfig(kind="film", hidden_units=4),
+)
+
+# (id, class, case): a class may have several.
+LAYERS = [
+    ("FiLM-dense", FiLM, LayerCase(lambda: FiLM(6), ((4, 5), (4, 2)), 8)),
+    (
+        "FiLM-maps",
+        FiLM,
+        LayerCase(lambda: FiLM(6, strength=1.0), ((4, 3, 3, 5), (4, 2)), 8),
+    ),
+    (
+        "SigmoidFiLM-dense",
+        SigmoidFiLM,
+        LayerCase(lambda: SigmoidFiLM(6), ((4, 5), (4, 2)), 4),
+    ),
+    (
+        "SigmoidFiLM-maps",
+        SigmoidFiLM,
+        LayerCase(lambda: SigmoidFiLM(6), ((4, 3, 3, 5), (4, 2)), 4),
+    ),
+    ("Gate-sigmoid", Gate, LayerCase(Gate, ((4, 3, 3, 5), (4, 2)), 2)),
+    (
+        "Gate-sqrt",
+        Gate,
+        LayerCase(lambda: Gate("sqrt"), ((4, 5), (4, 2)), 2),
+    ),
+    (
+        "Concatenation-dense",
+        Concatenation,
+        LayerCase(Concatenation, ((4, 5), (4, 2)), 0),
+    ),
+    (
+        "Concatenation-maps",
+        Concatenation,
+        LayerCase(Concatenation, ((4, 3, 3, 5), (4, 2)), 0),
+    ),
+    (
+        "GaussianPosterior",
+        GaussianPosterior,
+        LayerCase(lambda: GaussianPosterior(seed=1), ((4, 6), (4, 3)), 0),
+    ),
+    (
+        "ConditionedStage-conv",
+        ConditionedStage,
+        LayerCase(
+            lambda: ConditionedStage(
+                keras.layers.Conv2D(5, 3, padding="same"), Gate(), 0.3
+            ),
+            ((4, 3, 3, 2), (4, 2)),
+            4,
+        ),
+    ),
+    (
+        "ConditionedStage-bare",
+        ConditionedStage,
+        LayerCase(
+            lambda: ConditionedStage(keras.layers.Dense(5)),
+            ((4, 3), (4, 2)),
+            2,
+        ),
+    ),
+    (
+        "ConditionedStage-concatenation",
+        ConditionedStage,
+        LayerCase(
+            lambda: ConditionedStage(
+                keras.layers.Dense(5), Concatenation(), 0.2
+            ),
+            ((4, 3), (4, 2)),
+            2,
+        ),
+    ),
+    (
+        # Three convs and two dense layers of 2 weights; FiLM, of 8, on all
+        # but the posterior.
+        "ConvEncoder",
+        ConvEncoder,
+        LayerCase(
+            lambda: ConvEncoder((32, 32, 3), SMALL_NET),
+            ((4, 32, 32, 3), (4, 1)),
+            5 * 2 + 4 * 8,
+        ),
+    ),
+    (
+        # Two dense layers, three convs and the output; FiLM on all but that.
+        "ConvDecoder",
+        ConvDecoder,
+        LayerCase(
+            lambda: ConvDecoder((32, 32, 3), SMALL_NET, 2),
+            ((4, 3), (4, 1)),
+            6 * 2 + 5 * 8,
+        ),
+    ),
+]
+
+# Everything else that Keras can serialize.
+OBJECTS = [
+    (Choice, lambda: Choice([1.0, 4.0], standardize=False)),
+    (Constant, lambda: Constant(3.0)),
+    (LogUniform, lambda: LogUniform(0.5, 8.0, standardize=False)),
+    (Uniform, lambda: Uniform(0.5, 8.0, standardize=False)),
+    (Independent, lambda: Independent({"a": 1.0, "b": LogUniform(0.5, 8.0)})),
+    (Dirichlet, lambda: Dirichlet({"a": 0.5, "b": 2.0})),
+    (
+        FusedAdam,
+        lambda: FusedAdam(0.25, 0.8, 0.9, 1e-5, weight_decay=0.5, name="mine"),
+    ),
+    (
+        LossConditionalModel,
+        lambda: LossConditionalModel(
+            {"a": 1.0, "b": LogUniform(0.5, 8.0)},
+            draw_per="batch",
+            normalization="sum",
+            normalization_power=0.5,
+            watched_weights=[{"a": 1.0, "b": 2.0}],
+            seed=3,
+            name="mine",
+        ),
+    ),
+    (
+        ConditionalVAE,
+        lambda: ConditionalVAE(
+            (32, 32, 1),
+            SMALL_NET,
+            yoto_tf.BetaConfig(low=0.5, high=8.0, draw_per="batch"),
+            watched_betas=(1.0, 2.0),
+            seed=3,
+            name="mine",
+        ),
+    ),
+]
+
+
+def registered_classes():
+    """The classes registered under `yoto_tf`, after importing all of it."""
+    for module in pkgutil.walk_packages(yoto_tf.__path__, "yoto_tf."):
+        importlib.import_module(module.name)
+    return {
+        thing
+        for name, thing in keras.saving.get_custom_objects().items()
+        if name.startswith("yoto_tf>")
+    }
+
+
+def test_every_registered_class_has_a_case():
+    covered = {c for _, c, _ in LAYERS} | {c for c, _ in OBJECTS}
+    assert {c.__name__ for c in registered_classes() - covered} == set()
+    assert {c.__name__ for c in covered - registered_classes()} == set()
+
+
+def test_every_layer_and_model_of_the_package_is_registered():
+    bases = keras.Layer | keras.Optimizer
+    written = set()
+    for module in pkgutil.walk_packages(yoto_tf.__path__, "yoto_tf."):
+        for name, thing in vars(importlib.import_module(module.name)).items():
+            if (
+                inspect.isclass(thing)
+                and issubclass(thing, bases)
+                and thing.__module__ == module.name
+                and not name.startswith("_")
+            ):
+                written.add(thing)
+    # The one base class without a `call` of its own.
+    assert {c.__name__ for c in written - registered_classes()} == {
+        "ConditioningLayer"
+    }
+
+
+@pytest.mark.parametrize("check", layer_checks.CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=name) for name, _, case in LAYERS]
+)
+def test_layer(case, check, tmp_path):
+    if check is layer_checks.saved_model_answers_the_same:
+        check(case, tmp_path / "model.keras")
+    else:
+        check(case)
+
+
+@pytest.mark.parametrize(
+    "make", [pytest.param(make, id=c.__name__) for c, make in OBJECTS]
+)
+def test_object_survives_json(make):
+    thing = make()
+    copy = layer_checks.through_json(thing)
+    assert type(copy) is type(thing)
+    assert copy.get_config() == thing.get_config()
+
+
+@pytest.mark.parametrize(
+    ("owner", "make"),
+    [pytest.param(c, make, id=c.__name__) for c, make in OBJECTS]
+    + [pytest.param(c, case.make, id=name) for name, c, case in LAYERS],
+)
+def test_config_has_every_constructor_argument(owner, make):
+    named = {
+        name
+        for name, p in inspect.signature(owner.__init__).parameters.items()
+        if p.kind is p.POSITIONAL_OR_KEYWORD and name != "self"
+    }
+    assert named <= set(make().get_config())

@@ -1,0 +1,143 @@
+"""Joint distributions of the weights of several loss terms."""
+
+import keras
+import numpy as np
+import pytest
+
+from yoto_tf.errors import InputError
+from yoto_tf.joint_weights import Dirichlet
+from yoto_tf.joint_weights import Independent
+from yoto_tf.loss_weights import Choice
+from yoto_tf.loss_weights import Constant
+from yoto_tf.loss_weights import LogUniform
+from yoto_tf.loss_weights import Uniform
+
+MANY = 40_000
+
+
+@pytest.fixture
+def three():
+    return Independent(
+        {"error": 1.0, "l1": LogUniform(0.01, 1.0), "smooth": Uniform(1, 3)}
+    )
+
+
+def stacked(weights):
+    return np.stack([np.asarray(w) for w in weights.values()], -1)
+
+
+def test_numbers_become_constants(three):
+    assert three.weights["error"] == Constant(1.0)
+    assert three.names == ("error", "l1", "smooth")
+    assert three.num_coordinates == 2
+
+
+def test_terms_are_drawn_independently(three):
+    seed = keras.random.SeedGenerator(0)
+    weights = three.sample(MANY, seed)
+    assert tuple(weights) == three.names
+    np.testing.assert_array_equal(weights["error"], 1)
+    correlation = np.corrcoef(np.log(weights["l1"]), weights["smooth"])[0, 1]
+    assert abs(correlation) < 4 / np.sqrt(MANY)
+
+
+def test_coordinates_are_those_of_the_terms_side_by_side(three):
+    weights = {
+        "error": np.ones(2, "float32"),
+        "l1": np.float32([0.01, 1.0]),
+        "smooth": np.float32([1.0, 2.0]),
+    }
+    # The end of a uniform interval lies sqrt(3) deviations from its middle.
+    root = np.sqrt(3)
+    np.testing.assert_allclose(
+        three.coordinates(weights), [[-root, -root], [root, 0]], rtol=1e-5
+    )
+
+
+def test_grid_is_the_product_of_the_grids(three):
+    points = three.grid(3)
+    assert len(points) == 9
+    assert {p["error"] for p in points} == {1.0}
+    pairs = [(p["l1"], p["smooth"]) for p in points]
+    expected = [(a, b) for a in (0.01, 0.1, 1.0) for b in (1.0, 2.0, 3.0)]
+    np.testing.assert_allclose(pairs, expected)
+
+
+def test_label_names_the_weights_that_vary(three):
+    weights = {"error": 1.0, "l1": 0.015625, "smooth": 2.0}
+    assert three.label(weights) == "0.015625_2"
+    assert Independent({"a": 1.0, "b": 2.0}).label({"a": 1, "b": 2}) == "fixed"
+    labels = [three.label(p) for p in three.grid(3)]
+    assert len(set(labels)) == 9
+
+
+def test_independent_needs_a_term():
+    with pytest.raises(InputError, match="at least one loss term"):
+        Independent({})
+
+
+def test_independent_config_restores_each_distribution(three):
+    copy = Independent.from_config(three.get_config())
+    assert copy.weights == three.weights
+    assert Independent({"a": Choice([1, 2])}).weights["a"] == Choice([1, 2])
+
+
+@pytest.mark.parametrize(
+    "concentration", [(1.0, 1.0, 1.0), (0.2, 0.2, 0.2), (1.0, 2.0, 5.0)]
+)
+def test_dirichlet_has_its_mean_and_variance_and_sums_to_one(concentration):
+    a = np.array(concentration)
+    distribution = Dirichlet(dict(zip("abc", a.tolist(), strict=True)))
+    weights = distribution.sample(MANY, keras.random.SeedGenerator(0))
+    values = stacked(weights)
+    assert (values > 0).all()
+    np.testing.assert_allclose(values.sum(-1), 1, rtol=1e-5)
+    mean = a / a.sum()
+    variance = mean * (1 - mean) / (a.sum() + 1)
+    error = np.sqrt(variance / MANY)
+    assert (np.abs(values.mean(0) - mean) < 4 * error).all()
+    np.testing.assert_allclose(values.var(0), variance, rtol=0.05)
+    coordinates = np.asarray(distribution.coordinates(weights))
+    assert coordinates.shape == (MANY, 3)
+    assert np.abs(coordinates.mean(0)).max() < 4 / np.sqrt(MANY)
+    np.testing.assert_allclose(coordinates.std(0), 1, rtol=0.03)
+
+
+def test_dirichlet_weights_are_above_zero_at_a_small_concentration():
+    distribution = Dirichlet({"a": 0.01, "b": 0.01})
+    values = stacked(distribution.sample(1000, keras.random.SeedGenerator(0)))
+    assert np.isfinite(values).all()
+    assert (values > 0).all()
+
+
+def test_dirichlet_grid_has_the_mean_and_a_point_for_each_term():
+    points = Dirichlet({"a": 1.0, "b": 2.0, "c": 5.0}).grid(4)
+    expected = [
+        [0.125, 0.25, 0.625],
+        [0.8, 0.1, 0.1],
+        [0.1, 0.8, 0.1],
+        [0.1, 0.1, 0.8],
+    ]
+    np.testing.assert_allclose([list(p.values()) for p in points], expected)
+    assert len(Dirichlet({"a": 1.0, "b": 2.0}).grid(2)) == 2
+
+
+def test_dirichlet_label_has_three_digits():
+    label = Dirichlet({"a": 1.0, "b": 2.0}).label({"a": 1 / 3, "b": 2 / 3})
+    assert label == "0.333_0.667"
+
+
+@pytest.mark.parametrize(
+    "concentration",
+    [
+        {},
+        {"a": 1.0},
+        {"a": 1.0, "b": 0.0},
+        {"a": 1.0, "b": -1.0},
+        {"a": 1.0, "b": float("nan")},
+        {"a": 1.0, "b": float("inf")},
+    ],
+)
+def test_bad_concentrations_are_refused(concentration):
+    with pytest.raises(InputError, match="two or more concentrations above 0"):
+        Dirichlet(concentration)

@@ -1,0 +1,216 @@
+"""Distributions of one loss weight."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from yoto_tf.errors import InputError
+from yoto_tf.loss_weights import Choice
+from yoto_tf.loss_weights import Constant
+from yoto_tf.loss_weights import LogUniform
+from yoto_tf.loss_weights import LossWeight
+from yoto_tf.loss_weights import Uniform
+
+ALL = [
+    LogUniform(0.125, 512.0),
+    Uniform(0.5, 4.0),
+    Choice([1.0, 16.0, 256.0]),
+    Constant(3.0),
+]
+IDS = [type(w).__name__ for w in ALL]
+MANY = 40_000
+
+
+def draw(weight, num=MANY):
+    return keras.ops.convert_to_numpy(weight.sample(num, seed=1))
+
+
+@pytest.mark.parametrize("weight", ALL, ids=IDS)
+def test_draws_are_one_number_per_example_in_the_range(weight):
+    values = draw(weight)
+    assert values.shape == (MANY,)
+    assert values.dtype == np.float32
+    assert weight.contains(values).all()
+
+
+def test_log_uniform_has_the_quantiles_of_its_logarithm():
+    values = draw(LogUniform(0.125, 512.0))
+    for share in (0.1, 0.25, 0.5, 0.75, 0.9):
+        expected = 0.125 * (512.0 / 0.125) ** share
+        # A quantile's standard error is sqrt(p (1 - p) / n), as a share.
+        error = 4 * math.sqrt(share * (1 - share) / MANY)
+        assert abs(np.mean(values < expected) - share) < error
+
+
+def test_uniform_has_the_quantiles_of_its_value():
+    values = draw(Uniform(0.5, 4.0))
+    for share in (0.1, 0.5, 0.9):
+        error = 4 * math.sqrt(share * (1 - share) / MANY)
+        assert abs(np.mean(values < 0.5 + 3.5 * share) - share) < error
+
+
+def test_choice_draws_all_values_equally_often():
+    values, counts = np.unique(draw(Choice([1, 16, 256])), return_counts=True)
+    np.testing.assert_array_equal(values, [1, 16, 256])
+    np.testing.assert_allclose(counts / MANY, 1 / 3, atol=0.01)
+
+
+def test_constant_draws_its_value():
+    np.testing.assert_array_equal(draw(Constant(3.0), 5), [3] * 5)
+
+
+@pytest.mark.parametrize("weight", ALL[:3], ids=IDS[:3])
+def test_coordinates_have_mean_0_and_deviation_1(weight):
+    coordinates = np.asarray(weight.coordinate(draw(weight)))
+    assert coordinates.shape == (MANY, 1)
+    assert abs(coordinates.mean()) < 0.02
+    assert abs(coordinates.std() - 1) < 0.02
+
+
+def test_standardised_coordinates_are_the_formula():
+    x = np.float32([0.125, 1.0, 8.0, 512.0])
+    middle = (np.log(0.125) + np.log(512.0)) / 2
+    deviation = (np.log(512.0) - np.log(0.125)) / np.sqrt(12)
+    np.testing.assert_allclose(
+        LogUniform(0.125, 512.0).coordinate(x),
+        (np.log(x) - middle)[:, None] / deviation,
+        rtol=1e-5,
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(
+        Uniform(0.5, 4.0).coordinate(x),
+        (x - 2.25)[:, None] / (3.5 / np.sqrt(12)),
+        rtol=1e-5,
+    )
+    logs = np.log([1.0, 16.0, 256.0])
+    np.testing.assert_allclose(
+        Choice([1.0, 16.0, 256.0]).coordinate(x),
+        (np.log(x) - logs.mean())[:, None] / logs.std(),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_raw_coordinates_are_the_logarithm_or_the_value():
+    x = np.float32([0.125, 1.0, 512.0])
+    for weight in (LogUniform(0.125, 512.0, False), Choice([1, 2], False)):
+        np.testing.assert_allclose(
+            weight.coordinate(x), np.log(x)[:, None], rtol=1e-6
+        )
+    np.testing.assert_array_equal(
+        Uniform(0.5, 4.0, False).coordinate(x), x[:, None]
+    )
+
+
+@pytest.mark.parametrize("values", [[4.0], [4.0, 4.0]])
+def test_choice_of_one_value_has_a_finite_coordinate(values):
+    coordinate = Choice(values).coordinate(np.float32([4.0]))
+    np.testing.assert_allclose(coordinate, [[np.log(4.0)]], rtol=1e-6)
+
+
+def test_constant_has_no_coordinate():
+    assert Constant(2.0).num_coordinates == 0
+    assert Constant(2.0).coordinate(np.ones(5, "float32")).shape == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.125, 512.0), (0.1, 0.3), (1 / 3, 1000.7)]
+)
+@pytest.mark.parametrize("make", [LogUniform, Uniform])
+def test_grid_ends_are_exact_and_steps_even(make, low, high):
+    grid = make(low, high).grid(5)
+    assert (grid[0], grid[-1]) == (low, high)
+    steps = np.diff(np.log(grid) if make is LogUniform else grid)
+    np.testing.assert_allclose(steps, steps[0], rtol=1e-9)
+
+
+def test_grid_of_one_is_the_middle():
+    np.testing.assert_allclose(LogUniform(0.25, 4.0).grid(1), [1.0])
+    np.testing.assert_allclose(Uniform(1.0, 4.0).grid(1), [2.5])
+
+
+def test_grids_of_choice_and_constant_are_trained_values():
+    values = [1.0, 2.0, 4.0, 8.0, 16.0]
+    np.testing.assert_array_equal(Choice(values).grid(3), [1, 4, 16])
+    np.testing.assert_array_equal(Choice(values).grid(99), values)
+    np.testing.assert_array_equal(Choice([2.0]).grid(3), [2])
+    np.testing.assert_array_equal(Constant(2.0).grid(3), [2])
+
+
+@pytest.mark.parametrize("weight", ALL, ids=IDS)
+def test_contains_refuses_what_is_no_weight(weight):
+    bad = [0.0, -1.0, np.nan, np.inf, -np.inf, 1e9, 1e-9]
+    assert not weight.contains(bad).any()
+    assert weight.contains(bad).shape == (7,)
+
+
+@pytest.mark.parametrize("make", [LogUniform, Uniform])
+def test_contains_has_the_ends_also_in_float32_and_nothing_beyond(make):
+    low, high = 0.1, 512.3
+    weight = make(low, high)
+    assert weight.contains([low, high, 1.0]).all()
+    assert weight.contains(np.float32([low, high])).all()
+    assert not weight.contains([low * 0.9999, high * 1.0001]).any()
+    assert weight.contains(1.0).shape == ()
+
+
+def test_contains_of_choice_and_constant_has_the_values_alone():
+    assert Choice([0.1, 4]).contains(np.float32([0.1, 4])).all()
+    assert not Choice([0.1, 4]).contains([0.2, 3.999]).any()
+    assert Constant(0.1).contains(np.float32(0.1))
+    assert not Constant(0.1).contains([0.1001, 0.2]).any()
+
+
+@pytest.mark.parametrize("weight", ALL, ids=IDS)
+def test_equal_arguments_make_equal_weights(weight):
+    copy = type(weight).from_config(weight.get_config())
+    assert copy == weight
+    assert hash(copy) == hash(weight)
+    assert copy != Constant(77.0)
+    assert repr(copy).startswith(type(weight).__name__)
+
+
+def test_describe_names_the_trained_values():
+    assert [w.describe() for w in ALL] == [
+        "between 0.125 and 512",
+        "between 0.5 and 4",
+        "one of 1, 16, 256",
+        "3, the one it was trained for",
+    ]
+
+
+@pytest.mark.parametrize("make", [LogUniform, Uniform])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        (0.0, 1.0),
+        (-1.0, 1.0),
+        (1.0, 1.0),
+        (2.0, 1.0),
+        (1.0, math.inf),
+        (math.nan, 1.0),
+        (1.0, math.nan),
+    ],
+)
+def test_bad_intervals_are_refused(make, low, high):
+    with pytest.raises(InputError, match="expected 0 < low < high"):
+        make(low, high)
+
+
+@pytest.mark.parametrize("values", [[], [0.0], [1.0, -1.0], [math.nan]])
+def test_bad_choices_are_refused(values):
+    with pytest.raises(InputError, match="expected values above 0"):
+        Choice(values)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+def test_bad_constants_are_refused(value):
+    with pytest.raises(InputError, match="expected a value above 0"):
+        Constant(value)
+
+
+def test_the_base_class_leaves_the_distribution_to_its_subclasses():
+    with pytest.raises(NotImplementedError):
+        LossWeight().sample(1, seed=0)

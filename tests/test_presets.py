@@ -1,0 +1,141 @@
+"""The presets hold the numbers of their sources."""
+
+import subprocess
+import sys
+
+import pytest
+
+from yoto_tf.errors import InputError
+from yoto_tf.presets import DEFAULT
+from yoto_tf.presets import PRESETS
+from yoto_tf.presets import get_preset
+
+
+def test_the_presets_are_there_and_the_default_is_one():
+    assert set(PRESETS) == {
+        "rendered_shapes3d",
+        "cifar10",
+        "shapes3d",
+        "cifar10_paper",
+        "shapes3d_paper",
+        "smoke",
+    }
+    assert DEFAULT == "rendered_shapes3d"
+
+
+def test_an_unknown_preset_is_refused_with_the_known():
+    with pytest.raises(InputError, match="'cifar10', .*received.*'cifar'"):
+        get_preset("cifar")
+
+
+# The authors' released settings (google-research, folder yoto), at the
+# paper's 1x: the released CIFAR-10 file has twice its width.
+PAPER = {
+    "cifar10_paper": {
+        "data.name": "cifar10",
+        "data.image_size": 32,
+        "data.augmentation": "crop_flip",
+        "model.likelihood": "gaussian",
+        "model.latent_size": 256,
+        "model.width": 1,
+        "model.base_channels": 8,
+        "model.convs_per_block": 2,
+        "model.dense_units": 256,
+        "model.kernel_init": "fan_avg",
+        "model.conditioning.kind": "film",
+        "model.conditioning.sites": ("block",),
+        "model.conditioning.hidden_units": 256,
+        "model.conditioning.strength": 0.1,
+        "model.conditioning.standardize": False,
+        "beta.distribution": "log_uniform",
+        "beta.low": 0.125,
+        "beta.high": 512.0,
+        "beta.draw_per": "example",
+        "beta.normalization": "none",
+        "optimizer.learning_rate": 1e-4,
+        "optimizer.epsilon": 1e-8,
+        "optimizer.weight_decay": 1e-5,
+        "optimizer.schedule": "halving",
+        "optimizer.halve_at": (600_000, 780_000, 960_000, 1_140_000),
+        "training.steps": 1_200_000,
+        "training.batch_size": 128,
+        "evaluation.betas": tuple(2.0**k for k in range(-3, 10)),
+    },
+    "shapes3d_paper": {
+        "data.name": "shapes3d",
+        "data.image_size": 64,
+        "data.augmentation": "none",
+        "model.likelihood": "bernoulli",
+        "model.latent_size": 10,
+        "model.width": 1,
+        "model.base_channels": 8,
+        "model.convs_per_block": 1,
+        "model.dense_units": 256,
+        "model.kernel_init": "fan_in",
+        "model.conditioning.kind": "film",
+        "model.conditioning.sites": ("block",),
+        "model.conditioning.hidden_units": 256,
+        "model.conditioning.strength": 0.01,
+        "model.conditioning.standardize": False,
+        "beta.distribution": "log_uniform",
+        "beta.low": 0.5,
+        "beta.high": 512.0,
+        "beta.draw_per": "example",
+        "beta.normalization": "none",
+        "optimizer.learning_rate": 2e-4,
+        "optimizer.epsilon": 1e-8,
+        "optimizer.weight_decay": 1e-5,
+        "optimizer.schedule": "halving",
+        "optimizer.halve_at": (300_000, 390_000, 480_000, 570_000),
+        "training.steps": 700_000,
+        "training.batch_size": 64,
+        "evaluation.betas": tuple(2.0**k for k in range(-1, 13)),
+    },
+}
+
+SEED_REPORT = {
+    "cifar10": {
+        "data.name": "cifar10",
+        "model.likelihood": "bernoulli",
+        "model.base_channels": 8,
+        "model.convs_per_block": 2,
+        "model.conditioning.kind": "sigmoid_film",
+        "model.conditioning.standardize": True,
+        "beta.distribution": "log_uniform",
+        "beta.low": 0.125,
+        "beta.high": 512.0,
+        "optimizer.learning_rate": 1e-4,
+        "optimizer.weight_decay": 1e-5,
+        "training.epochs": 100,
+        "training.batch_size": 128,
+    },
+    "shapes3d": {
+        "data.name": "shapes3d",
+        "model.likelihood": "bernoulli",
+        "model.latent_size": 20,
+        "model.conditioning.kind": "sigmoid_film",
+        "optimizer.learning_rate": 1e-4,
+        "training.epochs": 100,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "expected"),
+    [
+        pytest.param(name, path, value, id=f"{name}-{path}")
+        for name, numbers in {**PAPER, **SEED_REPORT}.items()
+        for path, value in numbers.items()
+    ],
+)
+def test_preset_has_the_number_of_its_source(name, path, expected):
+    value = get_preset(name).config
+    for part in path.split("."):
+        value = getattr(value, part)
+    assert value == expected
+
+
+def test_configurations_load_without_tensorflow():
+    code = "import sys, yoto_tf.presets; sys.exit('tensorflow' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], check=False)
+    assert result.returncode == 0
