@@ -52,10 +52,10 @@ def benchmark(preset, rounds=7, steps=40, jit_compile=False):
     from yoto_tf.data import training_batches
 
     config = get_preset(preset).config
-    size = config.data.image_size
+    shape = get_preset(preset).image_shape
     batch_size = config.training.batch_size
     images = np.random.default_rng(0).integers(
-        0, 256, (_NUM_IMAGES, size, size, 3), np.uint8
+        0, 256, (_NUM_IMAGES, *shape), np.uint8
     )
     runners = {
         "train step, conditioned": _train_step(config, images, steps),
@@ -102,11 +102,10 @@ def _unconditioned(config):
     return dataclasses.replace(config, model=model)
 
 
-def _model(config):
+def _model(config, images):
     from yoto_tf.models import ConditionalVAE
 
-    size = config.data.image_size
-    return ConditionalVAE((size, size, 3), config.model, config.beta, seed=0)
+    return ConditionalVAE(images.shape[1:], config.model, config.beta, seed=0)
 
 
 def _train_step(config, images, steps, jit_compile=False):
@@ -115,7 +114,7 @@ def _train_step(config, images, steps, jit_compile=False):
 
     from training.optimizers import make_optimizer
 
-    model = _model(config)
+    model = _model(config, images)
     model.compile(make_optimizer(config.optimizer, 10_000), jit_compile)
     # One batch over and over: the step alone, without its input.
     batch = tf.constant(images[: config.training.batch_size])
@@ -144,7 +143,7 @@ def _consume(iterator, count):
 def _evaluation_rates(config, images):
     from yoto_tf.evaluation import rate_distortion_curve
 
-    model = _model(config)
+    model = _model(config, images)
     # The first beta carries the tracing; the marks after it count.
     marks = []
     rate_distortion_curve(

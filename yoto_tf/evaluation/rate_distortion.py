@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from yoto_tf.errors import InputError
-from yoto_tf.models.conv_vae import to_unit_interval
+from yoto_tf.models.inputs import to_unit_interval
 
 # Burda et al., Importance Weighted Autoencoders, ICLR 2016, section 5.2.
 _ACTIVE_VARIANCE = 0.01

@@ -3,9 +3,6 @@
 import dataclasses
 
 import keras
-import numpy as np
-import tensorflow as tf
-from keras import ops
 
 from yoto_tf import likelihoods
 from yoto_tf import loss_weights
@@ -14,8 +11,10 @@ from yoto_tf.config import ModelConfig
 from yoto_tf.errors import InputError
 from yoto_tf.layers.posterior import GaussianPosterior
 from yoto_tf.layers.posterior import rate
+from yoto_tf.models import inputs
 from yoto_tf.models.conv_nets import ConvDecoder
 from yoto_tf.models.conv_nets import ConvEncoder
+from yoto_tf.models.inputs import to_unit_interval
 from yoto_tf.models.loss_conditional import LossConditionalModel
 from yoto_tf.presets import get_preset
 
@@ -130,19 +129,18 @@ class ConditionalVAE(LossConditionalModel):
             **model_overrides: fields of `ModelConfig`, as `width=2`.
 
         Raises:
-            InputError: for an unknown preset or field, or a preset of a data
-                set whose image size is not fixed.
+            InputError: for an unknown preset or field.
         """
-        config = get_preset(name).config
+        preset = get_preset(name)
+        config = preset.config
         known = [f.name for f in dataclasses.fields(ModelConfig)]
         for key in model_overrides:
             if key not in known:
                 raise InputError(
                     f"expected overrides among {known}, received: {key!r}"
                 )
-        size = config.data.image_size
         return cls(
-            (size, size, 3),
+            preset.image_shape,
             dataclasses.replace(config.model, **model_overrides),
             config.beta,
             config.evaluation.watched_betas,
@@ -184,8 +182,9 @@ class ConditionalVAE(LossConditionalModel):
 
     def call(self, inputs, noise=None, training=False):
         images = to_unit_interval(inputs["image"])
-        z, mean, stddev = self.posterior_of(images, inputs["beta"], noise)
-        outputs = self.likelihood_of(z, inputs["beta"])
+        beta = inputs["beta"]
+        z, mean, stddev = self.posterior_of(images, beta, noise)
+        outputs = self.likelihood_of(z, beta)
         return {
             "reconstruction": self.likelihood.mean(outputs),
             "distortion": self.likelihood.distortion(images, outputs),
@@ -195,19 +194,7 @@ class ConditionalVAE(LossConditionalModel):
         }
 
     def loss_terms(self, x, y, loss_weights, training=False):
-        self._check_image_shape(x)
-        if x.dtype != tf.uint8:
-            # Free for uint8, 0.1 ms for floats; without it, pixels up to 255
-            # would train to nonsense without a word.
-            tf.debugging.Assert(
-                ops.logical_and(ops.min(x) >= 0, ops.max(x) <= 1),
-                [
-                    "expected float images in [0, 1], received values from",
-                    ops.min(x),
-                    "to",
-                    ops.max(x),
-                ],
-            )
+        inputs.check_training_images(x, self.image_shape)
         outputs = self(
             {"image": x, "beta": loss_weights["rate"]}, training=training
         )
@@ -225,8 +212,8 @@ class ConditionalVAE(LossConditionalModel):
         Raises:
             InputError: for images or betas that are not so.
         """
-        images = self._checked_images(images)
-        beta = self._checked_beta(beta, images.shape[0])
+        images = inputs.checked_images(images, self.image_shape)
+        beta = inputs.checked_beta(beta, images.shape[0], self.beta_range)
         _, mean, stddev = self.posterior_of(images, beta)
         return mean, stddev
 
@@ -237,16 +224,8 @@ class ConditionalVAE(LossConditionalModel):
             InputError: for latents of another shape, or betas outside the
                 trained range.
         """
-        latents = np.asarray(latents, dtype="float32")
-        size = self.model_config.latent_size
-        if latents.ndim != 2 or latents.shape[1] != size:
-            raise InputError(
-                f"expected latents of shape (batch, {size}), "
-                f"received: latents.shape={latents.shape}"
-            )
-        if not np.isfinite(latents).all():
-            raise InputError("expected finite latents, received: NaN or inf")
-        beta = self._checked_beta(beta, latents.shape[0])
+        latents = inputs.checked_latents(latents, self.model_config.latent_size)
+        beta = inputs.checked_beta(beta, latents.shape[0], self.beta_range)
         return self.likelihood.mean(self.likelihood_of(latents, beta))
 
     def reconstruct(self, images, beta):
@@ -268,47 +247,6 @@ class ConditionalVAE(LossConditionalModel):
             (num, self.model_config.latent_size), seed=seed
         )
         return self.decode(noise, beta)
-
-    def _check_image_shape(self, images):
-        if tuple(images.shape[1:]) != self.image_shape:
-            expected = ", ".join(map(str, self.image_shape))
-            raise InputError(
-                f"expected images of shape (batch, {expected}), "
-                f"received: images.shape={tuple(images.shape)}"
-            )
-
-    def _checked_images(self, images):
-        images = np.asarray(images)
-        self._check_image_shape(images)
-        if images.dtype == np.uint8:
-            return to_unit_interval(images)
-        if not np.issubdtype(images.dtype, np.floating):
-            raise InputError(
-                "expected images as uint8, or as float in [0, 1], "
-                f"received: images.dtype={images.dtype}"
-            )
-        # The comparison is False for NaN.
-        if images.size and not (images.min() >= 0 and images.max() <= 1):
-            raise InputError(
-                "expected float images in [0, 1], received: values from "
-                f"{images.min():g} to {images.max():g}"
-            )
-        return to_unit_interval(images)
-
-    def _checked_beta(self, beta, batch_size):
-        values = np.asarray(beta, dtype="float64")
-        if values.shape not in ((), (batch_size,)):
-            raise InputError(
-                "expected beta as a number or one per example, shape "
-                f"({batch_size},), received: beta.shape={values.shape}"
-            )
-        good = self.beta_range.contains(values)
-        if not good.all():
-            raise InputError(
-                f"expected beta {self.beta_range.describe()}, "
-                f"received: beta={float(values[~good].flat[0]):g}"
-            )
-        return np.broadcast_to(values, (batch_size,)).astype("float32")
 
     def get_config(self):
         config = super().get_config()
@@ -332,13 +270,6 @@ class ConditionalVAE(LossConditionalModel):
     @classmethod
     def from_config(cls, config):
         return cls(**config)
-
-
-def to_unit_interval(images):
-    """Maps uint8 pixels to [0, 1] and floats to float32, in the graph."""
-    if images.dtype in (np.uint8, tf.uint8, "uint8"):
-        return ops.cast(images, "float32") * (1 / 255)
-    return ops.cast(images, "float32")
 
 
 def _as_config(config_class, value):
