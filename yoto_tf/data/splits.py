@@ -75,13 +75,8 @@ def load_images(config, parts=("train", "test")):
             "expected a data set with training and test images, received: "
             f"{config.name} with {len(train_index)} and {len(test_index)}"
         )
-    num_validation = config.validation_examples
-    if num_validation >= len(train_index):
-        raise InputError(
-            "expected validation_examples to leave images to train on, "
-            f"received: validation_examples={num_validation} of "
-            f"{len(train_index)} training images in {config.name}"
-        )
+    # Small collections of pictures should train on nearly all they have.
+    num_validation = min(config.validation_examples, len(train_index) // 10)
     validation_index = train_index[:num_validation]
     train_index = train_index[num_validation:][: config.train_examples]
     if "train" not in parts:
