@@ -102,13 +102,13 @@ def repeated(data, times):
 def test_fit_lowers_the_loss(loss_weights, data):
     model = compiled(loss_weights=loss_weights)
     before = model.evaluate(*data, batch_size=60, verbose=0)[0]
-    model.fit(*repeated(data, 20), batch_size=20, verbose=0)
+    model.fit(*repeated(data, 12), batch_size=20, verbose=0)
     assert model.evaluate(*data, batch_size=60, verbose=0)[0] < 0.7 * before
 
 
 def test_one_model_learns_to_trade_its_terms(data):
     model = compiled()
-    model.fit(*repeated(data, 100), batch_size=20, verbose=0)
+    model.fit(*repeated(data, 60), batch_size=20, verbose=0)
     l1 = [
         terms_in_numpy(model, *data, fixed({**MIDDLE, "l1": strength}, 60))[
             "l1"

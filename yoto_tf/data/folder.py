@@ -41,7 +41,10 @@ class FolderImages:
     def native_size(self):
         """Side of the smallest of the first 100 pictures, rounded down to
         32, 64 or 128 pixels."""
-        sides = [min(_opened(f).size) for f in self.files[:100]]
+        sides = []
+        for path in self.files[:100]:
+            with _opened(path) as picture:
+                sides.append(min(picture.size))
         return preprocessing.fitting_size(min(sides), min(sides))
 
     def load(self, wanted, size):
