@@ -397,3 +397,53 @@ def test_real_cifar10_is_whole_and_in_a_fixed_order(cifar10_dir):
 def test_the_repository_names_no_place_of_its_data():
     assert DataConfig().data_dir is None
     assert not pathlib.Path(DataConfig().name).is_absolute()
+
+
+def test_pictures_are_turned_flattened_and_scaled_as_they_are_seen(tmp_path):
+    from PIL import Image
+
+    from yoto_tf.data.folder import FolderImages
+
+    grey = np.full((32, 32), 32768, np.uint16)
+    Image.fromarray(grey).save(tmp_path / "a_16_bit.png")
+    clear = np.zeros((32, 32, 4), np.uint8)
+    Image.fromarray(clear).save(tmp_path / "b_transparent.png")
+    half = np.zeros((32, 32, 3), np.uint8)
+    half[:16] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    Image.fromarray(half).save(tmp_path / "c_turned.png", exif=exif)
+    images = FolderImages(str(tmp_path)).load({"train": range(3)}, 32)["train"]
+    assert (images[0] == 127).all()
+    assert (images[1] == 255).all()
+    assert (images[2][:16] == 0).all()
+    assert (images[2][16:] == 255).all()
+
+
+def test_a_folder_called_like_a_data_set_is_not_taken_for_it(
+    tmp_path, monkeypatch
+):
+    from yoto_tf.data.splits import is_folder
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cifar10").mkdir()
+    (tmp_path / "holiday").mkdir()
+    assert not is_folder("cifar10")
+    assert is_folder("./cifar10")
+    assert is_folder("holiday")
+
+
+def test_small_collections_keep_nine_tenths_for_training(tmp_path):
+    from PIL import Image
+
+    from yoto_tf.config import DataConfig
+    from yoto_tf.data import load_images
+
+    for i in range(40):
+        Image.new("RGB", (32, 32), (i, 0, 0)).save(tmp_path / f"{i:02}.png")
+    images = load_images(DataConfig(name=str(tmp_path)))
+    assert [len(images.train), len(images.validation), len(images.test)] == [
+        33,
+        3,
+        4,
+    ]

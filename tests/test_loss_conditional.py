@@ -448,3 +448,20 @@ def test_only_the_tensorflow_backend_is_accepted(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(InputError, match="KERAS_BACKEND='jax'"):
         Regression()
+
+
+@pytest.mark.parametrize(
+    ("watched", "sentence"),
+    [
+        ([{"error": 1.0, "l2": 1.0}], "to name .*'l1'.*received: .*'l2'"),
+        (
+            [{"error": e, "l1": 0.1, "smooth": 0.1} for e in (1.0, 2.0)],
+            "that differ in the weights that vary",
+        ),
+    ],
+)
+def test_watched_weights_that_cannot_be_told_apart_are_refused(
+    watched, sentence
+):
+    with pytest.raises(InputError, match=sentence):
+        Regression(watched_weights=watched)

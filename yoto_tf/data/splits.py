@@ -102,5 +102,11 @@ def load_images(config, parts=("train", "test")):
 
 
 def is_folder(name):
-    """Whether a data set's name is a folder of pictures."""
-    return name.startswith((".", "/", "~")) or Path(name).is_dir()
+    """Whether a data set's name is a folder of pictures.
+
+    A folder in the working directory that happens to be called like a data
+    set of TFDS is not; `./cifar10` says that it is.
+    """
+    if name.startswith((".", "/", "~")):
+        return True
+    return Path(name).is_dir() and not tfds_images.is_known(name)
