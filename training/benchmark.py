@@ -115,7 +115,8 @@ def _train_step(config, images, steps, jit_compile=False):
     from training.optimizers import make_optimizer
 
     model = _model(config, images)
-    model.compile(make_optimizer(config.optimizer, 10_000), jit_compile)
+    optimizer = make_optimizer(config.optimizer, 10_000)
+    model.compile(optimizer, jit_compile=jit_compile)
     # One batch over and over: the step alone, without its input.
     batch = tf.constant(images[: config.training.batch_size])
     iterator = iter(tf.data.Dataset.from_tensors(batch).repeat())

@@ -199,8 +199,10 @@ PRESETS = {
         source="Network, latents, likelihood, batch and range of beta: the "
         "paper's Shapes3D settings. Gates, a normalised loss and a cosine "
         "from 1e-3 are ours: the paper's form takes 700,000 steps.",
-        cost="@rendered_cost@",
-        expect="@rendered_expect@",
+        cost="12 epochs: 3 to 6 minutes; 1 GB of memory.",
+        expect="Hues of floor, wall and object survive up to beta = 512; "
+        "shape and scale are blurred and fade as beta grows. Seed 0: full loss 3705 "
+        "at beta 1 and 6177 at 256 nats per image, rate 31 and 6.",
         config=_RENDERED_SHAPES3D,
         image_shape=_64,
     ),
@@ -212,8 +214,10 @@ PRESETS = {
         "loss divided by sqrt(beta), a cosine from 3e-3 in place of a "
         "constant 1e-4, because with the report's own form (sigmoid_film, "
         "no normalisation) the posterior is still collapsed after 3 epochs.",
-        cost="@cifar_cost@",
-        expect="@cifar_expect@",
+        cost="15 to 20 s an epoch: 25 to 35 minutes; 1 GB of memory.",
+        expect="Recognisable colours and outlines at small beta, the mean image "
+        "above beta = 100. 40 epochs, seed 0: full loss 1832 at beta 1 and "
+        "1990 at 16 nats per image, rate 33 and 4.",
         config=_CIFAR10,
         image_shape=_32,
     ),

@@ -127,11 +127,7 @@ class TfdsImages:
     def _dataset(self, split):
         # Files in order, so that an index always means the same image.
         config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
-        dataset = self.builder.as_dataset(
-            split=split,
-            read_config=config,
-            decoders=tfds.decode.PartialDecoding({"image": True}),
-        )
+        dataset = self.builder.as_dataset(split=split, read_config=config)
         return dataset.map(
             lambda example: tf.cast(example["image"], tf.uint8),
             num_parallel_calls=tf.data.AUTOTUNE,
