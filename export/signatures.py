@@ -169,10 +169,19 @@ class Signatures:
         _, mean, stddev = self._model.posterior_of(image, beta, noise)
         return mean, stddev
 
+    def _likelihood_of(self, latent, beta):
+        # With oneDNN, TensorFlow's transposed convolution of an empty batch
+        # has a wrong number of channels. A row is added then, and dropped.
+        rows = tf.shape(latent)[0]
+        missing = tf.maximum(1 - rows, 0)
+        latent = tf.pad(latent, [[0, missing], [0, 0]])
+        beta = tf.pad(beta, [[0, missing]], constant_values=1.0)
+        return self._model.likelihood_of(latent, beta)[:rows]
+
     def _reconstruct(self, image, beta):
         likelihood = self._model.likelihood
         mean, stddev = self._encode(image, beta)
-        outputs = self._model.likelihood_of(mean, beta)
+        outputs = self._likelihood_of(mean, beta)
         return {
             "reconstruction": likelihood.mean(outputs),
             "rate": rate_of(mean, stddev),
@@ -186,9 +195,8 @@ class Signatures:
         latent, beta, valid = self._rows.admit(
             latent, beta, tf.math.is_finite(latent), f"finite {name}"
         )
-        image = self._model.likelihood.mean(
-            self._model.likelihood_of(latent, beta)
-        )
+        outputs = self._likelihood_of(latent, beta)
+        image = self._model.likelihood.mean(outputs)
         return self._blank({"image": image}, valid)
 
     def _blank(self, outputs, valid):
