@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import tyro
 
 from export import batching
 from export import publish
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.errors import InputError
 from yoto_tf.run_directory import RunDirectory
 
 
@@ -64,6 +66,7 @@ def export(
     run.read_curve()
     sizes = batching.read(batching_config).allowed_batch_sizes
     model = run.load_model()
+    _check_finite(model, run)
     with publish.unfinished(to) as folder:
         endpoints = Signatures(model, invalid_rows).endpoints()
         # Not tf.saved_model.save: sessions find no variables in its result.
@@ -75,6 +78,14 @@ def export(
         differences = verify.verify(folder, model)
         manifest.write(folder, run, model, endpoints, invalid_rows, differences)
         return publish.publish(folder, to), differences
+
+
+def _check_finite(model, run):
+    if not all(np.isfinite(w.numpy()).all() for w in model.weights):
+        raise InputError(
+            f"expected a model with finite weights, received: {run.path}, "
+            "whose training diverged"
+        )
 
 
 def table(differences):

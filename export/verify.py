@@ -58,18 +58,27 @@ def verify(folder, model, batch_sizes=(1, 3, 8), seed=0):
     worst = {}
     rng = np.random.default_rng(seed)
     try:
-        with Session(folder) as session:
+        with _loaded(folder) as session:
             for betas in _batches_of_betas(model, batch_sizes):
                 for name, inputs, expected in _cases(model, betas, rng):
                     found = session.run(name, inputs)
                     _compare(name, found, expected, worst)
             warmup.replay(folder, session)
-    except (tf.errors.OpError, OSError, KeyError) as error:
+    except (tf.errors.OpError, KeyError) as error:
         reason = getattr(error, "message", str(error))
         raise VerificationError(
             f"the C++ session does not run the exported model: {reason}"
         ) from error
     return list(worst.values())
+
+
+def _loaded(folder):
+    try:
+        return Session(folder)
+    except (tf.errors.OpError, OSError, ValueError) as error:
+        raise VerificationError(
+            f"the C++ loader does not load the exported model: {error}"
+        ) from error
 
 
 def _batches_of_betas(model, batch_sizes):
