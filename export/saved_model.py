@@ -130,10 +130,9 @@ def main(argv=None):
             f"\nexported: {version} ({size / 2**20:.1f} MiB, "
             f"{time.monotonic() - started:.0f} s)"
         )
-        base = arguments.to.absolute()
         print(
-            "next: python -m serving.server "
-            f"--model_name={base.name} --model_base_path={base}"
+            f"next: python -m serving.server --model_name="
+            f"{arguments.to.absolute().name} --model_base_path={arguments.to}"
         )
 
 

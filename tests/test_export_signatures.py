@@ -270,6 +270,8 @@ def with_size(width, height):
 
 
 JPEG = tf.io.encode_jpeg(np.zeros((64, 64, 3), "uint8")).numpy()
+# Start of frame: marker, length, bits per sample, height, width.
+FRAME = JPEG.index(b"\xff\xc0") + 5
 BAD_FILES = {
     "text": (b"hello", "to be a PNG or JPEG file, received bytes:] [5]"),
     "nothing": (b"", "to be a PNG or JPEG file, received bytes:] [0]"),
@@ -283,6 +285,10 @@ BAD_FILES = {
         "at most 16777216 pixels, received height and width:] [65535 65535]",
     ),
     "wide bomb": (with_size(2**31 - 1, 9), "height and width:] [9 2147483647]"),
+    "jpeg bomb": (
+        JPEG[:FRAME] + b"\xff\xdc" * 2 + JPEG[FRAME + 4 :],
+        "at most 16777216 pixels, received height and width:] [65500 65500]",
+    ),
     "no pixels": (with_size(0, 0), "PNG"),
 }
 
