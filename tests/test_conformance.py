@@ -36,7 +36,9 @@ SMALL_NET = ModelConfig(
     base_channels=2,
     convs_per_block=1,
     dense_units=8,
-    conditioning=ConditioningConfig(kind="film", hidden_units=4),
+    conditioning=ConditioningConfig(
+        kind="film", sites=("conv", "dense"), hidden_units=4
+    ),
 )
 
 # (id, class, case): a class may have several.

@@ -139,7 +139,7 @@ def test_activations_are_those_of_the_authors():
 
 @pytest.mark.parametrize("mode", ["fan_in", "fan_avg"])
 def test_convs_start_with_the_authors_variance(mode):
-    config = ModelConfig(base_channels=32, kernel_init=mode, **{"width": 2})
+    config = ModelConfig(base_channels=32, width=2, kernel_init=mode)
     encoder = ConvEncoder((32, 32, 3), config)
     encoder.build((None, 32, 32, 3), (None, 1))
     kernel = encoder.stages[2].layer.kernel  # 64 to 128 channels
@@ -179,6 +179,25 @@ def test_all_sites_condition_every_layer_once():
         stages = net((32, 32, 3), config).stages
         assert all(s.conditioning is not None for s in stages)
     assert conditioned(ConvEncoder((32, 32, 3), config_with("none", ()))) == []
+
+
+def test_maps_larger_than_the_limit_are_left_alone():
+    # Maps of the encoder's blocks: 16, 8, 4; the decoder's last convs put
+    # out 8, 16 and 32, its first ones half of that.
+    config = ModelConfig(
+        **TINY,
+        conditioning=ConditioningConfig(
+            kind="gate", sites=("conv", "dense", "output"), largest_map=8
+        ),
+    )
+    assert conditioned(ConvEncoder((32, 32, 3), config)) == [
+        *(f"block_{b}_conv_{c}" for b in (1, 2) for c in (0, 1)),
+        "dense",
+    ]
+    assert conditioned(ConvDecoder((32, 32, 3), config)) == [
+        *("dense_0", "dense_1"),
+        *("block_2_conv_0", "block_2_conv_1", "block_1_conv_0"),
+    ]
 
 
 def test_gates_are_sigmoid_in_the_encoder_and_roots_in_the_decoder():

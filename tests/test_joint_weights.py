@@ -141,3 +141,17 @@ def test_dirichlet_label_has_three_digits():
 def test_bad_concentrations_are_refused(concentration):
     with pytest.raises(InputError, match="two or more concentrations above 0"):
         Dirichlet(concentration)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        Independent({"a": LogUniform(1.0, 2.0), "b": LogUniform(1.0, 2.0)}),
+        Dirichlet({"a": 1.0, "b": 1.0, "c": 1.0}),
+    ],
+)
+def test_one_whole_number_as_seed_draws_different_weights(weights):
+    drawn = weights.sample(50, 3)
+    assert not np.allclose(drawn["a"], drawn["b"])
+    again = weights.sample(50, 3)
+    np.testing.assert_array_equal(drawn["a"], again["a"])

@@ -102,13 +102,13 @@ def repeated(data, times):
 def test_fit_lowers_the_loss(loss_weights, data):
     model = compiled(loss_weights=loss_weights)
     before = model.evaluate(*data, batch_size=60, verbose=0)[0]
-    model.fit(*repeated(data, 20), batch_size=20, verbose=0)
+    model.fit(*repeated(data, 12), batch_size=20, verbose=0)
     assert model.evaluate(*data, batch_size=60, verbose=0)[0] < 0.7 * before
 
 
 def test_one_model_learns_to_trade_its_terms(data):
     model = compiled()
-    model.fit(*repeated(data, 100), batch_size=20, verbose=0)
+    model.fit(*repeated(data, 60), batch_size=20, verbose=0)
     l1 = [
         terms_in_numpy(model, *data, fixed({**MIDDLE, "l1": strength}, 60))[
             "l1"
@@ -448,3 +448,20 @@ def test_only_the_tensorflow_backend_is_accepted(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(InputError, match="KERAS_BACKEND='jax'"):
         Regression()
+
+
+@pytest.mark.parametrize(
+    ("watched", "sentence"),
+    [
+        ([{"error": 1.0, "l2": 1.0}], "to name .*'l1'.*received: .*'l2'"),
+        (
+            [{"error": e, "l1": 0.1, "smooth": 0.1} for e in (1.0, 2.0)],
+            "that differ in the weights that vary",
+        ),
+    ],
+)
+def test_watched_weights_that_cannot_be_told_apart_are_refused(
+    watched, sentence
+):
+    with pytest.raises(InputError, match=sentence):
+        Regression(watched_weights=watched)

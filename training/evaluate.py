@@ -1,6 +1,7 @@
 """Scores a run for every beta: `python -m training.evaluate RUN`."""
 
 import dataclasses
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,13 @@ def main(argv=None):
         )
         print(table(points))
         print(f"nats per image, written to {run.curve_file}")
+        summary = json.loads(run.evaluation_file.read_text())
+        reference = summary["hypervolume_reference"]
+        print(
+            f"hypervolume {summary['hypervolume']:,.0f} nats^2, up to rate "
+            f"{reference['rate']:,.0f} and distortion "
+            f"{reference['distortion']:,.0f}"
+        )
         print(f"next: python -m training.plots {run.path}")
 
 

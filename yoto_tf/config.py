@@ -37,7 +37,8 @@ class DataConfig(Config):
     train_examples: int | None = None
     """Use so many training images; unset: all."""
     validation_examples: int = 1000
-    """Training images held out to watch the run with (seeded, disjoint)."""
+    """Training images held out to watch the run with (seeded, disjoint); a
+    tenth of them at most."""
     test_examples: int | None = None
     """Size of the test split that is cut from data sets with one split only
     (seeded, disjoint); unset: a tenth of them, 10,000 at most."""

@@ -11,6 +11,11 @@ from yoto_tf.loss_weights import Constant
 from yoto_tf.loss_weights import LossWeight
 
 
+def _seed_of_term(seed, index):
+    """Different numbers for every term, also from one whole number."""
+    return seed + index if isinstance(seed, int) else seed
+
+
 @keras.saving.register_keras_serializable("yoto_tf")
 class Independent:
     """Every term has its own distribution.
@@ -45,7 +50,8 @@ class Independent:
             dict, name -> float32 tensor `(batch_size,)`.
         """
         return {
-            name: w.sample(batch_size, seed) for name, w in self.weights.items()
+            name: w.sample(batch_size, _seed_of_term(seed, i))
+            for i, (name, w) in enumerate(self.weights.items())
         }
 
     def coordinates(self, weights):
@@ -125,8 +131,13 @@ class Dirichlet:
         # Normalised independent gamma variables are Dirichlet.
         gammas = [
             # The smallest float32 keeps a weight from being exactly zero.
-            ops.maximum(keras.random.gamma((batch_size,), a, seed=seed), 1e-30)
-            for a in self.concentration.values()
+            ops.maximum(
+                keras.random.gamma(
+                    (batch_size,), a, seed=_seed_of_term(seed, i)
+                ),
+                1e-30,
+            )
+            for i, a in enumerate(self.concentration.values())
         ]
         total = sum(gammas)
         return {

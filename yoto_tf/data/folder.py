@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL import ImageOps
 
 from yoto_tf.data import preprocessing
 from yoto_tf.errors import InputError
@@ -41,7 +42,10 @@ class FolderImages:
     def native_size(self):
         """Side of the smallest of the first 100 pictures, rounded down to
         32, 64 or 128 pixels."""
-        sides = [min(_opened(f).size) for f in self.files[:100]]
+        sides = []
+        for path in self.files[:100]:
+            with _opened(path) as picture:
+                sides.append(min(picture.size))
         return preprocessing.fitting_size(min(sides), min(sides))
 
     def load(self, wanted, size):
@@ -66,7 +70,7 @@ def _square(path, size):
     """The middle square of a picture, averaged down to `size` pixels."""
     with _opened(path) as file:
         try:
-            picture = file.convert("RGB")
+            picture = _as_rgb(ImageOps.exif_transpose(file))
         except (OSError, SyntaxError, ValueError) as error:
             raise _broken(path, error) from error
     side = min(picture.size)
@@ -79,6 +83,19 @@ def _square(path, size):
             box=(left, top, left + side, top + side),
         )
     )
+
+
+def _as_rgb(picture):
+    """Eight bits a channel, and white where the picture is transparent."""
+    if picture.mode.startswith("I"):
+        # 16-bit greyscale; Pillow's own conversion clips it at 255.
+        values = np.asarray(picture, dtype="float64") / 257
+        picture = Image.fromarray(values.clip(0, 255).astype(np.uint8))
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return picture.convert("RGB")
 
 
 def _broken(path, error):

@@ -45,21 +45,44 @@ def _bicubic(x):
     )
 
 
-def _shrinking_matrix():
-    """Rows of weights that shrink 192 samples to 64 pixels."""
+def _shrinking_taps():
+    """Weights `(64, taps)` of the samples under the filter of each pixel.
+
+    The first tap of pixel p is sample 3 p - margin; samples outside of the
+    picture weigh nothing.
+    """
     size, samples = shapes3d_scene.IMAGE_SIZE, shapes3d_scene.SAMPLES
-    pixels = np.arange(size)[:, None] + 0.5
-    places = (np.arange(size * samples) + 0.5) / samples
-    weights = _bicubic(places - pixels)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    margin = 2 * samples
+    taps = np.arange(samples + 2 * margin) - margin
+    first = np.arange(size)[:, None] * samples
+    weights = _bicubic((taps + 0.5) / samples - 0.5)
+    inside = (first + taps >= 0) & (first + taps < size * samples)
+    weights = weights * inside
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    return weights.astype(np.float32), margin
 
 
-_SHRINK = _shrinking_matrix()
+_TAPS, _MARGIN = _shrinking_taps()
 
 
 def _shrink(maps):
-    """Shrinks maps (k, 192, 192) to (k, 64, 64) in fixed point."""
-    small = _SHRINK @ maps.astype(np.float32) @ _SHRINK.T
+    """Shrinks maps (k, 192, 192) to (k, 64, 64) in fixed point.
+
+    The taps are summed in a fixed order and by no BLAS: its threads cost
+    more than these small products, and its sums differ between machines.
+    """
+    small = maps.astype(np.float32)
+    for _ in range(2):
+        # Along rows, then, after the swap, along columns.
+        padded = np.pad(small, ((0, 0), (_MARGIN, _MARGIN), (0, 0)))
+        stop = padded.shape[1] - _TAPS.shape[1] + 1
+        total = 0
+        for t, weights in enumerate(_TAPS.T):
+            total += (
+                weights[:, None]
+                * padded[:, t : t + stop : shapes3d_scene.SAMPLES]
+            )
+        small = total.swapaxes(1, 2)
     return np.rint(small * (255 * STEPS)).astype(np.int16)
 
 

@@ -75,13 +75,8 @@ def load_images(config, parts=("train", "test")):
             "expected a data set with training and test images, received: "
             f"{config.name} with {len(train_index)} and {len(test_index)}"
         )
-    num_validation = config.validation_examples
-    if num_validation >= len(train_index):
-        raise InputError(
-            "expected validation_examples to leave images to train on, "
-            f"received: validation_examples={num_validation} of "
-            f"{len(train_index)} training images in {config.name}"
-        )
+    # Small collections of pictures should train on nearly all they have.
+    num_validation = min(config.validation_examples, len(train_index) // 10)
     validation_index = train_index[:num_validation]
     train_index = train_index[num_validation:][: config.train_examples]
     if "train" not in parts:
@@ -107,5 +102,11 @@ def load_images(config, parts=("train", "test")):
 
 
 def is_folder(name):
-    """Whether a data set's name is a folder of pictures."""
-    return name.startswith((".", "/", "~")) or Path(name).is_dir()
+    """Whether a data set's name is a folder of pictures.
+
+    A folder in the working directory that happens to be called like a data
+    set of TFDS is not; `./cifar10` says that it is.
+    """
+    if name.startswith((".", "/", "~")):
+        return True
+    return Path(name).is_dir() and not tfds_images.is_known(name)

@@ -11,6 +11,12 @@ from yoto_tf.data import preprocessing
 from yoto_tf.errors import InputError
 
 
+def is_known(name):
+    """Whether TFDS has a data set called `name`."""
+    known = tfds.list_builders(with_community_datasets=False)
+    return name.split("/")[0].split(":")[0] in known
+
+
 class TfdsImages:
     """A TFDS data set, downloaded and prepared on first use.
 

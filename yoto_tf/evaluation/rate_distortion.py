@@ -65,21 +65,21 @@ def rate_distortion_curve(
             f"expected two or more images to score, received: {len(images)}"
         )
     scored = _scorer(model)
+    # All of it at once: drawn by batches it would depend on their size.
+    noise = np.random.default_rng(seed).standard_normal(
+        (len(images), model.model_config.latent_size), dtype="float32"
+    )
     points = []
     for done, beta in enumerate(betas, 1):
         parts = []
         for start in range(0, len(images), batch_size):
-            batch = images[start : start + batch_size]
-            parts.append(
-                [
-                    t.numpy()
-                    for t in scored(
-                        tf.convert_to_tensor(batch),
-                        tf.constant(float(beta)),
-                        tf.constant([seed, start]),
-                    )
-                ]
+            rows = slice(start, start + batch_size)
+            outputs = scored(
+                tf.convert_to_tensor(images[rows]),
+                tf.convert_to_tensor(noise[rows]),
+                tf.constant(float(beta)),
             )
+            parts.append([t.numpy() for t in outputs])
         distortion, rate, mean = map(np.concatenate, zip(*parts, strict=True))
         points.append(
             _point(beta, distortion, rate, mean, math.prod(images.shape[1:]))
@@ -91,15 +91,11 @@ def rate_distortion_curve(
 
 def _scorer(model):
     @tf.function(reduce_retracing=True)
-    def scored(images, beta, seed):
-        batch = tf.shape(images)[0]
-        noise = tf.random.stateless_normal(
-            (batch, model.model_config.latent_size), seed
-        )
+    def scored(images, noise, beta):
         outputs = model(
             {
                 "image": to_unit_interval(images),
-                "beta": tf.fill((batch,), beta),
+                "beta": tf.fill((tf.shape(images)[0],), beta),
             },
             noise=noise,
         )

@@ -194,7 +194,7 @@ class ConditionalVAE(LossConditionalModel):
         }
 
     def loss_terms(self, x, y, loss_weights, training=False):
-        inputs.check_training_images(x, self.image_shape)
+        x = inputs.checked_training_images(x, self.image_shape)
         outputs = self(
             {"image": x, "beta": loss_weights["rate"]}, training=training
         )

@@ -39,18 +39,25 @@ class LossConditionalModel(keras.Model):
         seed: of the drawn weights.
 
     Example:
+        @keras.saving.register_keras_serializable()
         class Lasso(yoto_tf.LossConditionalModel):
-            def __init__(self, **kwargs):
-                super().__init__(
-                    {"error": 1.0, "l1": yoto_tf.LogUniform(1e-3, 1.0)},
-                    **kwargs,
-                )
-                self.net = keras.layers.Dense(8)
+            def __init__(self, features, **kwargs):
+                super().__init__(**kwargs)
+                self.features = features
+                self.net = keras.layers.Dense(features)
+                self.net.build((None, 1))
+                self.built = True
 
             def loss_terms(self, x, y, loss_weights, training=False):
                 w = self.net(self.coordinates(loss_weights))
                 error = keras.ops.square(keras.ops.sum(x * w, -1) - y)
                 return {"error": error, "l1": keras.ops.sum(abs(w), -1)}
+
+            def get_config(self):
+                return {**super().get_config(), "features": self.features}
+
+        model = Lasso(8, loss_weights={
+            "error": 1.0, "l1": yoto_tf.LogUniform(1e-3, 1.0)})
     """
 
     def __init__(
@@ -83,6 +90,7 @@ class LossConditionalModel(keras.Model):
         self.normalization = normalization
         self.normalization_power = float(normalization_power)
         self.watched_weights = watched_weights or loss_weights.grid(3)
+        _check_watched(self.watched_weights, loss_weights)
         self.seed = seed
         self.weight_seed = keras.random.SeedGenerator(seed)
         self.loss_tracker = keras.metrics.Mean(name="loss")
@@ -290,6 +298,21 @@ def _weighted(per_example, sample_weight):
         return per_example
     # Keras hands on `(batch, 1)` as it comes, which would broadcast.
     return per_example * ops.reshape(sample_weight, ops.shape(per_example))
+
+
+def _check_watched(watched, loss_weights):
+    for weights in watched:
+        if set(weights) != set(loss_weights.names):
+            raise InputError(
+                "expected every entry of watched_weights to name "
+                f"{sorted(loss_weights.names)}, received: {sorted(weights)}"
+            )
+    labels = [loss_weights.label(weights) for weights in watched]
+    if len(set(labels)) < len(labels):
+        raise InputError(
+            "expected watched_weights that differ in the weights that vary, "
+            f"received: watched_weights={watched}"
+        )
 
 
 def _check_choice(name, value, choices):
