@@ -38,7 +38,14 @@ def test_a_folder_imports_only_what_lies_below_it(folder):
 
 
 @pytest.mark.parametrize(
-    "module", ["yoto_tf", "yoto_tf.config", "yoto_tf.presets", "training.train"]
+    "module",
+    [
+        "yoto_tf",
+        "yoto_tf.config",
+        "yoto_tf.presets",
+        "training.train",
+        "export.saved_model",
+    ],
 )
 def test_command_lines_parse_without_tensorflow(module):
     code = f"import sys, {module}; sys.exit('tensorflow' in sys.modules)"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from training import provenance
+from yoto_tf import provenance
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.config import ExperimentConfig

@@ -22,7 +22,7 @@ _RELATIVE_TOLERANCE = 1e-6
 class LossWeight:
     """One weight: a positive number drawn for every example.
 
-    Subclasses define `sample`, `grid`, `_contains` and, where the network is
+    Subclasses define `sample`, `grid`, `_ranges` and, where the network is
     told the weight, `coordinate`.
     """
 
@@ -50,10 +50,24 @@ class LossWeight:
         Returns:
             Boolean array of the shape of `values`; False for NaN.
         """
-        values = np.asarray(values, dtype="float64")
-        return np.isfinite(values) & self._contains(values)
+        values = np.asarray(values, dtype="float64")[..., None]
+        low, high = self.intervals().T
+        return ((values >= low) & (values <= high)).any(-1)
 
-    def _contains(self, values):
+    def intervals(self):
+        """Returns the trained values as closed intervals.
+
+        They are wider than the trained ones by what float32 rounds off, so
+        that graphs can check betas as `contains` does.
+
+        Returns:
+            float64 array `(n, 2)`: lowest and highest value of each.
+        """
+        widening = [1 - _RELATIVE_TOLERANCE, 1 + _RELATIVE_TOLERANCE]
+        return np.asarray(self._ranges(), dtype="float64") * widening
+
+    def _ranges(self):
+        """The trained values, a list of (lowest, highest)."""
         raise NotImplementedError
 
     def coordinate(self, weights):
@@ -125,10 +139,8 @@ class _Interval(LossWeight):
         values[0], values[-1] = self.low, self.high
         return values
 
-    def _contains(self, values):
-        return (values >= self.low * (1 - _RELATIVE_TOLERANCE)) & (
-            values <= self.high * (1 + _RELATIVE_TOLERANCE)
-        )
+    def _ranges(self):
+        return [(self.low, self.high)]
 
     def coordinate(self, weights):
         x = self._tensor_forward(weights)
@@ -195,10 +207,8 @@ class Choice(LossWeight):
         picked = np.linspace(0, len(self.values) - 1, num).round().astype(int)
         return np.asarray(self.values)[np.unique(picked)]
 
-    def _contains(self, values):
-        return np.isclose(
-            values[..., None], self.values, rtol=_RELATIVE_TOLERANCE, atol=0
-        ).any(-1)
+    def _ranges(self):
+        return [(v, v) for v in self.values]
 
     def coordinate(self, weights):
         x = ops.log(weights)
@@ -234,8 +244,8 @@ class Constant(LossWeight):
     def grid(self, num):
         return np.array([self.value])
 
-    def _contains(self, values):
-        return np.isclose(values, self.value, rtol=_RELATIVE_TOLERANCE, atol=0)
+    def _ranges(self):
+        return [(self.value, self.value)]
 
     def coordinate(self, weights):
         return ops.zeros((ops.shape(weights)[0], 0), dtype="float32")

@@ -1,0 +1,64 @@
+"""A SavedModel in the C++ loader and session that TF Serving uses.
+
+`tf.saved_model.load` is no check: it runs functions eagerly and finds
+variables that a session does not. The embedded server of `serving` has an
+engine of its own that also carries over error codes and undeclared shapes,
+through a private method of TensorFlow; to compare numbers, the public
+`Session.run` is enough.
+"""
+
+import tensorflow as tf
+
+
+class Session:
+    """The graph tagged `serve` of a SavedModel, on the CPU.
+
+    Usable as a context manager, which frees it.
+
+    Args:
+        path: the directory that holds saved_model.pb.
+    """
+
+    def __init__(self, path):
+        # The loader tells of its own age at each use.
+        level = tf.get_logger().level
+        tf.get_logger().setLevel("ERROR")
+        graph = tf.Graph()
+        try:
+            with graph.as_default():
+                self._session = tf.compat.v1.Session(
+                    graph=graph,
+                    config=tf.compat.v1.ConfigProto(device_count={"GPU": 0}),
+                )
+                meta_graph = tf.compat.v1.saved_model.load(
+                    self._session, [tf.saved_model.SERVING], str(path)
+                )
+        finally:
+            tf.get_logger().setLevel(level)
+        self._signatures = meta_graph.signature_def
+
+    def run(self, signature, inputs):
+        """Runs one signature.
+
+        Args:
+            signature: its name.
+            inputs: dict, name -> array.
+
+        Returns:
+            dict, name -> array.
+
+        Raises:
+            KeyError: for names that the SavedModel does not have.
+            tf.errors.OpError: if the graph refuses the inputs.
+        """
+        found = self._signatures[signature]
+        return self._session.run(
+            {n: t.name for n, t in found.outputs.items()},
+            {found.inputs[n].name: v for n, v in inputs.items()},
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._session.close()
