@@ -25,20 +25,38 @@ class FusedAdam(keras.optimizers.Adam):
                 "keras.optimizers.Adam has it"
             )
 
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        # What is the same for all variables, once a step and not once a
+        # variable.
+        step = tf.cast(self.iterations + 1, "float32")
+        self._powers = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
+        super()._backend_update_step(grads, trainable_variables, learning_rate)
+
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
-        step = tf.cast(self.iterations + 1, variable.dtype)
-        beta_1 = tf.cast(self.beta_1, variable.dtype)
-        beta_2 = tf.cast(self.beta_2, variable.dtype)
+
+        def cast(value):
+            return tf.cast(value, variable.dtype)
+
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=tf.pow(beta_1, step),
-            beta2_power=tf.pow(beta_2, step),
-            lr=tf.cast(learning_rate, variable.dtype),
-            beta1=beta_1,
-            beta2=beta_2,
-            epsilon=tf.cast(self.epsilon, variable.dtype),
+            beta1_power=cast(self._powers[0]),
+            beta2_power=cast(self._powers[1]),
+            lr=cast(learning_rate),
+            beta1=cast(self.beta_1),
+            beta2=cast(self.beta_2),
+            epsilon=cast(self.epsilon),
             grad=gradient,
         )
+
+    def _apply_weight_decay(self, variables):
+        if self.weight_decay is None or tf.distribute.has_strategy():
+            super()._apply_weight_decay(variables)
+            return
+        # Keras works the schedule out again for every variable.
+        rate = self.weight_decay * self.learning_rate
+        for variable in variables:
+            if self._use_weight_decay(variable):
+                variable.assign_sub(variable * tf.cast(rate, variable.dtype))
