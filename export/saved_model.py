@@ -13,6 +13,7 @@ from export import publish
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
+from yoto_tf.errors import SaveError
 from yoto_tf.run_directory import RunDirectory
 
 
@@ -55,29 +56,45 @@ def export(
         InputError: for a run, folder or file that cannot be used.
         VerificationError: if the export does not answer as the model does.
             Nothing is published then.
+        SaveError: if the disk does not take it.
     """
-    import keras
-
     from export import manifest
     from export import verify
-    from export import warmup
     from export.signatures import Signatures
 
+    run.read_config()
     run.read_curve()
     sizes = batching.read(batching_config).allowed_batch_sizes
     model = run.load_model()
     _check_finite(model, run)
     with publish.unfinished(to) as folder:
         endpoints = Signatures(model, invalid_rows).endpoints()
-        # Not tf.saved_model.save: sessions find no variables in its result.
-        archive = keras.export.ExportArchive()
-        for name, (function, specs) in endpoints.items():
-            archive.add_endpoint(name, function, specs)
-        archive.write_out(folder, verbose=False)
-        warmup.write(folder, model, endpoints, sizes)
+        _write(folder, model, endpoints, sizes)
         differences = verify.verify(folder, model)
         manifest.write(folder, run, model, endpoints, invalid_rows, differences)
         return publish.publish(folder, to), differences
+
+
+def _write(folder, model, endpoints, batch_sizes):
+    """Writes the SavedModel and its warm-up requests."""
+    import keras
+    import tensorflow as tf
+
+    from export import warmup
+
+    # Not tf.saved_model.save: sessions find no variables in its result.
+    archive = keras.export.ExportArchive()
+    for name, (function, specs) in endpoints.items():
+        archive.add_endpoint(name, function, specs)
+    try:
+        archive.write_out(folder, verbose=False)
+        warmup.write(folder, model, endpoints, batch_sizes)
+    except tf.errors.OpError as error:
+        # TensorFlow's own file errors, as on a full disk.
+        raise SaveError(
+            f"could not write the SavedModel ({error.message}); the "
+            "published versions are as they were"
+        ) from error
 
 
 def _check_finite(model, run):
@@ -107,6 +124,7 @@ def main(argv=None):
     )
     with reported_on_the_command_line():
         run = RunDirectory(arguments.run)
+        run.read_config()
         run.read_curve()
         import_tensorflow_quietly()
         started = time.monotonic()

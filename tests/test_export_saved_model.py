@@ -16,6 +16,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from export import saved_model
+from export.signatures import Signatures
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.run_directory import RunDirectory
 
@@ -221,6 +222,19 @@ def test_a_mismatch_is_one_sentence(exported, tmp_path, monkeypatch, capsys):
     assert str(caught.value) == expected
 
 
+def test_a_full_disk_is_one_sentence(exported, tmp_path, monkeypatch, capsys):
+    def full(*arguments, **named):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left")
+
+    monkeypatch.setattr("keras.export.ExportArchive.write_out", full)
+    every = Signatures(exported.model).endpoints()
+    some = {"beta_range": every["beta_range"]}
+    monkeypatch.setattr(Signatures, "endpoints", lambda self: some)
+    line = refusal(capsys, exported.run.path, "--to", tmp_path / "m")
+    assert "could not write the SavedModel (No space left)" in line
+    assert list((tmp_path / "m").iterdir()) == []
+
+
 def refusal(capsys, *arguments):
     with pytest.raises(SystemExit) as caught:
         saved_model.main([str(a) for a in arguments])
@@ -231,7 +245,9 @@ def refusal(capsys, *arguments):
 
 def test_runs_that_cannot_be_exported(exported, tmp_path, capsys):
     to = ("--to", tmp_path / "m")
-    assert "run training.evaluate" in refusal(capsys, tmp_path / "none", *to)
+    assert "written by training.train" in refusal(
+        capsys, tmp_path / "none", *to
+    )
     run = RunDirectory(tmp_path / "run")
     shutil.copytree(exported.run.path, run.path)
     run.model_file.unlink()

@@ -43,7 +43,7 @@ def test_every_output_is_compared(exported):
     compared = {(d.signature, d.output) for d in exported.differences}
     assert compared == {(s, o) for s, names in OUTPUTS.items() for o in names}
     for d in exported.differences:
-        limit = 0.51 / 255 if d.output == "image_bytes" else 1e-4
+        limit = 0.51 / 255 if d.output == "image_bytes" else 1e-5
         assert d.largest <= limit * (1 + abs(d.of))
 
 
