@@ -226,7 +226,7 @@ def test_a_full_disk_is_one_sentence(exported, tmp_path, monkeypatch, capsys):
     def full(*arguments, **named):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left")
 
-    monkeypatch.setattr("keras.export.ExportArchive.write_out", full)
+    monkeypatch.setattr(tf.saved_model, "save", full)
     every = Signatures(exported.model).endpoints()
     some = {"beta_range": every["beta_range"]}
     monkeypatch.setattr(Signatures, "endpoints", lambda self: some)
