@@ -163,20 +163,17 @@ class Signatures:
         return self._rows.admit(image, beta, good, _IN_UNIT_INTERVAL)
 
     def _encode(self, image, beta):
+        rows = tf.shape(image)[0]
+        image, beta = _never_empty(image, beta)
         # Without noise given, the layer would draw some: a variable of the
         # server's that every request changes.
         noise = tf.zeros([tf.shape(image)[0], self._latent_size])
         _, mean, stddev = self._model.posterior_of(image, beta, noise)
-        return mean, stddev
+        return mean[:rows], stddev[:rows]
 
     def _likelihood_of(self, latent, beta):
-        # With oneDNN, TensorFlow's transposed convolution of an empty batch
-        # has a wrong number of channels. A row is added then, and dropped.
         rows = tf.shape(latent)[0]
-        missing = tf.maximum(1 - rows, 0)
-        latent = tf.pad(latent, [[0, missing], [0, 0]])
-        beta = tf.pad(beta, [[0, missing]], constant_values=1.0)
-        return self._model.likelihood_of(latent, beta)[:rows]
+        return self._model.likelihood_of(*_never_empty(latent, beta))[:rows]
 
     def _reconstruct(self, image, beta):
         likelihood = self._model.likelihood
@@ -205,6 +202,21 @@ class Signatures:
 
 def _spec(name, *shape):
     return tf.TensorSpec([None, *shape], tf.float32, name=name)
+
+
+def _never_empty(*tensors):
+    """Adds a row to empty batches: with oneDNN, the output of TensorFlow's
+    convolutions has a wrong number of channels for them."""
+    missing = tf.maximum(1 - tf.shape(tensors[0])[0], 0)
+    return [
+        tf.pad(
+            t,
+            [[0, missing], *[[0, 0]] * (len(t.shape) - 1)],
+            # An image, a latent and a beta that any model accepts.
+            constant_values=1.0,
+        )
+        for t in tensors
+    ]
 
 
 def _like(good, values):
