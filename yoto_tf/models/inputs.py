@@ -57,6 +57,9 @@ def checked_images(images, image_shape):
     """
     images = np.asarray(images)
     _check_shape(images, image_shape)
+    if not len(images):
+        # With oneDNN, TensorFlow's convolutions fail on empty batches.
+        raise InputError("expected one or more images, received: none")
     if images.dtype == np.uint8:
         return to_unit_interval(images)
     if not np.issubdtype(images.dtype, np.floating):
@@ -85,6 +88,8 @@ def checked_latents(latents, latent_size):
             f"expected latents of shape (batch, {latent_size}), "
             f"received: latents.shape={latents.shape}"
         )
+    if not len(latents):
+        raise InputError("expected one or more latents, received: none")
     if not np.isfinite(latents).all():
         raise InputError("expected finite latents, received: NaN or inf")
     return latents
