@@ -48,8 +48,11 @@ def modulate(features, scale, shift=None):
     _, height, width, channels = features.shape
     if width < 16:
         # Too small for that to pay its further operations.
-        product = features * scale[:, None, None]
-        return product if shift is None else product + shift[:, None, None]
+        spread = (-1, 1, 1, channels)
+        product = features * ops.reshape(scale, spread)
+        if shift is None:
+            return product
+        return product + ops.reshape(shift, spread)
     rows = ops.reshape(features, (-1, height, width * channels))
     rows = rows * ops.expand_dims(ops.tile(scale, (1, width)), 1)
     if shift is not None:
