@@ -1,7 +1,6 @@
 """Draws curves and grids of images, at the width of a paper's column."""
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib import colors
 from matplotlib.figure import Figure
 
@@ -66,9 +65,7 @@ def rate_distortion_figure(curves):
                 drawn.set(facecolor=face, edgecolors=drawn.get_edgecolor())
         if len(curves) == 1:
             _label_betas(axes, rows)
-    bar = figure.colorbar(
-        colormap(norm) if points is None else points, ax=axes, pad=0.02
-    )
+    bar = figure.colorbar(points, ax=axes, pad=0.02)
     bar.set_label(r"loss weight $\beta$", **_STYLE)
     bar.ax.tick_params(labelsize=7)
     axes.set_xlabel("rate (nats per image)", **_STYLE)
@@ -78,13 +75,6 @@ def rate_distortion_figure(curves):
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=6.5, frameon=False)
     return figure
-
-
-def colormap(norm):
-    """A mappable of the curve's colours, for a bar without points."""
-    from matplotlib.cm import ScalarMappable
-
-    return ScalarMappable(norm, colormaps["viridis"])
 
 
 def _label_betas(axes, rows):
