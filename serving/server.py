@@ -7,20 +7,18 @@ Exit codes: 0 after SIGTERM or Ctrl-C, 1 when a model or a port fails, 2 for
 a wrong command line or a wrong file named there.
 """
 
-import contextlib
 import logging
 import os
 import signal
 import sys
-import tempfile
 import threading
-from collections.abc import Iterator
 from collections.abc import Sequence
 
 # TensorFlow reads this at import. What fails in it comes back as a status.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from serving.embedded import flags as command_line
+from yoto_tf.command_line import held_back_stderr
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = command_line.parse(arguments)
     # TensorFlow takes seconds to import: after the flags are known to be
     # right.
-    with _without_import_notices():
+    # Its notices about oneDNN and CUDA come before its log level counts.
+    with held_back_stderr():
         from serving.embedded import launch
 
     logging.basicConfig(
@@ -47,29 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _on_signal(stop))
     return launch.serve(flags, stop)
-
-
-@contextlib.contextmanager
-def _without_import_notices() -> Iterator[None]:
-    """Holds back what TensorFlow writes while it is imported.
-
-    It tells about oneDNN and CUDA before its log level counts. If the import
-    fails, all of it is shown.
-    """
-    stderr = os.dup(2)
-    try:
-        with tempfile.TemporaryFile() as held:
-            os.dup2(held.fileno(), 2)
-            try:
-                yield
-            except BaseException:
-                held.seek(0)
-                os.write(stderr, held.read())
-                raise
-            finally:
-                os.dup2(stderr, 2)
-    finally:
-        os.close(stderr)
 
 
 def _on_signal(stop: threading.Event) -> None:

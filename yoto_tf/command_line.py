@@ -9,6 +9,27 @@ from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
 
 
+@contextlib.contextmanager
+def held_back_stderr():
+    """Holds back what is written to stderr, by C++ code too; shows it if the
+    block fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as held:
+            os.dup2(held.fileno(), 2)
+            try:
+                yield
+            except BaseException:
+                held.seek(0)
+                os.write(kept, held.read())
+                raise
+            finally:
+                os.dup2(kept, 2)
+    finally:
+        os.close(kept)
+
+
 def import_tensorflow_quietly():
     """Imports TensorFlow without its start-up lines about CPU and CUDA.
 
@@ -16,22 +37,11 @@ def import_tensorflow_quietly():
     logging level counts. If the import fails, they are shown.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), 2)
-        try:
-            import tensorflow as tf
+    with held_back_stderr():
+        import tensorflow as tf
 
-            # Looks for GPUs, which has lines of its own.
-            tf.config.list_physical_devices()
-        except BaseException:
-            aside.seek(0)
-            os.write(kept, aside.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+        # Looks for GPUs, which has lines of its own.
+        tf.config.list_physical_devices()
 
 
 @contextlib.contextmanager
