@@ -1,0 +1,194 @@
+"""The page as Gradio's components and events."""
+
+import functools
+from pathlib import Path
+
+import gradio as gr
+
+from serving.client import ServingError
+from serving.page import views
+from serving.page.controls import LogSlider
+from serving.page.controls import Buttons
+from serving.page.controls import Wall
+
+_LOOK_SECONDS = 2.0
+_CSS = Path(__file__).with_name("page.css")
+# No font that would be fetched from elsewhere.
+_THEME = gr.themes.Default(
+    primary_hue="blue",
+    neutral_hue="slate",
+    font=["system-ui", "sans-serif"],
+    font_mono=["ui-monospace", "monospace"],
+)
+LAUNCH = {
+    "theme": _THEME,
+    "css_paths": _CSS,
+    "share": False,
+    "ssr_mode": False,
+    "quiet": True,
+    "footer_links": [],
+    "run_history": False,
+    "max_file_size": "50mb",
+    "enable_monitoring": False,
+}
+"""For `Blocks.launch`: this machine alone, and nothing from elsewhere."""
+
+
+def build(handlers):
+    """Lays out the page and ties its events to `Handlers`.
+
+    Returns:
+        `gradio.Blocks`.
+    """
+    with gr.Blocks(
+        title="One model, every beta", analytics_enabled=False
+    ) as page:
+        parts = _layout()
+        _Events(handlers, parts).tie(page)
+    return page.queue(default_concurrency_limit=8, api_open=False)
+
+
+def _layout():
+    parts = {"shown": gr.State(None), "noise": gr.State(None)}
+    parts["seen"] = gr.State(None)
+    _html("<h1>One model, every beta</h1>", elem_id="title")
+    parts["heading"] = _html(elem_id="heading")
+    parts["banner"] = _html(elem_id="banner")
+    with gr.Tabs():
+        with gr.Tab("Reconstruct"):
+            _reconstruct_tab(parts)
+        with gr.Tab("Sample from the prior"):
+            _sample_tab(parts)
+    return parts
+
+
+def _html(value="", **kwargs):
+    return gr.HTML(value, apply_default_css=False, **kwargs)
+
+
+def _reconstruct_tab(parts):
+    with gr.Row():
+        with gr.Column(scale=3, min_width=280):
+            parts["wall"] = Wall(elem_id="wall")
+            parts["file"] = gr.File(
+                label="or upload a picture",
+                file_count="single",
+                type="filepath",
+                height=130,
+                elem_id="upload",
+            )
+            parts["problem"] = _html(elem_id="problem")
+        with gr.Column(scale=8, min_width=300):
+            parts["beta"] = LogSlider(elem_id="beta")
+            with gr.Row():
+                with gr.Column(scale=6, min_width=300):
+                    parts["pair"] = _html(elem_id="pair")
+                    parts["numbers"] = _html(elem_id="numbers")
+                with gr.Column(scale=5, min_width=300):
+                    parts["curve"] = _html(elem_id="curve")
+    parts["strip"] = Buttons(elem_id="strip")
+
+
+def _sample_tab(parts):
+    _html(
+        "<p>Latents drawn from the prior N(0, I), decoded at the beta of the "
+        "slider. The noise stays the same while beta moves.</p>"
+    )
+    with gr.Row(equal_height=True):
+        with gr.Column(scale=5, min_width=300):
+            parts["sample_beta"] = LogSlider(elem_id="sample-beta")
+        with gr.Column(scale=1, min_width=140):
+            parts["new_noise"] = gr.Button("New noise", elem_id="new-noise")
+    parts["samples"] = _html(elem_id="samples")
+
+
+class _Events:
+    """Ties events to handlers; a server that is gone becomes a banner."""
+
+    def __init__(self, handlers, parts):
+        self._handlers = handlers
+        self._parts = parts
+
+    def tie(self, page):
+        parts = self._parts
+        everything = [
+            parts[name]
+            for name in ("shown", "beta", "sample_beta", "noise", "seen")
+        ]
+        timer = gr.Timer(_LOOK_SECONDS)
+        self._on(page.load, self._look, everything)
+        self._on(timer.tick, self._look, everything, latest=False)
+        self._on(parts["wall"].select, self._pick, [parts["beta"]])
+        self._on(
+            parts["file"].upload, self._upload, [parts["file"], parts["beta"]]
+        )
+        self._on(
+            parts["beta"].input,
+            self._handlers.move,
+            [parts["shown"], parts["beta"]],
+        )
+        self._on(parts["strip"].select, self._jump, [parts["shown"]])
+        self._on(
+            parts["sample_beta"].input,
+            self._handlers.sample,
+            [parts["noise"], parts["sample_beta"]],
+        )
+        self._on(
+            parts["new_noise"].click,
+            self._handlers.new_noise,
+            [parts["sample_beta"]],
+        )
+
+    def _on(self, listen, handler, inputs, latest=True):
+        """While an answer is under way, only the latest event waits."""
+
+        @functools.wraps(handler)
+        def answer(*args):
+            try:
+                return self._updates(handler(*args))
+            except ServingError as error:
+                sentence = (
+                    f"The server gives no answer: {error}. The page goes on "
+                    "by itself as soon as it does."
+                )
+                return self._updates(
+                    {"banner": views.banner(sentence), "seen": None}
+                )
+
+        listen(
+            answer,
+            inputs,
+            list(self._parts.values()),
+            show_progress="hidden",
+            trigger_mode="always_last" if latest else "once",
+            api_visibility="private",
+        )
+
+    def _updates(self, values):
+        made = {
+            self._parts[name]: (
+                gr.update(**value) if isinstance(value, dict) else value
+            )
+            for name, value in values.items()
+        }
+        return made or gr.skip()
+
+    def _look(self, shown, beta, sample_beta, noise, seen):
+        facts = self._handlers.model.facts()
+        if facts == seen:
+            return {}
+        image = None if shown is None else shown.image
+        kept = None if noise is None else (beta, sample_beta)
+        filled = self._handlers.begin(facts, image, kept, noise)
+        return {**filled, "seen": facts}
+
+    def _pick(self, beta, event: gr.EventData):
+        return self._handlers.pick(event.index, beta)
+
+    def _upload(self, path, beta):
+        name = Path(path).name
+        # Emptied, so that the next picture can be dropped there too.
+        return {"file": None, **self._handlers.upload(path, name, beta)}
+
+    def _jump(self, shown, event: gr.EventData):
+        return self._handlers.jump(shown, float(event.beta))

@@ -1,0 +1,109 @@
+"""The page as a running web server of this machine."""
+
+import contextlib
+import os
+import socket
+import sys
+
+import numpy as np
+
+# Gradio reads this at import: no telemetry, no look for a newer version.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+from serving.client import Client
+from serving.client import ServingError
+from serving.page import app
+from serving.page import examples
+from serving.page.handlers import Handlers
+from serving.page.model import Model
+from yoto_tf.errors import InputError
+
+_HOST = "127.0.0.1"
+# A drag must not wait longer to say that the server is gone.
+_TIMEOUT_SECONDS = 10.0
+
+
+@contextlib.contextmanager
+def page(url, name, port, data=None, needs_data=False):
+    """Runs the page until the block ends.
+
+    The server need not be there yet: the page says so and waits for it.
+
+    Args:
+        url: of the server, as `serving.client.Client` takes it.
+        name: of the model.
+        port: of the page on 127.0.0.1.
+        data: `DataConfig` of images to choose from, or None.
+        needs_data: whether the page is of no use without them.
+
+    Yields:
+        The page's address.
+
+    Raises:
+        InputError: for a wrong `url`, a busy port, or data that are needed
+            and cannot be used.
+    """
+    check_port(port, "--page-port")
+    try:
+        client = Client(url, name, timeout=_TIMEOUT_SECONDS, retries=1)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    with client:
+        model = Model(client, name, url)
+        if needs_data:
+            _load_now(model, data)
+        blocks = app.build(Handlers(model, _loader(data)))
+        blocks.launch(
+            prevent_thread_lock=True,
+            server_name=_HOST,
+            server_port=port,
+            **app.LAUNCH,
+        )
+        try:
+            yield f"http://{_HOST}:{port}"
+        finally:
+            blocks.close(verbose=False)
+
+
+def check_port(port, option):
+    """Tells whether a port of 127.0.0.1 can be listened on.
+
+    Args:
+        port: its number.
+        option: of the command line that chose it.
+
+    Raises:
+        InputError: if not.
+    """
+    with socket.socket() as probe:
+        # As servers do: a port that was in use a moment ago is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except (OSError, OverflowError) as error:
+            raise InputError(
+                f"port {port} of {_HOST} cannot be used ({error}); choose "
+                f"another with {option}"
+            ) from error
+
+
+def _load_now(model, data):
+    """Fails at the start for data that cannot be used."""
+    try:
+        shape = model.facts().image_shape
+    except ServingError:
+        return  # known when the server comes
+    examples.load(data, shape)
+
+
+def _loader(data):
+    def load(image_shape):
+        if data is None:
+            return np.empty((0, *image_shape), np.uint8)
+        try:
+            return examples.load(data, image_shape)
+        except InputError as error:
+            print(f"note: no images to choose from: {error}", file=sys.stderr)
+            return np.empty((0, *image_shape), np.uint8)
+
+    return load
