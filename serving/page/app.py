@@ -6,10 +6,7 @@ from pathlib import Path
 import gradio as gr
 
 from serving.client import ServingError
-from serving.page import views
-from serving.page.controls import LogSlider
-from serving.page.controls import Buttons
-from serving.page.controls import Wall
+from serving.page import controls
 
 _LOOK_SECONDS = 2.0
 _CSS = Path(__file__).with_name("page.css")
@@ -41,7 +38,9 @@ def build(handlers):
         `gradio.Blocks`.
     """
     with gr.Blocks(
-        title="One model, every beta", analytics_enabled=False
+        title="One model, every beta",
+        analytics_enabled=False,
+        fill_width=True,
     ) as page:
         parts = _layout()
         _Events(handlers, parts).tie(page)
@@ -51,9 +50,9 @@ def build(handlers):
 def _layout():
     parts = {"shown": gr.State(None), "noise": gr.State(None)}
     parts["seen"] = gr.State(None)
-    _html("<h1>One model, every beta</h1>", elem_id="title")
-    parts["heading"] = _html(elem_id="heading")
-    parts["banner"] = _html(elem_id="banner")
+    controls.text("<h1>One model, every beta</h1>", elem_id="title")
+    parts["heading"] = controls.text(elem_id="heading")
+    parts["banner"] = controls.text(elem_id="banner")
     with gr.Tabs():
         with gr.Tab("Reconstruct"):
             _reconstruct_tab(parts)
@@ -62,44 +61,46 @@ def _layout():
     return parts
 
 
-def _html(value="", **kwargs):
-    return gr.HTML(value, apply_default_css=False, **kwargs)
-
-
 def _reconstruct_tab(parts):
     with gr.Row():
         with gr.Column(scale=3, min_width=280):
-            parts["wall"] = Wall(elem_id="wall")
+            parts["wall"] = controls.wall(elem_id="wall")
+            controls.text(
+                "<h3>or upload a picture</h3>", elem_id="upload-title"
+            )
             parts["file"] = gr.File(
-                label="or upload a picture",
+                show_label=False,
                 file_count="single",
                 type="filepath",
-                height=130,
+                height=110,
                 elem_id="upload",
             )
-            parts["problem"] = _html(elem_id="problem")
+            parts["problem"] = controls.text(elem_id="problem")
         with gr.Column(scale=8, min_width=300):
-            parts["beta"] = LogSlider(elem_id="beta")
+            parts["beta"] = controls.log_slider(elem_id="beta")
             with gr.Row():
                 with gr.Column(scale=6, min_width=300):
-                    parts["pair"] = _html(elem_id="pair")
-                    parts["numbers"] = _html(elem_id="numbers")
+                    parts["pair"] = controls.text(elem_id="pair")
+                    parts["numbers"] = controls.text(elem_id="numbers")
                 with gr.Column(scale=5, min_width=300):
-                    parts["curve"] = _html(elem_id="curve")
-    parts["strip"] = Buttons(elem_id="strip")
+                    parts["curve"] = controls.text(elem_id="curve")
+            parts["strip"] = controls.buttons(elem_id="strip")
 
 
 def _sample_tab(parts):
-    _html(
-        "<p>Latents drawn from the prior N(0, I), decoded at the beta of the "
-        "slider. The noise stays the same while beta moves.</p>"
-    )
-    with gr.Row(equal_height=True):
-        with gr.Column(scale=5, min_width=300):
-            parts["sample_beta"] = LogSlider(elem_id="sample-beta")
+    parts["sample_beta"] = controls.log_slider(elem_id="sample-beta")
+    with gr.Row():
+        with gr.Column(scale=5, min_width=280):
+            controls.text(
+                "<p>Latents drawn from the prior N(0, I), decoded at the beta "
+                "of the slider. The noise stays the same while beta moves.</p>",
+                elem_id="sample-text",
+            )
         with gr.Column(scale=1, min_width=140):
-            parts["new_noise"] = gr.Button("New noise", elem_id="new-noise")
-    parts["samples"] = _html(elem_id="samples")
+            parts["new_noise"] = gr.Button(
+                "New noise", size="sm", elem_id="new-noise"
+            )
+    parts["samples"] = controls.text(elem_id="samples")
 
 
 class _Events:
@@ -147,13 +148,7 @@ class _Events:
             try:
                 return self._updates(handler(*args))
             except ServingError as error:
-                sentence = (
-                    f"The server gives no answer: {error}. The page goes on "
-                    "by itself as soon as it does."
-                )
-                return self._updates(
-                    {"banner": views.banner(sentence), "seen": None}
-                )
+                return self._updates(self._handlers.failed(error))
 
         listen(
             answer,

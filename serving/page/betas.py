@@ -63,6 +63,4 @@ def ticks(low, high):
                 # No label so close to an end's that they would touch.
                 free = digit == 1 and 6 < at(beta) < 94
                 marks[at(beta)] = text(beta) if free else ""
-    return [
-        {"percent": round(p, 3), "label": marks[p]} for p in sorted(marks)
-    ]
+    return [{"percent": round(p, 3), "label": marks[p]} for p in sorted(marks)]

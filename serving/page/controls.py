@@ -1,7 +1,8 @@
 """Controls that Gradio has not: a logarithmic slider, a wall of pictures.
 
 Each is a `gr.HTML` with a template. Gradio changes the elements of a template
-in place when its values change, so that a drag goes on undisturbed.
+in place when its values change, so that a drag goes on undisturbed. They are
+no subclasses: for each of those Gradio writes a file beside the source.
 """
 
 import gradio as gr
@@ -70,68 +71,46 @@ element.addEventListener('click', (event) => {
 )
 
 
-class LogSlider(gr.HTML):
+def log_slider(**kwargs):
     """A slider that is linear in log(beta); its value is beta itself.
 
     Its event `input` comes for every move of the handle and every number
-    typed.
-
-    Args:
-        value: beta.
-        low: smallest beta, above 0.
-        high: largest beta.
-        ticks: of `betas.ticks`.
-        **kwargs: of `gradio.HTML`.
+    typed. Properties: `low` and `high`, the range, and `ticks`, of
+    `betas.ticks`.
     """
-
-    def __init__(self, value=1.0, low=0.5, high=2.0, ticks=(), **kwargs):
-        super().__init__(
-            value=value,
-            low=low,
-            high=high,
-            ticks=ticks,
-            html_template=_SLIDER,
-            js_on_load=_SLIDER_JS,
-            apply_default_css=False,
-            **kwargs,
-        )
-
-    def api_info(self):
-        return {"type": "number"}
+    return gr.HTML(
+        value=1.0,
+        low=0.5,
+        high=2.0,
+        ticks=[],
+        html_template=_SLIDER,
+        js_on_load=_SLIDER_JS,
+        apply_default_css=False,
+        **kwargs,
+    )
 
 
-class Wall(gr.HTML):
+def wall(**kwargs):
     """Small pictures as buttons, of which one is marked.
 
-    Its event `select` carries `index`, a text.
-
-    Args:
-        value: URIs of the pictures.
-        selected: index of the marked one; -1: none.
-        **kwargs: of `gradio.HTML`.
+    The value is a list of URIs. Its event `select` carries `index`, a text.
+    Property: `selected`, the index of the marked one, -1 for none.
     """
-
-    def __init__(self, value=(), selected=-1, **kwargs):
-        super().__init__(
-            value=value,
-            selected=selected,
-            html_template=_WALL,
-            js_on_load=_WALL_JS,
-            apply_default_css=False,
-            **kwargs,
-        )
-
-    def api_info(self):
-        return {"type": "array", "items": {"type": "string"}}
+    return gr.HTML(
+        value=[],
+        selected=-1,
+        html_template=_WALL,
+        js_on_load=_WALL_JS,
+        apply_default_css=False,
+        **kwargs,
+    )
 
 
-class Buttons(gr.HTML):
+def buttons(**kwargs):
     """HTML with buttons; its event `select` carries a button's `data-`."""
+    return gr.HTML(js_on_load=_BUTTONS_JS, apply_default_css=False, **kwargs)
 
-    def __init__(self, value="", **kwargs):
-        super().__init__(
-            value=value,
-            js_on_load=_BUTTONS_JS,
-            apply_default_css=False,
-            **kwargs,
-        )
+
+def text(value="", **kwargs):
+    """HTML as it is."""
+    return gr.HTML(value, apply_default_css=False, **kwargs)

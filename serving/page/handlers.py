@@ -10,15 +10,14 @@ import dataclasses
 
 import numpy as np
 
+from serving.client import InvalidRequest
 from serving.page import betas
 from serving.page import views
 from yoto_tf.data import pictures
 from yoto_tf.errors import InputError
 
 SAMPLES = 12
-_EMPTY = (
-    '<p class="empty">Pick an image, or upload a picture of your own.</p>'
-)
+_EMPTY = '<p class="empty">Pick an image, or upload a picture of your own.</p>'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +87,20 @@ class Handlers:
         else:
             page |= self.sample(noise, second)
         return page
+
+    def failed(self, error):
+        """Says why the server gave no answer to one of the others.
+
+        Args:
+            error: `ServingError`.
+        """
+        if isinstance(error, InvalidRequest):
+            return {"banner": views.banner("The server refused.", str(error))}
+        waiting = (
+            f"The server at {self.model.address} gives no answer. This page "
+            "goes on by itself when it does."
+        )
+        return {"banner": views.banner(waiting, str(error)), "seen": None}
 
     def pick(self, index, beta):
         """Shows an image of the data set."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import sys
 
 import numpy as np
@@ -14,11 +13,11 @@ from serving.client import Client
 from serving.client import ServingError
 from serving.page import app
 from serving.page import examples
+from serving.page import ports
 from serving.page.handlers import Handlers
 from serving.page.model import Model
 from yoto_tf.errors import InputError
 
-_HOST = "127.0.0.1"
 # A drag must not wait longer to say that the server is gone.
 _TIMEOUT_SECONDS = 10.0
 
@@ -43,7 +42,7 @@ def page(url, name, port, data=None, needs_data=False):
         InputError: for a wrong `url`, a busy port, or data that are needed
             and cannot be used.
     """
-    check_port(port, "--page-port")
+    ports.check(port, "--page-port")
     try:
         client = Client(url, name, timeout=_TIMEOUT_SECONDS, retries=1)
     except ValueError as error:
@@ -55,36 +54,14 @@ def page(url, name, port, data=None, needs_data=False):
         blocks = app.build(Handlers(model, _loader(data)))
         blocks.launch(
             prevent_thread_lock=True,
-            server_name=_HOST,
+            server_name=ports.HOST,
             server_port=port,
             **app.LAUNCH,
         )
         try:
-            yield f"http://{_HOST}:{port}"
+            yield f"http://{ports.HOST}:{port}"
         finally:
             blocks.close(verbose=False)
-
-
-def check_port(port, option):
-    """Tells whether a port of 127.0.0.1 can be listened on.
-
-    Args:
-        port: its number.
-        option: of the command line that chose it.
-
-    Raises:
-        InputError: if not.
-    """
-    with socket.socket() as probe:
-        # As servers do: a port that was in use a moment ago is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except (OSError, OverflowError) as error:
-            raise InputError(
-                f"port {port} of {_HOST} cannot be used ({error}); choose "
-                f"another with {option}"
-            ) from error
 
 
 def _load_now(model, data):

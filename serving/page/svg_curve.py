@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-_WIDTH, _HEIGHT = 420, 300
+_WIDTH, _HEIGHT = 400, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 14, 46
 
 

@@ -38,11 +38,13 @@ def heading(facts, address):
     )
 
 
-def banner(sentence):
-    """A notice above everything; empty text for none."""
-    if not sentence:
-        return ""
-    return f'<div class="banner" role="alert">{html.escape(sentence)}</div>'
+def banner(sentence, detail=""):
+    """A notice above everything, and below it what an expert may need."""
+    small = f"<p>{html.escape(detail)}</p>" if detail else ""
+    return (
+        f'<div class="banner" role="alert"><p>{html.escape(sentence)}</p>'
+        f"{small}</div>"
+    )
 
 
 def problem(sentence):
@@ -56,29 +58,29 @@ def pair(image, reconstruction, beta):
     """The image as the model sees it beside its reconstruction."""
     return f"""<div class="pair">
 {_figure(image, "what the model sees", "The chosen image")}
-{_figure(reconstruction, f"reconstruction at beta = {betas.text(beta)}",
-         f"Its reconstruction at beta = {betas.text(beta)}")}
+{
+        _figure(
+            reconstruction,
+            f"reconstruction at beta = {betas.text(beta)}",
+            f"Its reconstruction at beta = {betas.text(beta)}",
+        )
+    }
 </div>"""
 
 
 def numbers(beta, rate, distortion):
     """Beta, rate, distortion and what training minimises, with units."""
-    unit = "nats per image"
     cells = [
-        ("rate", f"{rate:,.2f}", unit),
-        ("distortion", f"{distortion:,.1f}", unit),
-        (
-            "distortion + beta &times; rate",
-            f"{distortion + beta * rate:,.1f}",
-            unit,
-        ),
+        ("rate", f"{rate:,.2f}"),
+        ("distortion", f"{distortion:,.1f}"),
+        ("full loss", f"{distortion + beta * rate:,.1f}"),
     ]
     return (
         '<dl class="numbers">'
         + "".join(
             f'<div><dt>{name}</dt><dd class="value">{value}</dd>'
-            f"<dd>{of}</dd></div>"
-            for name, value, of in cells
+            "<dd>nats per image</dd></div>"
+            for name, value in cells
         )
         + "</dl>"
     )
@@ -107,7 +109,7 @@ def strip(points):
         for i in chosen
     )
     return (
-        '<h3>The same image over the whole range of beta</h3>'
+        "<h3>The same image over the whole range of beta</h3>"
         f'<div class="strip">{frames}</div>'
     )
 
