@@ -144,7 +144,7 @@ def _show(version, arguments, stop):
             flush=True,
         )
         with launch.page(
-            url, base.name, arguments.page_port, examples.trained_on(base)
+            url, base.name, arguments.page_port, examples.of_export(base)
         ) as address:
             print(f"page:   {address}  (Ctrl-C ends all)", flush=True)
             stop.wait()

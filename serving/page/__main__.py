@@ -6,7 +6,6 @@ Exit codes: 0 after SIGTERM or Ctrl-C, 2 for a wrong command line, a busy port
 or a data set that cannot be used.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from serving import signals
 from serving.page import examples
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import reported_on_the_command_line
-from yoto_tf.config import DataConfig
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Arguments:
     """Address of TF Serving or of serving.server: grpc://HOST:8500, or
     http://HOST:8501 for REST."""
     data: str | None = None
-    """Images to choose from: a TFDS data set or a folder of pictures. Unset:
+    """Images to choose from: a folder of pictures or a TFDS data set. Unset:
     the data set that the export in --models names, if it is there."""
     data_dir: str | None = None
     """Where TFDS keeps its data; unset: TFDS_DATA_DIR or TFDS' default."""
@@ -45,19 +43,19 @@ def main(argv=None):
         import_tensorflow_quietly()
         from serving.page import launch
 
-        config = examples.trained_on(arguments.models / arguments.model)
         if arguments.data:
-            config = DataConfig(name=arguments.data)
-        if config and arguments.data_dir:
-            config = dataclasses.replace(config, data_dir=arguments.data_dir)
+            source = examples.named(arguments.data, arguments.data_dir)
+        else:
+            base = arguments.models / arguments.model
+            source = examples.of_export(base, arguments.data_dir)
         stop = signals.stop_event()
         with launch.page(
             arguments.url,
             arguments.model,
             arguments.page_port,
-            config,
+            source,
             # What somebody asked for by name has to be there.
-            needs_data=bool(arguments.data),
+            needs_images=bool(arguments.data),
         ) as address:
             print(f"page: {address} (Ctrl-C ends it)", flush=True)
             stop.wait()

@@ -116,8 +116,15 @@ class _Events:
             parts[name]
             for name in ("shown", "beta", "sample_beta", "noise", "seen")
         ]
-        timer = gr.Timer(_LOOK_SECONDS)
-        self._on(page.load, self._look, everything)
+        # Not before the page is filled: a second filling could undo what
+        # somebody did in between.
+        timer = gr.Timer(_LOOK_SECONDS, active=False)
+        self._on(page.load, self._look, everything).then(
+            lambda: gr.update(active=True),
+            outputs=timer,
+            show_progress="hidden",
+            api_visibility="private",
+        )
         self._on(timer.tick, self._look, everything, latest=False)
         self._on(parts["wall"].select, self._pick, [parts["beta"]])
         self._on(
@@ -150,7 +157,7 @@ class _Events:
             except ServingError as error:
                 return self._updates(self._handlers.failed(error))
 
-        listen(
+        return listen(
             answer,
             inputs,
             list(self._parts.values()),

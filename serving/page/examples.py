@@ -1,4 +1,9 @@
-"""Images to choose from: of the data set that a model was trained on."""
+"""Images to choose from: of a data set, or the pictures in a folder.
+
+A source of them is a function that takes the image shape of the model and
+returns images `(n, height, width, channels)` uint8, at most `SHOWN`. It raises
+`InputError` where they cannot be used.
+"""
 
 import json
 from pathlib import Path
@@ -21,47 +26,74 @@ def versions(base):
     )
 
 
-def trained_on(base):
-    """The data set that the newest export of a model names.
+def none(image_shape):
+    """The source without images."""
+    return np.empty((0, *image_shape), np.uint8)
+
+
+def of_export(base, data_dir=None):
+    """Test images of the data set that the newest export of a model names.
 
     Args:
         base: the model's folder.
+        data_dir: where TFDS keeps its data, if not where training found it.
 
     Returns:
-        `DataConfig`, or None where there is no export with a manifest that
-        can be read.
+        A source; `none` where there is no export that names one.
     """
     newest = versions(base)[-1:]
     try:
         content = json.loads((newest[0] / _MANIFEST).read_text())
-        return DataConfig.from_dict(content["trained"]["config"]["data"])
+        fields = content["trained"]["config"]["data"]
+        if data_dir:
+            fields["data_dir"] = data_dir
+        return _test_split(DataConfig.from_dict(fields))
     except (IndexError, OSError, ValueError, KeyError, TypeError):
-        return None
+        return none
 
 
-def load(config, image_shape):
-    """Loads some test images of a data set.
+def named(name, data_dir=None):
+    """A folder's first pictures, or test images of a TFDS data set.
 
     Args:
-        config: `DataConfig`.
-        image_shape: `(size, size, channels)` that the model takes.
+        name: of the folder or the data set.
+        data_dir: where TFDS keeps its data.
 
     Returns:
-        `(n, size, size, channels)` uint8, at most `SHOWN`.
-
-    Raises:
-        InputError: if the data set cannot be used, or not by this model.
+        A source.
     """
-    from yoto_tf.data import load_images
+    from yoto_tf.data.splits import is_folder
 
-    size = image_shape[0]
-    # The manifest's own size may be unset: that of its images.
-    config = DataConfig.from_dict({**config.to_dict(), "image_size": size})
-    images = load_images(config, parts=("test",)).test
-    if images.shape[1:] != tuple(image_shape):
-        raise InputError(
-            f"expected images of shape {tuple(image_shape)}, as the model "
-            f"takes, received: {config.name} with {images.shape[1:]}"
-        )
-    chosen = np.linspace(0, len(images) - 1, min(len(images), SHOWN))
-    return images[chosen.round().astype(int)]
+    if is_folder(name):
+        return _pictures(name)
+    return _test_split(DataConfig(name=name, data_dir=data_dir))
+
+
+def _pictures(folder):
+    def load(image_shape):
+        from yoto_tf.data.folder import FolderImages
+        from yoto_tf.data.pictures import read_square
+
+        files = FolderImages(folder).files[:SHOWN]
+        size, _, channels = image_shape
+        return np.stack([read_square(f, size, channels) for f in files])
+
+    return load
+
+
+def _test_split(config):
+    def load(image_shape):
+        from yoto_tf.data import load_images
+
+        # An unset size is that of the images, not that of the model.
+        sized = {**config.to_dict(), "image_size": image_shape[0]}
+        images = load_images(DataConfig.from_dict(sized), parts=("test",)).test
+        if images.shape[1:] != tuple(image_shape):
+            raise InputError(
+                f"expected images of shape {tuple(image_shape)}, as the model "
+                f"takes, received: {config.name} with {images.shape[1:]}"
+            )
+        spread = np.linspace(0, len(images) - 1, min(len(images), SHOWN))
+        return images[spread.round().astype(int)]
+
+    return load

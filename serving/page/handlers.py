@@ -38,20 +38,18 @@ class Handlers:
 
     Args:
         model: `Model`.
-        load_examples: takes the model's image shape, returns images
-            `(n, height, width, channels)` uint8, none where there is no data
-            set.
+        source: of images to choose from, see `serving.page.examples`.
     """
 
-    def __init__(self, model, load_examples):
+    def __init__(self, model, source):
         self.model = model
-        self._load_examples = load_examples
+        self._source = source
         self._examples = {}
 
     def examples(self, image_shape):
         """The images to choose from, loaded once for each image shape."""
         if image_shape not in self._examples:
-            self._examples[image_shape] = self._load_examples(image_shape)
+            self._examples[image_shape] = self._source(image_shape)
         return self._examples[image_shape]
 
     def begin(self, facts, image=None, beta=None, noise=None):
@@ -95,12 +93,13 @@ class Handlers:
             error: `ServingError`.
         """
         if isinstance(error, InvalidRequest):
-            return {"banner": views.banner("The server refused.", str(error))}
-        waiting = (
-            f"The server at {self.model.address} gives no answer. This page "
-            "goes on by itself when it does."
-        )
-        return {"banner": views.banner(waiting, str(error)), "seen": None}
+            sentence = "The server cannot do this."
+        else:
+            sentence = (
+                f"The server at {self.model.address} gives no answer. This "
+                "page goes on by itself when it does."
+            )
+        return {"banner": views.banner(sentence, str(error)), "seen": None}
 
     def pick(self, index, beta):
         """Shows an image of the data set."""

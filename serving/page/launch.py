@@ -4,8 +4,6 @@ import contextlib
 import os
 import sys
 
-import numpy as np
-
 # Gradio reads this at import: no telemetry, no look for a newer version.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
@@ -23,7 +21,7 @@ _TIMEOUT_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def page(url, name, port, data=None, needs_data=False):
+def page(url, name, port, source=examples.none, needs_images=False):
     """Runs the page until the block ends.
 
     The server need not be there yet: the page says so and waits for it.
@@ -32,15 +30,15 @@ def page(url, name, port, data=None, needs_data=False):
         url: of the server, as `serving.client.Client` takes it.
         name: of the model.
         port: of the page on 127.0.0.1.
-        data: `DataConfig` of images to choose from, or None.
-        needs_data: whether the page is of no use without them.
+        source: of images to choose from, see `serving.page.examples`.
+        needs_images: whether the page is of no use without them.
 
     Yields:
         The page's address.
 
     Raises:
-        InputError: for a wrong `url`, a busy port, or data that are needed
-            and cannot be used.
+        InputError: for a wrong `url`, a busy port, or images that are
+            needed and cannot be used.
     """
     ports.check(port, "--page-port")
     try:
@@ -49,9 +47,9 @@ def page(url, name, port, data=None, needs_data=False):
         raise InputError(str(error)) from error
     with client:
         model = Model(client, name, url)
-        if needs_data:
-            _load_now(model, data)
-        blocks = app.build(Handlers(model, _loader(data)))
+        if needs_images:
+            _load_now(model, source)
+        blocks = app.build(Handlers(model, _forgiving(source)))
         blocks.launch(
             prevent_thread_lock=True,
             server_name=ports.HOST,
@@ -64,23 +62,23 @@ def page(url, name, port, data=None, needs_data=False):
             blocks.close(verbose=False)
 
 
-def _load_now(model, data):
-    """Fails at the start for data that cannot be used."""
+def _load_now(model, source):
+    """Fails at the start for images that cannot be used."""
     try:
         shape = model.facts().image_shape
     except ServingError:
         return  # known when the server comes
-    examples.load(data, shape)
+    source(shape)
 
 
-def _loader(data):
+def _forgiving(source):
+    """The same source, without images where it fails."""
+
     def load(image_shape):
-        if data is None:
-            return np.empty((0, *image_shape), np.uint8)
         try:
-            return examples.load(data, image_shape)
+            return source(image_shape)
         except InputError as error:
             print(f"note: no images to choose from: {error}", file=sys.stderr)
-            return np.empty((0, *image_shape), np.uint8)
+            return examples.none(image_shape)
 
     return load
