@@ -8,6 +8,7 @@ port; that of the training or the export if it fails.
 """
 
 import contextlib
+import logging
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Arguments:
     run_dir: Path = Path("runs/demo")
     """Where the demo's run is made, if there is no export yet."""
     page_port: int = 7860
-    """Port of the page on 127.0.0.1."""
+    """Port of the page on 127.0.0.1; 0 takes any free one, here and below."""
     port: int = 8500
     """Port of the server's gRPC."""
     rest_api_port: int = 8501
@@ -105,6 +106,8 @@ def served(base, port, rest_api_port):
     from serving.embedded.server import EmbeddedServer
     from serving.embedded.server import ServerOptions
 
+    # Its notices of old names are of no use here.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     config = model_config.single_model(base.name, str(base.absolute()))
     options = ServerOptions(grpc_port=port, rest_port=rest_api_port)
     with EmbeddedServer(config, options) as server:
@@ -116,9 +119,9 @@ def main(argv=None):
     stop = signals.stop_event()
     with reported_on_the_command_line():
         # Before minutes of training, not after them.
-        ports.check(arguments.page_port, "--page-port")
-        ports.check(arguments.port, "--port")
-        ports.check(arguments.rest_api_port, "--rest-api-port")
+        ports.free(arguments.page_port, "--page-port")
+        ports.free(arguments.port, "--port")
+        ports.free(arguments.rest_api_port, "--rest-api-port")
         if newest_export(arguments.models, arguments.model) is None:
             if arguments.model and arguments.model != "shapes":
                 raise InputError(

@@ -39,7 +39,7 @@ def address(exported, pictures, browser):
         launch.page(
             f"grpc://127.0.0.1:{server.grpc_port}",
             "tiny",
-            serving_pages.free_port(),
+            0,
             source,
         ) as url,
     ):
@@ -279,7 +279,7 @@ def test_the_server_goes_and_comes_back(browser, exported, pictures):
         launch.page(
             f"grpc://127.0.0.1:{port}",
             "tiny",
-            serving_pages.free_port(),
+            0,
             examples.named(str(pictures[0])),
         ) as url,
         opened(browser, url) as tab,

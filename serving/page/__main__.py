@@ -12,9 +12,13 @@ from pathlib import Path
 import tyro
 
 from serving import signals
+from serving.client import InvalidRequest
+from serving.client.target import Target
 from serving.page import examples
+from serving.page import ports
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,18 @@ class Arguments:
     models: Path = Path("models")
     """Folder of exported models on this machine."""
     page_port: int = 7860
-    """Port of the page on 127.0.0.1."""
+    """Port of the page on 127.0.0.1; 0 takes any free one."""
 
 
 def main(argv=None):
     arguments = tyro.cli(Arguments, prog="python -m serving.page", args=argv)
     with reported_on_the_command_line():
+        # Before the seconds that TensorFlow takes.
+        ports.free(arguments.page_port, "--page-port")
+        try:
+            Target.parse(arguments.url, arguments.model)
+        except InvalidRequest as error:
+            raise InputError(str(error)) from error
         import_tensorflow_quietly()
         from serving.page import launch
 

@@ -39,7 +39,8 @@ def of_export(base, data_dir=None):
         data_dir: where TFDS keeps its data, if not where training found it.
 
     Returns:
-        A source; `none` where there is no export that names one.
+        A source; `none` where there is no export that names one. It does not
+        download or prepare a data set: nobody asked for that.
     """
     newest = versions(base)[-1:]
     try:
@@ -47,7 +48,7 @@ def of_export(base, data_dir=None):
         fields = content["trained"]["config"]["data"]
         if data_dir:
             fields["data_dir"] = data_dir
-        return _test_split(DataConfig.from_dict(fields))
+        return _if_prepared(DataConfig.from_dict(fields))
     except (IndexError, OSError, ValueError, KeyError, TypeError):
         return none
 
@@ -67,6 +68,23 @@ def named(name, data_dir=None):
     if is_folder(name):
         return _pictures(name)
     return _test_split(DataConfig(name=name, data_dir=data_dir))
+
+
+def _if_prepared(config):
+    def load(image_shape):
+        from yoto_tf.data.splits import is_folder
+        from yoto_tf.data.tfds_images import is_prepared
+
+        if not is_folder(config.name) and not is_prepared(
+            config.name, config.data_dir
+        ):
+            raise InputError(
+                f"{config.name} is not prepared on this machine; have it "
+                f"prepared with --data {config.name}"
+            )
+        return _test_split(config)(image_shape)
+
+    return load
 
 
 def _pictures(folder):

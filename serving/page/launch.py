@@ -29,7 +29,7 @@ def page(url, name, port, source=examples.none, needs_images=False):
     Args:
         url: of the server, as `serving.client.Client` takes it.
         name: of the model.
-        port: of the page on 127.0.0.1.
+        port: of the page on 127.0.0.1; 0 takes a free one.
         source: of images to choose from, see `serving.page.examples`.
         needs_images: whether the page is of no use without them.
 
@@ -37,15 +37,11 @@ def page(url, name, port, source=examples.none, needs_images=False):
         The page's address.
 
     Raises:
-        InputError: for a wrong `url`, a busy port, or images that are
-            needed and cannot be used.
+        InputError: for a busy port, or images that are needed and cannot be
+            used.
     """
-    ports.check(port, "--page-port")
-    try:
-        client = Client(url, name, timeout=_TIMEOUT_SECONDS, retries=1)
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    with client:
+    port = ports.free(port, "--page-port")
+    with Client(url, name, timeout=_TIMEOUT_SECONDS, retries=1) as client:
         model = Model(client, name, url)
         if needs_images:
             _load_now(model, source)

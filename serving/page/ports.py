@@ -7,12 +7,15 @@ from yoto_tf.errors import InputError
 HOST = "127.0.0.1"
 
 
-def check(port, option):
+def free(port, option):
     """Tries to listen on a port of this machine.
 
     Args:
-        port: its number.
+        port: its number; 0 takes any.
         option: of the command line that chose it.
+
+    Returns:
+        The number of the port.
 
     Raises:
         InputError: if it cannot be used.
@@ -22,6 +25,7 @@ def check(port, option):
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
+            return probe.getsockname()[1]
         except OverflowError:
             raise InputError(
                 f"expected {option} between 0 and 65535, received: {port}"
