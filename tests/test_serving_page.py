@@ -168,7 +168,7 @@ def test_the_curve_of_an_image_is_the_models_own(handlers, exported, images):
 
 def test_the_page_begins_with_the_first_image_in_the_middle(handlers, images):
     page = handlers.begin(handlers.model.facts())
-    assert page["beta"]["value"] == page["sample_beta"]["value"] == 16
+    assert page["beta"]["beta"] == page["sample_beta"]["beta"] == 16
     assert page["wall"]["selected"] == 0
     np.testing.assert_array_equal(page["shown"].image, images[0])
     assert page["noise"].shape == (12, LATENTS)
@@ -177,17 +177,18 @@ def test_the_page_begins_with_the_first_image_in_the_middle(handlers, images):
 def test_what_fits_is_kept_when_the_server_is_back(handlers, images):
     facts = handlers.model.facts()
     noise = handlers.new_noise(16.0)["noise"]
-    page = handlers.begin(facts, images[2], (3.0, 5.0), noise)
-    assert (page["beta"]["value"], page["sample_beta"]["value"]) == (3.0, 5.0)
+    shown = handlers.pick(2, 16.0)["shown"]
+    page = handlers.begin(facts, shown, (3.0, 5.0), noise)
+    assert (page["beta"]["beta"], page["sample_beta"]["beta"]) == (3.0, 5.0)
     np.testing.assert_array_equal(page["shown"].image, images[2])
-    assert "selected" not in page["wall"]
+    assert page["wall"]["selected"] == 2
     assert "noise" not in page
     assert 'data-beta="5"' in page["samples"]
     # A new version may take other images and betas.
     narrow = dataclasses.replace(facts, beta_low=4.0)
-    small = images[2][::2, ::2]
+    small = dataclasses.replace(shown, image=images[2][::2, ::2])
     page = handlers.begin(narrow, small, (3.0, 5.0), noise[:, 1:])
-    assert (page["beta"]["value"], page["sample_beta"]["value"]) == (4.0, 5.0)
+    assert (page["beta"]["beta"], page["sample_beta"]["beta"]) == (4.0, 5.0)
     assert page["wall"]["selected"] == 0
     assert page["noise"].shape == (12, LATENTS)
 
@@ -197,7 +198,7 @@ def test_without_images_the_page_waits_for_a_picture(handlers):
     page = empty.begin(handlers.model.facts())
     assert page["shown"] is None
     assert "upload a picture" in page["pair"]
-    assert page["wall"]["value"] == []
+    assert page["wall"] == {"images": [], "selected": -1}
     assert empty.move(None, 4.0) == {}
     assert empty.sample(None, 4.0) == {}
 

@@ -180,12 +180,15 @@ def test_typed_betas_are_kept_in_the_range(tab, exported, pictures):
 def test_an_image_is_picked_and_a_beta_of_its_strip(tab, exported, pictures):
     from playwright.sync_api import expect
 
+    # At once: no event may overtake another.
     tab.locator("#wall button").nth(3).click()
+    type_beta(tab, 64)
     expect(tab.locator("#wall button").nth(3)).to_have_attribute(
         "aria-pressed", "true"
     )
     assert tab.locator("#wall [aria-pressed=true]").count() == 1
-    check_shown(tab, exported, pictures[1][3], 16)
+    expect_beta(tab, 64)
+    check_shown(tab, exported, pictures[1][3], 64)
     tab.locator("#strip button").last.click()
     expect_beta(tab, HIGH)
     assert number(tab) == HIGH
@@ -229,6 +232,9 @@ def test_a_picture_is_uploaded_and_a_broken_one_is_not(tab, exported, tmp_path):
 def test_samples_of_the_same_noise_change_with_beta(tab, exported):
     from playwright.sync_api import expect
 
+    # What happens before a tab is opened for the first time is not lost.
+    type_beta(tab, 3)
+    expect_beta(tab, 3)
     tab.get_by_role("tab", name="Sample from the prior").click()
     at = "#samples [data-beta='{}']".format
     images = tab.locator("#samples img")

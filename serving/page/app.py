@@ -44,7 +44,7 @@ def build(handlers):
     ) as page:
         parts = _layout()
         _Events(handlers, parts).tie(page)
-    return page.queue(default_concurrency_limit=8, api_open=False)
+    return page.queue(api_open=False)
 
 
 def _layout():
@@ -103,6 +103,13 @@ def _sample_tab(parts):
     parts["samples"] = controls.text(elem_id="samples")
 
 
+# What an event changes, besides the banner.
+_MOVED = ("pair", "numbers", "curve")
+_CHOSEN = ("shown", "wall", "strip", "problem", *_MOVED)
+_SAMPLED = ("noise", "samples")
+_FILLED = ("heading", "beta", "sample_beta", *_CHOSEN, *_SAMPLED)
+
+
 class _Events:
     """Ties events to handlers; a server that is gone becomes a banner."""
 
@@ -111,77 +118,75 @@ class _Events:
         self._parts = parts
 
     def tie(self, page):
-        parts = self._parts
-        everything = [
-            parts[name]
-            for name in ("shown", "beta", "sample_beta", "noise", "seen")
-        ]
+        parts, handlers = self._parts, self._handlers
+        state = ("shown", "beta", "sample_beta", "noise", "seen")
         # Not before the page is filled: a second filling could undo what
         # somebody did in between.
         timer = gr.Timer(_LOOK_SECONDS, active=False)
-        self._on(page.load, self._look, everything).then(
+        self._on(page.load, self._look, state, _FILLED).then(
             lambda: gr.update(active=True),
             outputs=timer,
             show_progress="hidden",
             api_visibility="private",
         )
-        self._on(timer.tick, self._look, everything, latest=False)
-        self._on(parts["wall"].select, self._pick, [parts["beta"]])
+        self._on(timer.tick, self._look, state, _FILLED, mode="once")
+        self._on(parts["wall"].select, self._pick, ["beta"], _CHOSEN)
         self._on(
-            parts["file"].upload, self._upload, [parts["file"], parts["beta"]]
+            parts["file"].upload,
+            self._upload,
+            ["file", "beta"],
+            ["file", *_CHOSEN],
         )
+        self._on(parts["beta"].input, handlers.move, ["shown", "beta"], _MOVED)
         self._on(
-            parts["beta"].input,
-            self._handlers.move,
-            [parts["shown"], parts["beta"]],
+            parts["strip"].select, self._jump, ["shown"], ["beta", *_MOVED]
         )
-        self._on(parts["strip"].select, self._jump, [parts["shown"]])
         self._on(
             parts["sample_beta"].input,
-            self._handlers.sample,
-            [parts["noise"], parts["sample_beta"]],
+            handlers.sample,
+            ["noise", "sample_beta"],
+            _SAMPLED,
         )
         self._on(
             parts["new_noise"].click,
-            self._handlers.new_noise,
-            [parts["sample_beta"]],
+            handlers.new_noise,
+            ["sample_beta"],
+            _SAMPLED,
         )
 
-    def _on(self, listen, handler, inputs, latest=True):
+    def _on(self, listen, handler, inputs, outputs, mode="always_last"):
         """While an answer is under way, only the latest event waits."""
 
         @functools.wraps(handler)
         def answer(*args):
+            # Of a slider, its beta.
+            args = [a["beta"] if isinstance(a, dict) else a for a in args]
             try:
-                return self._updates(handler(*args))
+                values = handler(*args)
             except ServingError as error:
-                return self._updates(self._handlers.failed(error))
+                values = self._handlers.failed(error)
+            made = {self._parts[n]: value for n, value in values.items()}
+            return made or gr.skip()
 
         return listen(
             answer,
-            inputs,
-            list(self._parts.values()),
+            [self._parts[name] for name in inputs],
+            [self._parts[name] for name in (*outputs, "banner", "seen")],
             show_progress="hidden",
-            trigger_mode="always_last" if latest else "once",
+            trigger_mode=mode,
+            # One after the other, in the order of the events: an image and a
+            # move of the slider right after it must not overtake each other.
+            concurrency_id="page",
+            concurrency_limit=1,
             api_visibility="private",
         )
-
-    def _updates(self, values):
-        made = {
-            self._parts[name]: (
-                gr.update(**value) if isinstance(value, dict) else value
-            )
-            for name, value in values.items()
-        }
-        return made or gr.skip()
 
     def _look(self, shown, beta, sample_beta, noise, seen):
         facts = self._handlers.model.facts()
         if facts == seen:
             return {}
-        image = None if shown is None else shown.image
         kept = None if noise is None else (beta, sample_beta)
-        filled = self._handlers.begin(facts, image, kept, noise)
+        filled = self._handlers.begin(facts, shown, kept, noise)
         return {**filled, "seen": facts}
 
     def _pick(self, beta, event: gr.EventData):

@@ -1,9 +1,8 @@
 """What happens on the page: from an event to what is shown next.
 
 Nothing here knows Gradio. Every function returns a dict from the names of
-components to their new values (a dict in it sets several properties of one
-component), and raises `serving.client.ServingError` where the server gives no
-answer.
+components to their new values, and raises `serving.client.ServingError` where
+the server gives no answer.
 """
 
 import dataclasses
@@ -13,6 +12,7 @@ import numpy as np
 from serving.client import InvalidRequest
 from serving.page import betas
 from serving.page import views
+from serving.page.model import CurvePoints
 from yoto_tf.data import pictures
 from yoto_tf.errors import InputError
 
@@ -27,10 +27,12 @@ class Shown:
     Attributes:
         image: `(height, width, channels)` uint8, as the model gets it.
         points: `CurvePoints`.
+        index: among the images to choose from; -1 for an upload.
     """
 
     image: np.ndarray
-    points: object
+    points: CurvePoints
+    index: int
 
 
 class Handlers:
@@ -52,12 +54,12 @@ class Handlers:
             self._examples[image_shape] = self._source(image_shape)
         return self._examples[image_shape]
 
-    def begin(self, facts, image=None, beta=None, noise=None):
+    def begin(self, facts, shown=None, beta=None, noise=None):
         """Fills the whole page, keeping what still fits the model.
 
         Args:
             facts: `Facts` of the model that is served now.
-            image: that was shown.
+            shown: `Shown` before.
             beta: of the sliders, of each tab.
             noise: that was sampled from.
         """
@@ -68,18 +70,17 @@ class Handlers:
         page = {
             "heading": views.heading(facts, self.model.address),
             "banner": "",
-            "beta": _slider(low, high, first),
-            "sample_beta": _slider(low, high, second),
-            "wall": {"value": [views.png_uri(example) for example in choice]},
+            "beta": _slider(facts, first),
+            "sample_beta": _slider(facts, second),
         }
-        if image is None or image.shape != facts.image_shape:
-            image = choice[0] if len(choice) else None
-            page["wall"]["selected"] = 0
-        if image is None:
+        if shown is not None and shown.image.shape == facts.image_shape:
+            page |= self.show(shown.image, first, shown.index)
+        elif len(choice):
+            page |= self.show(choice[0], first, 0)
+        else:
             page |= dict.fromkeys(("numbers", "curve", "strip"), "")
             page |= {"pair": _EMPTY, "shown": None}
-        else:
-            page |= self.show(image, first)
+            page |= {"wall": self._wall(facts.image_shape, -1)}
         if noise is None or noise.shape[1] != facts.latent_size:
             page |= self.new_noise(second, seed=0)
         else:
@@ -104,7 +105,7 @@ class Handlers:
     def pick(self, index, beta):
         """Shows an image of the data set."""
         choice = self.examples(self.model.facts().image_shape)
-        return {"problem": "", **self.show(choice[int(index)], beta)}
+        return {"problem": "", **self.show(choice[index], beta, index)}
 
     def upload(self, path, name, beta):
         """Shows an uploaded picture, or says in a sentence why not."""
@@ -121,24 +122,20 @@ class Handlers:
                 "WebP, GIF or BMP file."
             )
             return {"problem": views.problem(sentence)}
-        return {
-            "problem": "",
-            "wall": {"selected": -1},
-            **self.show(image, beta),
-        }
+        return {"problem": "", **self.show(image, beta, -1)}
 
     def jump(self, shown, beta):
         """Goes to a beta of the strip, and takes the slider along."""
         facts = self.model.facts()
-        low, high = facts.beta_low, facts.beta_high
-        beta = betas.clamped(beta, low, high)
-        return {"beta": _slider(low, high, beta), **self.move(shown, beta)}
+        beta = betas.clamped(beta, facts.beta_low, facts.beta_high)
+        return {"beta": _slider(facts, beta), **self.move(shown, beta)}
 
-    def show(self, image, beta):
+    def show(self, image, beta, index):
         """Shows an image: its curve, its strip, its point for `beta`."""
-        shown = Shown(image, self.model.curve(image))
+        shown = Shown(image, self.model.curve(image), index)
         return {
             "shown": shown,
+            "wall": self._wall(image.shape, index),
             "strip": views.strip(shown.points),
             **self.move(shown, beta),
         }
@@ -169,10 +166,18 @@ class Handlers:
         images = self.model.sample(noise, beta)
         return {"samples": views.samples(images, beta)}
 
+    def _wall(self, image_shape, selected):
+        choice = self.examples(image_shape)
+        return {
+            "images": [views.png_uri(image) for image in choice],
+            "selected": selected,
+        }
 
-def _slider(low, high, beta):
+
+def _slider(facts, beta):
+    low, high = facts.beta_low, facts.beta_high
     return {
-        "value": beta,
+        "beta": beta,
         "low": low,
         "high": high,
         "ticks": betas.ticks(low, high),
