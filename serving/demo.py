@@ -149,8 +149,9 @@ def _show(version, arguments, stop):
         with launch.page(
             url, base.name, arguments.page_port, examples.of_export(base)
         ) as address:
-            print(f"page:   {address}  (Ctrl-C ends all)", flush=True)
+            print(f"page:   {address} (Ctrl-C ends all)", flush=True)
             stop.wait()
+    print("stopped", flush=True)
 
 
 if __name__ == "__main__":
