@@ -135,7 +135,6 @@ def test_a_server_killed_under_load_and_started_again(tmp_path):
                 load.wait_for(20)
             process.send_signal(signal.SIGKILL)
             process.wait()
-        killed_at = time.monotonic()
         for place in places:
             impatient = connect(place, retries=0)
             with pytest.raises(Unavailable, match="is the server running"):
@@ -144,12 +143,11 @@ def test_a_server_killed_under_load_and_started_again(tmp_path):
         with server_process(tmp_path, *ports):
             for load, right in zip(loads, before, strict=True):
                 load.wait_for(right + 20)
-            down = time.monotonic() - killed_at
             for load in loads:
                 load.stop()
     assert [load.wrong for load in loads] == [[]] * len(loads)
-    # Each was in the middle of something, and waited for the server.
-    assert all(0.1 < load.longest < down for load in loads)
+    # Each was in the middle of a call, which waited for the new server.
+    assert all(load.longest > 0.5 for load in loads)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -168,15 +166,21 @@ def test_no_server(scheme):
 
 
 def test_messages_above_4_mib(client):
-    # 8 MiB there and 8 MiB back.
+    # Some 5 MiB as JSON, 4 MiB and a little as float32.
+    numbers = np.ones(2**20 + 100, np.float32)
+    found = client.predict("total", {"x": numbers})
+    assert found["total"] == len(numbers)
+
+
+def test_an_answer_above_4_mib(server):
+    rows = 2**18 + 100
     inputs = {
-        "image": np.ones((2**19, 2, 2, 1), np.float32),
-        "beta": np.full(2**19, 2, np.float32),
+        "image": np.ones((rows, 2, 2, 1), np.float32),
+        "beta": np.full(rows, 2, np.float32),
     }
-    if client._connection._target.scheme == "http":
-        # As JSON, four characters for one number.
-        inputs = {name: array[: 2**18] for name, array in inputs.items()}
-    found = client.predict("serving_default", inputs)
+    with Client(address(server, "grpc"), model="m") as client:
+        found = client.predict("serving_default", inputs)
+    assert found["reconstruction"].shape == (rows, 2, 2, 1)
     assert (found["reconstruction"] == 2).all()
 
 

@@ -109,7 +109,8 @@ class Client:
             isinstance(retries, int) and retries >= 0
         ):
             raise InvalidRequest(
-                f"expected retries >= 0 or None, received: {retries!r}"
+                "expected retries as a whole number >= 0 or None, received: "
+                f"retries={retries!r}"
             )
         target = Target.parse(address, model, version, label)
         self._served = served.ServedModel()

@@ -151,6 +151,9 @@ class RestTransport:
             raise errors.from_status("UNAVAILABLE", str(error), target) from (
                 error
             )
+        if response.status == 200 and not text:
+            # Cut off in the head, which then names no length.
+            raise errors.from_status("UNAVAILABLE", "no body", target)
         if response.status != 200:
             code = _CODES.get(response.status, f"HTTP {response.status}")
             raise errors.from_status(code, _error_text(text), target)
