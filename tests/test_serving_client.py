@@ -333,6 +333,22 @@ with Client(sys.argv[1], model="tiny") as client:
 """
 
 
+def test_grpc_says_what_it_needs():
+    lines = REST_ALONE.partition("import numpy")[0]
+    lines += "from serving.client import Client; Client('grpc://h', 'm')"
+    done = subprocess.run(
+        [sys.executable, "-c", lines],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.splitlines()[-1].startswith(
+        "ImportError: grpc:// needs the package tensorflow-serving-api, "
+        "http:// does without: blocked: "
+    )
+
+
 def test_rest_needs_neither_tensorflow_nor_yoto_tf(exported, server):
     done = subprocess.run(
         [sys.executable, "-c", REST_ALONE, address(server, "http")],

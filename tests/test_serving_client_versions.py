@@ -116,6 +116,25 @@ def test_what_is_known_is_not_older_than_a_second(tmp_path, monkeypatch):
             client.close()
 
 
+def test_another_model_under_the_same_number(tmp_path):
+    """A development server that was started again on another export."""
+    for name, betas in {"a": [1, 8], "b": [16, 64]}.items():
+        (tmp_path / name).mkdir()
+        publish(tmp_path / name / "1", betas)
+    with serving_models.running(tmp_path / "a") as server:
+        ports = {"grpc_port": server.grpc_port, "rest_port": server.rest_port}
+        both = clients(server, timeout=5)
+        for client in both:
+            client.decode([[1, 2]], 2)
+    with serving_models.running(tmp_path / "b", **ports):
+        for client in both:
+            # Refused by what was known, which is asked for again.
+            found = client.decode([[1, 2]], 64)
+            np.testing.assert_array_equal(found, [[64, 128]])
+            assert client.beta_range() == (16, 64)
+            client.close()
+
+
 def test_single_betas(tmp_path):
     publish(tmp_path / "1", [1, 4, 16], interval=False)
     with serving_models.running(tmp_path) as server:

@@ -114,7 +114,7 @@ class Client:
             )
         target = Target.parse(address, model, version, label)
         self._served = served.ServedModel()
-        self._connection = Connection(target, retries, self._served.forget)
+        self._connection = Connection(target, retries, self._served.doubt)
 
     def close(self):
         """Ends the connections."""
@@ -271,7 +271,7 @@ class Client:
         )
 
     def _reconsidered(self, refusal, deadline):
-        self._served.forget()
+        self._served.doubt()
         try:
             return self._served.current(self._connection, deadline)
         except ServingError:

@@ -128,7 +128,13 @@ def _transport(target):
         from serving.client.rest import RestTransport
 
         return RestTransport(target)
-    from serving.client.rpc import GrpcTransport
+    try:
+        from serving.client.rpc import GrpcTransport
+    except ImportError as error:
+        raise ImportError(
+            "grpc:// needs the package tensorflow-serving-api, http:// does "
+            f"without: {error}"
+        ) from error
 
     return GrpcTransport(target)
 
