@@ -260,11 +260,13 @@ class Client:
             return inputs
 
         version = self._served.recent(self._connection, deadline)
+        inputs = None
         try:
             inputs = prepare(version)
         except (InvalidRequest, NotFound) as refusal:
             # A newer version may take what the last one did not.
             version = self._reconsidered(refusal, deadline)
+        if inputs is None:
             inputs = prepare(version)
         return self._connection.predict(
             version.metadata, name, inputs, deadline
