@@ -3,6 +3,7 @@
 import concurrent.futures
 import io
 import json
+import pathlib
 import subprocess
 import sys
 import threading
@@ -13,8 +14,8 @@ import PIL.Image
 import pytest
 import serving_models
 from google.protobuf import text_format
+from serving_models import address
 from tensorflow_serving.config import model_server_config_pb2
-from test_architecture import ROOT
 
 from serving import client as serving_client
 from serving.client import Client
@@ -28,12 +29,8 @@ from yoto_tf.data.preprocessing import to_square
 
 SIZE, LATENTS = export_runs.SIZE, export_runs.LATENTS
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+ROOT = pathlib.Path(__file__).parents[1]
 SCHEMES = ["grpc", "http"]
-
-
-def address(server, scheme):
-    port = server.grpc_port if scheme == "grpc" else server.rest_port
-    return f"{scheme}://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 import serving_models
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from serving_models import address
 
 from serving.client import Client
 from serving.client import InvalidRequest
@@ -164,8 +165,8 @@ def clients(tmp_path_factory):
     serving_models.image(base / "1")
     with (
         serving_models.running(base) as server,
-        Client(f"grpc://127.0.0.1:{server.grpc_port}", "m") as grpc,
-        Client(f"http://127.0.0.1:{server.rest_port}", "m") as rest,
+        Client(address(server, "grpc"), "m") as grpc,
+        Client(address(server, "http"), "m") as rest,
     ):
         yield grpc, rest
 

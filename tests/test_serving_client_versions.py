@@ -8,13 +8,12 @@ import pytest
 import serving_models
 import tensorflow as tf
 from serving_fakes import eventually
+from serving_models import address
 
 from serving.client import Client
 from serving.client import InvalidRequest
 from serving.client import NotFound
 from serving.client import served
-
-SCHEMES = ["grpc", "http"]
 
 
 class _Betas(tf.Module):
@@ -60,15 +59,13 @@ def publish(target, betas, interval=True, latent_size=2):
 
 def clients(server, **options):
     return [
-        Client(f"{scheme}://127.0.0.1:{port}", model="m", **options)
-        for scheme, port in zip(
-            SCHEMES, (server.grpc_port, server.rest_port), strict=True
-        )
+        Client(address(server, scheme), model="m", **options)
+        for scheme in ("grpc", "http")
     ]
 
 
 def wait_for_version(server, version):
-    with Client(f"http://127.0.0.1:{server.rest_port}", model="m") as watcher:
+    with Client(address(server, "http"), model="m") as watcher:
         eventually(lambda: watcher.metadata().version == version)
 
 
