@@ -132,6 +132,7 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
             {"normalization_power": 1.5},
             "normalization_power between 0 and 1",
         ),
+        (BetaConfig, {"warmup_steps": -1}, "warmup_steps to be 0 or more"),
         (OptimizerConfig, {"learning_rate": 0.0}, "learning_rate"),
         (OptimizerConfig, {"weight_decay": -1.0}, "weight_decay"),
         (

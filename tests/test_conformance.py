@@ -153,6 +153,7 @@ OBJECTS = [
             draw_per="batch",
             normalization="sum",
             normalization_power=0.5,
+            warmup_steps={"b": 7},
             watched_weights=[{"a": 1.0, "b": 2.0}],
             seed=3,
             name="mine",

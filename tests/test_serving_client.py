@@ -3,6 +3,7 @@
 import concurrent.futures
 import io
 import json
+import pathlib
 import subprocess
 import sys
 import threading
@@ -13,26 +14,23 @@ import PIL.Image
 import pytest
 import serving_models
 from google.protobuf import text_format
+from serving_models import address
 from tensorflow_serving.config import model_server_config_pb2
-from test_architecture import ROOT
 
 from serving import client as serving_client
 from serving.client import Client
 from serving.client import InvalidRequest
 from serving.client import NotFound
 from serving.client import Unavailable
+from serving.embedded.model_manager import ManagerOptions
 from serving.embedded.server import EmbeddedServer
 from serving.embedded.server import ServerOptions
 from yoto_tf.data.preprocessing import to_square
 
 SIZE, LATENTS = export_runs.SIZE, export_runs.LATENTS
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+ROOT = pathlib.Path(__file__).parents[1]
 SCHEMES = ["grpc", "http"]
-
-
-def address(server, scheme):
-    port = server.grpc_port if scheme == "grpc" else server.rest_port
-    return f"{scheme}://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +55,9 @@ def server(exported):
         model_server_config_pb2.ModelConfigList(),
     )
     options = ServerOptions(
-        grpc_port=0, rest_port=0, manager=serving_models.FAST
+        grpc_port=0,
+        rest_port=0,
+        manager=ManagerOptions(allow_labels_for_unavailable=True),
     )
     with EmbeddedServer(config, options) as running:
         yield running
@@ -70,9 +70,14 @@ def client(server, request):
         yield made
 
 
-@pytest.fixture(scope="module", params=SCHEMES)
-def lenient(server, request):
-    with Client(address(server, request.param), model="lenient") as made:
+@pytest.fixture(
+    scope="module",
+    params=[(s, m) for s in SCHEMES for m in ("tiny", "lenient")],
+    ids=":".join,
+)
+def any_client(server, request):
+    scheme, model = request.param
+    with Client(address(server, scheme), model=model) as made:
         yield made
 
 
@@ -101,9 +106,8 @@ def test_metadata(client):
         metadata.version = 2
 
 
-def test_beta_range(client, lenient):
-    assert client.beta_range() == (0.5, 512.0)
-    assert lenient.beta_range() == (0.5, 512.0)
+def test_beta_range(any_client):
+    assert any_client.beta_range() == (0.5, 512.0)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
@@ -200,11 +204,9 @@ IMAGES = export_runs.images(2)
          r"decode: expected the inputs \['beta', 'latent'\], received"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("which", ["client", "lenient"])
-def test_bad_input_is_not_sent(request, monkeypatch, which, call, message):
-    asking = request.getfixturevalue(which)
+def test_bad_input_is_not_sent(any_client, monkeypatch, call, message):
     sent = []
-    transport = asking._connection._transport
+    transport = any_client._connection._transport
     real = transport.predict
 
     def predict(target, name, *rest):
@@ -213,7 +215,7 @@ def test_bad_input_is_not_sent(request, monkeypatch, which, call, message):
 
     monkeypatch.setattr(transport, "predict", predict)
     with pytest.raises(InvalidRequest, match=message):
-        call(asking)
+        call(any_client)
     # A refusal is confirmed with the range that the server has now.
     assert set(sent) <= {"beta_range"}
 
@@ -238,8 +240,8 @@ def test_what_the_graph_refuses_comes_back_as_a_sentence(client):
         ({"model": "a/b:c d%"}, "model 'a/b:c d%' at "),
         ({"model": "tiny", "version": 9},
          "version 9 of model 'tiny' at .*the server has: version 1 AVAILABLE"),
-        ({"model": "tiny", "label": "stable"},
-         "labelled 'stable' of model 'tiny' .* assigned in models.config"),
+        ({"model": "tiny", "label": "canary"},
+         "labelled 'canary' of model 'tiny' .* assigned in models.config"),
     ],
 )  # fmt: skip
 def test_unknown_models_versions_labels(server, scheme, which, message):
@@ -326,6 +328,22 @@ with Client(sys.argv[1], model="tiny") as client:
     images = np.full((2, 32, 32, 3), 0.5)
     print(client.reconstruct(images, 4.0).rate.tolist())
 """
+
+
+def test_grpc_says_what_it_needs():
+    lines = REST_ALONE.partition("import numpy")[0]
+    lines += "from serving.client import Client; Client('grpc://h', 'm')"
+    done = subprocess.run(
+        [sys.executable, "-c", lines],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.splitlines()[-1].startswith(
+        "ImportError: grpc:// needs the package tensorflow-serving-api, "
+        "http:// does without: blocked: "
+    )
 
 
 def test_rest_needs_neither_tensorflow_nor_yoto_tf(exported, server):

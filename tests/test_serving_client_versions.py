@@ -1,19 +1,19 @@
 """The client follows the served version: its betas, shapes, absence."""
 
 import pathlib
+import types
 
 import numpy as np
 import pytest
 import serving_models
 import tensorflow as tf
 from serving_fakes import eventually
+from serving_models import address
 
 from serving.client import Client
 from serving.client import InvalidRequest
 from serving.client import NotFound
 from serving.client import served
-
-SCHEMES = ["grpc", "http"]
 
 
 class _Betas(tf.Module):
@@ -47,23 +47,26 @@ class _Betas(tf.Module):
             beta = tf.where(in_range(beta), beta, np.nan)
             return {"image": latent * beta[:, None]}
 
-        self.signatures = {"beta_range": beta_range, "decode": decode}
+        self.served = {"beta_range": beta_range, "decode": decode}
 
 
 def publish(target, betas, interval=True, latent_size=2):
     module = _Betas(betas, interval, latent_size)
     aside = pathlib.Path(target).with_name(f".tmp-{target.name}")
-    tf.saved_model.save(module, str(aside), signatures=module.signatures)
+    tf.saved_model.save(module, str(aside), signatures=module.served)
     aside.rename(target)
 
 
 def clients(server, **options):
     return [
-        Client(f"{scheme}://127.0.0.1:{port}", model="m", **options)
-        for scheme, port in zip(
-            SCHEMES, (server.grpc_port, server.rest_port), strict=True
-        )
+        Client(address(server, scheme), model="m", **options)
+        for scheme in ("grpc", "http")
     ]
+
+
+def wait_for_version(server, version):
+    with Client(address(server, "http"), model="m") as watcher:
+        eventually(lambda: watcher.metadata().version == version)
 
 
 def test_new_versions_are_followed(tmp_path, monkeypatch):
@@ -76,9 +79,9 @@ def test_new_versions_are_followed(tmp_path, monkeypatch):
                 client.decode([[1, 2]], 64)
 
         publish(tmp_path / "2", [16, 64], latent_size=3)
-        eventually(lambda: both[0].metadata().version == 2)
-        # What the other client knows is not yet too old. It does not refuse
-        # on the strength of that.
+        wait_for_version(server, 2)
+        # What they know does not count as too old; they must not refuse on the
+        # strength of it.
         monkeypatch.setattr(served, "_RECENT_SECONDS", 1000)
         for client in both:
             found = client.decode([[1, 2, 3]], 64)
@@ -93,19 +96,39 @@ def test_what_is_known_is_not_older_than_a_second(tmp_path, monkeypatch):
     """Or the graph would answer with NaN what the client may refuse."""
     publish(tmp_path / "1", [1, 8])
     now = [1000.0]
-    monkeypatch.setattr(served.time, "monotonic", lambda: now[0])
+    clock = types.SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(served, "time", clock)
     with serving_models.running(tmp_path) as server:
         both = clients(server)
         for client in both:
             client.decode([[1, 2]], 2)
         publish(tmp_path / "2", [16, 64])
-        eventually(lambda: clients(server)[0].metadata().version == 2)
+        wait_for_version(server, 2)
         for client in both:
             assert np.isnan(client.decode([[1, 2]], 2)).all()
         now[0] += 1.1
         for client in both:
             with pytest.raises(InvalidRequest, match=r"\[16, 64\]"):
                 client.decode([[1, 2]], 2)
+            client.close()
+
+
+def test_another_model_under_the_same_number(tmp_path):
+    """A development server that was started again on another export."""
+    for name, betas in {"a": [1, 8], "b": [16, 64]}.items():
+        (tmp_path / name).mkdir()
+        publish(tmp_path / name / "1", betas)
+    with serving_models.running(tmp_path / "a") as server:
+        ports = {"grpc_port": server.grpc_port, "rest_port": server.rest_port}
+        both = clients(server, timeout=5)
+        for client in both:
+            client.decode([[1, 2]], 2)
+    with serving_models.running(tmp_path / "b", **ports):
+        for client in both:
+            # Refused by what was known, which is asked for again.
+            found = client.decode([[1, 2]], 64)
+            np.testing.assert_array_equal(found, [[64, 128]])
+            assert client.beta_range() == (16, 64)
             client.close()
 
 

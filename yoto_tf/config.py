@@ -161,8 +161,12 @@ class BetaConfig(Config):
     normalization_power: float = 1.0
     """Divide by the above to this power: 0.5 with geometric_mean divides
     the loss by beta^0.25."""
+    warmup_steps: int = 0
+    """KL warm-up: the weight of the rate rises linearly from 0 to beta over
+    so many steps. Fixed weights collapse at large beta without it."""
 
     def _check(self):
+        self._not_negative("warmup_steps")
         if self.distribution in ("log_uniform", "uniform"):
             if not 0 < self.low < self.high:
                 raise InputError(

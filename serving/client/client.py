@@ -109,11 +109,12 @@ class Client:
             isinstance(retries, int) and retries >= 0
         ):
             raise InvalidRequest(
-                f"expected retries >= 0 or None, received: {retries!r}"
+                "expected retries as a whole number >= 0 or None, received: "
+                f"retries={retries!r}"
             )
         target = Target.parse(address, model, version, label)
         self._served = served.ServedModel()
-        self._connection = Connection(target, retries, self._served.forget)
+        self._connection = Connection(target, retries, self._served.doubt)
 
     def close(self):
         """Ends the connections."""
@@ -259,18 +260,20 @@ class Client:
             return inputs
 
         version = self._served.recent(self._connection, deadline)
+        inputs = None
         try:
             inputs = prepare(version)
         except (InvalidRequest, NotFound) as refusal:
             # A newer version may take what the last one did not.
             version = self._reconsidered(refusal, deadline)
+        if inputs is None:
             inputs = prepare(version)
         return self._connection.predict(
             version.metadata, name, inputs, deadline
         )
 
     def _reconsidered(self, refusal, deadline):
-        self._served.forget()
+        self._served.doubt()
         try:
             return self._served.current(self._connection, deadline)
         except ServingError:

@@ -128,7 +128,13 @@ def _transport(target):
         from serving.client.rest import RestTransport
 
         return RestTransport(target)
-    from serving.client.rpc import GrpcTransport
+    try:
+        from serving.client.rpc import GrpcTransport
+    except ImportError as error:
+        raise ImportError(
+            "grpc:// needs the package tensorflow-serving-api, http:// does "
+            f"without: {error}"
+        ) from error
 
     return GrpcTransport(target)
 
@@ -143,13 +149,17 @@ def _describe(states):
 def _check_outputs(outputs, inputs, signature, target):
     """A wrong answer must not pass for a right one."""
     rows = {len(array) for array in inputs.values() if array.ndim}
+    if set(outputs) != set(signature.outputs):
+        raise ServerFault(
+            f"the answer of {target} does not fit its metadata: expected "
+            f"{sorted(signature.outputs)}, received: {sorted(outputs)}"
+        )
     for alias, spec in signature.outputs.items():
-        array = outputs.get(alias)
-        if array is None or not spec.fits(array):
-            found = "none" if array is None else f"{array.dtype} {array.shape}"
+        array = outputs[alias]
+        if not spec.fits(array):
             raise ServerFault(
                 f"the answer of {target} does not fit its metadata: expected "
-                f"{alias} as {spec}, received: {found}"
+                f"{alias} as {spec}, received: {array.dtype} {array.shape}"
             )
         if len(rows) == 1 and array.ndim and len(array) not in rows:
             raise ServerFault(

@@ -48,7 +48,7 @@ def from_status(code, text, target):
         target: what was asked, `Target`.
     """
     # From here on, names of nodes in the graph.
-    text = text.partition("\n\t [[")[0].strip()
+    text = str(text).partition("\n\t [[")[0].strip()
     if text.startswith(_NOT_FOUND_TEXTS):
         return NotFound(f"{target}: {text}")
     match code:

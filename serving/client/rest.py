@@ -1,15 +1,14 @@
 """TF Serving's REST API. Needs neither gRPC nor TensorFlow."""
 
-import base64
 import http.client
 import json
 import time
 import urllib.parse
 
-import numpy as np
 import urllib3
 
 from serving.client import errors
+from serving.client import json_values
 from serving.client import metadata
 from serving.client.errors import ServerFault
 
@@ -104,7 +103,9 @@ class RestTransport:
         body = json.dumps(
             {
                 "signature_name": name,
-                "inputs": {k: _to_json(v) for k, v in inputs.items()},
+                "inputs": {
+                    k: json_values.to_json(v) for k, v in inputs.items()
+                },
             }
         ).encode()
         reply = self._ask(target, "POST", ":predict", body, seconds)
@@ -114,7 +115,7 @@ class RestTransport:
                 # The name of a single output is left out.
                 outputs = {next(iter(signature.outputs)): outputs}
             return {
-                alias: _from_json(value, signature.outputs[alias])
+                alias: json_values.from_json(value, signature.outputs[alias])
                 for alias, value in outputs.items()
             }
 
@@ -151,6 +152,9 @@ class RestTransport:
             raise errors.from_status("UNAVAILABLE", str(error), target) from (
                 error
             )
+        if response.status == 200 and not text:
+            # Cut off in the head, which then names no length.
+            raise errors.from_status("UNAVAILABLE", "no body", target)
         if response.status != 200:
             code = _CODES.get(response.status, f"HTTP {response.status}")
             raise errors.from_status(code, _error_text(text), target)
@@ -228,42 +232,3 @@ def _sizes(shape):
     if shape.get("unknown_rank"):
         return None
     return [dim["size"] for dim in shape.get("dim", [])]
-
-
-def _to_json(array):
-    values = array.tolist()
-    return _to_b64(values) if array.dtype == object else values
-
-
-def _to_b64(value):
-    if isinstance(value, list):
-        return [_to_b64(row) for row in value]
-    value = value.encode() if isinstance(value, str) else value
-    return {"b64": base64.b64encode(value).decode()}
-
-
-def _from_json(value, spec):
-    if spec.dtype != "string":
-        return np.array(value, spec.numpy_dtype)
-    value = _from_b64(value)
-    array = np.empty(_shape_of(value), object)
-    array[...] = value
-    return array
-
-
-def _from_b64(value):
-    if isinstance(value, list):
-        return [_from_b64(row) for row in value]
-    if isinstance(value, dict):
-        return base64.b64decode(value["b64"], validate=True)
-    return value.encode()
-
-
-def _shape_of(value):
-    shape = []
-    while isinstance(value, list):
-        shape.append(len(value))
-        if not value:
-            break
-        value = value[0]
-    return tuple(shape)

@@ -51,11 +51,12 @@ class ServedModel:
 
     def __init__(self):
         self._last = None
+        self._doubted = False
         self._asking = threading.Lock()
 
-    def forget(self):
-        """What comes back at the address may be another model."""
-        self._last = None
+    def doubt(self):
+        """What comes back under the same number may be another model."""
+        self._doubted = True
 
     def recent(self, connection, deadline):
         """Returns a `ServedVersion` that was right a second ago.
@@ -79,21 +80,23 @@ class ServedModel:
         """Asks for the version that answers now.
 
         Returns:
-            `ServedVersion`; its range is asked for once per version.
+            `ServedVersion`; its range is asked for once per version, unless
+            there is doubt.
         """
         for change in range(_CHANGES):
             last, seen_at = self._last, time.monotonic()
             metadata = connection.metadata(deadline)
-            try:
-                if last is not None and last.metadata == metadata:
-                    beta_range = last.beta_range
-                else:
+            if last is None or self._doubted or last.metadata != metadata:
+                try:
                     beta_range = _ask_range(connection, metadata, deadline)
-            except NotFound:
-                # Unloaded in between: a newer one is there.
-                if change == _CHANGES - 1:
-                    raise
-                continue
+                except NotFound:
+                    # Unloaded in between: a newer one is there.
+                    if change == _CHANGES - 1:
+                        raise
+                    continue
+                self._doubted = False
+            else:
+                beta_range = last.beta_range
             self._last = ServedVersion(metadata, beta_range, seen_at)
             return self._last
 

@@ -97,6 +97,7 @@ class ConditionalVAE(LossConditionalModel):
             draw_per=beta.draw_per,
             normalization=beta.normalization,
             normalization_power=beta.normalization_power,
+            warmup_steps={"rate": beta.warmup_steps},
             watched_weights=[
                 {"distortion": 1.0, "rate": float(b)} for b in watched
             ],
@@ -255,6 +256,7 @@ class ConditionalVAE(LossConditionalModel):
             "draw_per",
             "normalization",
             "normalization_power",
+            "warmup_steps",
             "watched_weights",
         ):
             # They follow from `beta` and `watched_betas`.

@@ -34,6 +34,10 @@ class LossConditionalModel(keras.Model):
             `"geometric_mean"` (authors' `normalize_loss_weights`), by their
             `"sum"`, or not (`"none"`).
         normalization_power: divide by the above to this power, 0 to 1.
+        warmup_steps: dict, name of a term -> number of train steps over
+            which its weight rises linearly from 0 to what was drawn (KL
+            warm-up: Bowman et al., CoNLL 2016; Sonderby et al., NeurIPS
+            2016). The network is told the drawn weight from the start.
         watched_weights: list of dicts, name -> weight, that `test_step`
             scores; default: three per varying weight, over the distribution.
         seed: of the drawn weights.
@@ -66,6 +70,7 @@ class LossConditionalModel(keras.Model):
         draw_per="example",
         normalization="none",
         normalization_power=1.0,
+        warmup_steps=None,
         watched_weights=None,
         seed=None,
         **kwargs,
@@ -89,6 +94,8 @@ class LossConditionalModel(keras.Model):
         self.draw_per = draw_per
         self.normalization = normalization
         self.normalization_power = float(normalization_power)
+        self.warmup_steps = dict(warmup_steps or {})
+        _check_warmup(self.warmup_steps, loss_weights)
         self.watched_weights = watched_weights or loss_weights.grid(3)
         _check_watched(self.watched_weights, loss_weights)
         self.seed = seed
@@ -229,7 +236,9 @@ class LossConditionalModel(keras.Model):
         loss_weights = self.sample_loss_weights(batch_size)
         with tf.GradientTape() as tape:
             terms = self.loss_terms(x, y, loss_weights, training=True)
-            per_example = self.weighted_loss(terms, loss_weights)
+            per_example = self.weighted_loss(
+                self._warmed_up(terms), loss_weights
+            )
             per_example = _weighted(per_example, sample_weight)
             loss = ops.mean(per_example) + sum(self.losses)
             scaled = self.optimizer.scale_loss(loss)
@@ -259,6 +268,16 @@ class LossConditionalModel(keras.Model):
                 self.watch_trackers[label][name].update_state(term)
         return self._results(self.loss_tracker, *self.watch_trackers.values())
 
+    def _warmed_up(self, terms):
+        """Scales the terms whose weights are still rising."""
+        step = ops.cast(self.optimizer.iterations + 1, "float32")
+        return {
+            name: term * ops.minimum(step / self.warmup_steps[name], 1.0)
+            if self.warmup_steps.get(name)
+            else term
+            for name, term in terms.items()
+        }
+
     @staticmethod
     def _results(loss_tracker, *trackers):
         groups = [loss_tracker, *(m for t in trackers for m in t.values())]
@@ -280,6 +299,7 @@ class LossConditionalModel(keras.Model):
             "draw_per": self.draw_per,
             "normalization": self.normalization,
             "normalization_power": self.normalization_power,
+            "warmup_steps": self.warmup_steps,
             "watched_weights": self.watched_weights,
             "seed": self.seed,
         }
@@ -298,6 +318,15 @@ def _weighted(per_example, sample_weight):
         return per_example
     # Keras hands on `(batch, 1)` as it comes, which would broadcast.
     return per_example * ops.reshape(sample_weight, ops.shape(per_example))
+
+
+def _check_warmup(steps, loss_weights):
+    unknown = sorted(set(steps) - set(loss_weights.names))
+    if unknown or not all(s >= 0 for s in steps.values()):
+        raise InputError(
+            "expected warmup_steps of 0 or more for terms among "
+            f"{sorted(loss_weights.names)}, received: warmup_steps={steps}"
+        )
 
 
 def _check_watched(watched, loss_weights):
