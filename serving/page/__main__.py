@@ -29,7 +29,7 @@ class Arguments:
     """Name of the model at the server."""
     url: str = "grpc://127.0.0.1:8500"
     """Address of TF Serving or of serving.server: grpc://HOST:8500, or
-    http://HOST:8501 for REST."""
+    http://HOST:8501 for REST, where a new image takes seconds."""
     data: str | None = None
     """Images to choose from: a folder of pictures or a TFDS data set. Unset:
     the data set that the export in --models names, if it is there."""

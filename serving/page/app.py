@@ -41,6 +41,8 @@ def build(handlers):
         title="One model, every beta",
         analytics_enabled=False,
         fill_width=True,
+        # Uploads are forgotten after an hour.
+        delete_cache=(3600, 3600),
     ) as page:
         parts = _layout()
         _Events(handlers, parts).tie(page)

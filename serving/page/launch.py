@@ -45,6 +45,7 @@ def page(url, name, port, source=examples.none, needs_images=False):
         model = Model(client, name, url)
         if needs_images:
             _load_now(model, source)
+        _ask_no_proxy()
         blocks = app.build(Handlers(model, _forgiving(source)))
         blocks.launch(
             prevent_thread_lock=True,
@@ -56,6 +57,14 @@ def page(url, name, port, source=examples.none, needs_images=False):
             yield f"http://{ports.HOST}:{port}"
         finally:
             blocks.close(verbose=False)
+
+
+def _ask_no_proxy():
+    """Gradio looks whether its page can be reached, by a proxy if one is set,
+    and does not start where that proxy does not know this machine."""
+    for variable in ("NO_PROXY", "no_proxy"):
+        others = os.environ.get(variable)
+        os.environ[variable] = ",".join(filter(None, [others, ports.HOST]))
 
 
 def _load_now(model, source):
