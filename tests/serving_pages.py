@@ -77,7 +77,8 @@ def expected(exported, image, beta):
 @contextlib.contextmanager
 def chromium(profile):
     """A headless Chromium; skips where there is none."""
-    path = shutil.which("chromium")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
         pytest.skip("needs Chromium: apt-get install chromium")
     from playwright.sync_api import expect

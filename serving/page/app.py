@@ -67,9 +67,7 @@ def _reconstruct_tab(parts):
     with gr.Row():
         with gr.Column(scale=3, min_width=280):
             parts["wall"] = controls.wall(elem_id="wall")
-            controls.text(
-                "<h3>or upload a picture</h3>", elem_id="upload-title"
-            )
+            controls.text("<h3>Upload a picture</h3>", elem_id="upload-title")
             parts["file"] = gr.File(
                 show_label=False,
                 file_count="single",

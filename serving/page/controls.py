@@ -84,7 +84,8 @@ def log_slider(**kwargs):
     every number typed.
     """
     return gr.HTML(
-        value={"beta": 1.0, "low": 0.5, "high": 2.0, "ticks": []},
+        # Disabled until the range is known.
+        value={"beta": 1.0, "low": 1.0, "high": 1.0, "ticks": []},
         html_template=_SLIDER,
         js_on_load=_SLIDER_JS,
         apply_default_css=False,
