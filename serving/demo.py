@@ -3,8 +3,9 @@
 Where there is no export yet it trains the demo's model first, or continues
 its training, and exports it. Server and page are one process.
 
-Exit codes: 0 after SIGTERM or Ctrl-C, 2 for a wrong command line or a busy
-port; that of the training or the export if it fails.
+Exit codes: 0 after SIGTERM or Ctrl-C, 1 for an export that cannot be loaded,
+2 for a wrong command line or a busy port; that of the training or the export
+if it fails.
 """
 
 import contextlib
@@ -100,18 +101,35 @@ def _run(stop, module, *words):
 
 
 @contextlib.contextmanager
-def served(base, port, rest_api_port):
-    """Runs the embedded server for one model until the block ends."""
+def served(version, arguments, stop):
+    """Runs the embedded server for a version's model until the block ends.
+
+    Raises:
+        SystemExit: the model cannot be loaded, or `stop` was set before.
+    """
     from serving.embedded import model_config
     from serving.embedded.server import EmbeddedServer
     from serving.embedded.server import ServerOptions
+    from serving.embedded.status import StatusError
 
     # Its notices of old names are of no use here.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    config = model_config.single_model(base.name, str(base.absolute()))
-    options = ServerOptions(grpc_port=port, rest_port=rest_api_port)
-    with EmbeddedServer(config, options) as server:
+    base = version.parent
+    server = EmbeddedServer(
+        model_config.single_model(base.name, str(base.absolute())),
+        ServerOptions(
+            grpc_port=arguments.port, rest_port=arguments.rest_api_port
+        ),
+    )
+    try:
+        server.start(lambda: not stop.is_set())
         yield server
+    except StatusError as error:
+        raise SystemExit(
+            0 if stop.is_set() else f"error: {version}: {error.message}"
+        ) from error
+    finally:
+        server.stop()
 
 
 def main(argv=None):
@@ -140,7 +158,7 @@ def _show(version, arguments, stop):
 
     base = version.parent
     print(f"model:  {version}", flush=True)
-    with served(base, arguments.port, arguments.rest_api_port) as server:
+    with served(version, arguments, stop) as server:
         url = f"grpc://127.0.0.1:{server.grpc_port}"
         print(
             f"server: {url} and http://127.0.0.1:{server.rest_port}",

@@ -69,6 +69,23 @@ def test_an_unknown_model_and_a_busy_port_are_named(tmp_path, capsys):
             signal.signal(number, handler)
 
 
+def test_an_export_that_cannot_be_loaded_is_named(tmp_path, capsys):
+    version = tmp_path / "shapes/3"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").write_bytes(b"cut off")
+    ports = ["--page-port", "0", "--port", "0", "--rest-api-port", "0"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "serving.demo", "--models", tmp_path, *ports],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"error: {version}: ")
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_finished_run_is_exported_served_and_shown(trained_run, tmp_path):
     shutil.copytree(trained_run.path, tmp_path / "run")
     words = {

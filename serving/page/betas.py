@@ -21,7 +21,8 @@ def grid(low, high, num=CURVE_POINTS):
 
 def strip_indices(num):
     """Which of `num` points of a curve the strip shows, ends included."""
-    return np.unique(np.linspace(0, num - 1, min(num, STRIP_POINTS)).round())
+    spread = np.linspace(0, num - 1, min(num, STRIP_POINTS))
+    return spread.round().astype(int)
 
 
 def middle(low, high):

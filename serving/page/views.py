@@ -56,20 +56,16 @@ def problem(sentence):
 
 def pair(image, reconstruction, beta):
     """The image as the model sees it beside its reconstruction."""
-    return f"""<div class="pair">
-{_figure(image, "what the model sees", "The chosen image")}
-{
-        _figure(
-            reconstruction,
-            f"reconstruction at beta = {betas.text(beta)}",
-            f"Its reconstruction at beta = {betas.text(beta)}",
-        )
-    }
-</div>"""
+    at = f"at beta = {betas.text(beta)}"
+    seen = _figure(image, "what the model sees", "The chosen image")
+    made = _figure(
+        reconstruction, f"reconstruction {at}", f"Its reconstruction {at}"
+    )
+    return f'<div class="pair">{seen}{made}</div>'
 
 
 def numbers(beta, rate, distortion):
-    """Beta, rate, distortion and what training minimises, with units."""
+    """Rate, distortion and what training minimises, with units."""
     cells = [
         ("rate", f"{rate:,.2f}"),
         ("distortion", f"{distortion:,.1f}"),
@@ -99,7 +95,7 @@ def curve(points, beta, rate, distortion):
 
 def strip(points):
     """The image over the whole range of beta; a click chooses a beta."""
-    chosen = betas.strip_indices(len(points.betas)).astype(int)
+    chosen = betas.strip_indices(len(points.betas))
     frames = "".join(
         f'<button type="button" data-beta="{points.betas[i]:.9g}" '
         f'title="Set beta to {betas.text(points.betas[i])}">'
