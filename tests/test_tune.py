@@ -103,10 +103,12 @@ def test_what_is_left_of_a_trial_is_small_and_in_a_table(finished):
         o.values["learning_rate"] for o in directory.outcomes()
     ]
     assert directory.figure_file.stat().st_size > 10_000
-    table = tune_module.table(directory.outcomes(), "regret")
-    assert table.splitlines()[-1].startswith("| 2 | failed") or (
-        "| failed |" in table.splitlines()[-1]
+    table = tune_module.table(directory.outcomes(), "regret").splitlines()
+    first = best(directory.outcomes(), "regret")
+    assert table[2].startswith(
+        f"| {first.trial} | {first.mean_full_loss_bpd:.4f} |"
     )
+    assert "| failed |" in table[-1]
 
 
 def test_the_best_configuration_is_trained_to_the_score_of_its_trial(
@@ -136,7 +138,9 @@ def test_the_best_configuration_is_trained_to_the_score_of_its_trial(
 
     model = run.load_model()
     images = load_images(config.data).validation
-    noise = np.random.default_rng(0).standard_normal((len(images), 4))
+    noise = np.random.default_rng(0).standard_normal(
+        (len(images), 4), dtype="float32"
+    )
     bits, points = [], []
     for beta in (1.0, 16.0, 256.0):
         outputs = model(
@@ -144,7 +148,7 @@ def test_the_best_configuration_is_trained_to_the_score_of_its_trial(
                 "image": images.astype("float32") / 255,
                 "beta": np.full(len(images), beta, "float32"),
             },
-            noise=noise.astype("float32"),
+            noise=noise,
         )
         rate, distortion = np.mean(outputs["rate"]), outputs["distortion"]
         distortion = np.mean(distortion)
@@ -316,14 +320,22 @@ def wide(search):
     )
 
 
-@pytest.mark.parametrize("oracle", ["random", "bayesian"])
-@pytest.mark.parametrize("objective", ["regret", "hypervolume"])
+@pytest.mark.parametrize(
+    ("oracle", "objective"),
+    [
+        ("random", "regret"),
+        ("random", "hypervolume"),
+        ("bayesian", "regret"),
+    ],
+)
 def test_no_configuration_is_tried_twice_and_the_best_is_kept(
     wide, oracle, objective, scored_at_once, tmp_path
 ):
-    wide = dataclasses.replace(wide, oracle=oracle, objective=objective)
+    wide = dataclasses.replace(
+        wide, oracle=oracle, objective=objective, trials=10
+    )
     outcomes = tune(wide, tmp_path / "search", log=_quiet)
-    assert len({o.described() for o in outcomes}) == 14
+    assert len({o.described() for o in outcomes}) == 10
     stored = json.loads((tmp_path / "search/best_config.json").read_text())
     losses = [o.mean_full_loss_bpd for o in outcomes]
     assert stored["mean_full_loss_bpd"] == min(losses)
@@ -337,7 +349,7 @@ def test_no_configuration_is_tried_twice_and_the_best_is_kept(
 
 @pytest.mark.parametrize(
     ("oracle", "trials", "every"),
-    [("random", 3, 1), ("bayesian", 5, 8), ("hyperband", 5, 4)],
+    [("random", 3, 1), ("bayesian", 4, 12), ("hyperband", 5, 4)],
 )
 def test_a_search_cut_off_at_any_write_ends_as_the_uninterrupted_one(
     wide, oracle, trials, every, scored_at_once, tmp_path, monkeypatch
@@ -533,7 +545,7 @@ def test_a_process_reads_its_role_from_kerastuners_variables():
         (["smoke", "--space.learning-rate", "fast"], "--space.learning-rate"),
         (["smoke", "--oracle", "delphi"], "hyperband"),
         (["smoke", "--resume"], "which has no search.json"),
-        (["smoke", "--data.validation-examples", "0"], "--data.validation"),
+        (["smoke", "--data.validation-examples", "0"], "expected validation"),
         (["no_such.json"], "which does not exist"),
     ],
 )

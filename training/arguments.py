@@ -37,7 +37,7 @@ def parse(argv, prog, purpose, make_default):
         preset = PRESETS[named]
         name, default = named, make_default(preset.config)
         description = (
-            f"{preset.summary}.\n\nSource: {preset.source}\n\n"
+            f"{purpose}\n\n{preset.summary}.\n\nSource: {preset.source}\n\n"
             f"Cost: {preset.cost}\n\nExpect: {preset.expect}"
         )
     elif named.endswith(".json"):

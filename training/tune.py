@@ -69,6 +69,7 @@ def tune(search, run_dir, resume=False, verbose=0, log=print):
         OSError: if a file cannot be written.
         TrainingDiverged: if no trial could be scored.
     """
+    import grpc
     import keras_tuner
 
     from training.search import oracles
@@ -110,6 +111,12 @@ def tune(search, run_dir, resume=False, verbose=0, log=print):
                 tuner.search()
             except keras_tuner.errors.FatalError as error:
                 raise error.__cause__ or error from None
+            except grpc.RpcError as error:
+                raise InputError(
+                    f"expected the chief at {role.address} to answer until "
+                    f"the search ends, received: {error.code().name} "
+                    f"({error.details()})"
+                ) from None
         outcomes = directory.outcomes()
         if role.kind != "worker":
             _finish(directory, search, outcomes)

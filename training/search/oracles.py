@@ -11,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import keras_tuner
+import numpy as np
 from keras_tuner.engine import trial as trials
 from keras_tuner.src.distribute import oracle_chief
 from keras_tuner.src.protos import get_service_grpc
@@ -28,9 +29,11 @@ class _Search:
     Attributes:
         progress: a `training.search.progress.Progress`, told of every trial
             that begins and ends, and asked whether time is left.
+        failure: the `OSError` that kept the state from being saved, or None.
     """
 
     progress = None
+    failure = None
 
     def populate_space(self, trial_id):
         if self.progress.time_is_up():
@@ -38,8 +41,8 @@ class _Search:
         return super().populate_space(trial_id)
 
     def _random_values(self):
-        # The first trial is the configuration that the search starts from
-        # (the nearest to it among the candidates): what others must beat.
+        # The first trial is the configuration that the search starts from,
+        # as far as its values are candidates: what others must beat.
         if not self.trials:
             return dict(self.hyperparameters.values)
         return super()._random_values()
@@ -58,13 +61,18 @@ class _Search:
     # writes leaves half a file.
 
     def save(self):
-        RunDirectory.write_json(
-            Path(self._get_oracle_fname()), self.get_state()
-        )
+        self._write(self._get_oracle_fname(), self.get_state())
 
     def _save_trial(self, trial):
         folder = Path(self._get_trial_dir(trial.trial_id))
-        RunDirectory.write_json(folder / "trial.json", trial.get_state())
+        self._write(folder / "trial.json", trial.get_state())
+
+    def _write(self, path, content):
+        try:
+            RunDirectory.write_json(Path(path), content)
+        except OSError as error:
+            self.failure = error
+            raise
 
     def reload(self):
         super().reload()
@@ -99,6 +107,10 @@ class BayesianOracle(_Search, keras_tuner.oracles.BayesianOptimizationOracle):
     """A Gaussian process over the indices of the candidates."""
 
     def populate_space(self, trial_id):
+        # KerasTuner does not save where its random numbers stand.
+        self._random_state = np.random.RandomState(
+            [self.seed, len(self.trials)]
+        )
         # Every other fit warns of a length scale at its bound.
         with warnings.catch_warnings(category=ConvergenceWarning):
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -180,6 +192,7 @@ def serve(oracle, address):
 
     Raises:
         InputError: if the address cannot be bound.
+        OSError: if the oracle's state could not be saved.
     """
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=1),

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from dataclasses import field
+from typing import Annotated
 from typing import Literal
+
+import tyro
 
 from training.search.space import SearchSpace
 from yoto_tf.config import ExperimentConfig
@@ -21,7 +24,9 @@ OBJECTIVES = {
 class Search(Config):
     """Everything that decides the outcome of a search."""
 
-    config: ExperimentConfig = field(default_factory=ExperimentConfig)
+    config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(
+        default_factory=ExperimentConfig
+    )
     space: SearchSpace = field(default_factory=SearchSpace)
     objective: Literal["regret", "hypervolume"] = "regret"
     """`regret`: the lowest full loss, averaged over the grid of betas, in

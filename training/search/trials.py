@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import keras_tuner
 import numpy as np
+from keras_tuner.src import config as keras_tuner_config
 
 from training.evaluate import hypervolume_reference
 from training.search.directory import Outcome
@@ -21,6 +22,9 @@ from yoto_tf.evaluation import hypervolume
 from yoto_tf.evaluation import rate_distortion_curve
 from yoto_tf.run_directory import RunDirectory
 from yoto_tf.run_directory import written_whole
+
+# It prints the traceback of every failed trial; ours is a sentence.
+keras_tuner_config.DEBUG = False
 
 
 class FatalDiskError(keras_tuner.errors.FatalError):
@@ -78,8 +82,11 @@ class TrialTuner(keras_tuner.Tuner):
         directory = self.search_directory
         outcome = directory.read_outcome(trial.trial_id)
         if outcome is None:
-            outcome = self._outcome(trial)
-            directory.write_outcome(outcome)
+            try:
+                outcome = self._outcome(trial)
+                directory.write_outcome(outcome)
+            except OSError as error:
+                raise FatalDiskError(str(error)) from error
         if outcome.status == "failed":
             raise keras_tuner.errors.FailedTrialError(outcome.error)
         score = OBJECTIVES[self.settings.objective][0]
@@ -92,8 +99,8 @@ class TrialTuner(keras_tuner.Tuner):
         result = {}
         try:
             result = self._train_and_score(trial, until)
-        except OSError as error:
-            raise FatalDiskError(str(error)) from error
+        except OSError:
+            raise
         except Exception as error:
             # Whatever these values break must not end the search.
             result = {"status": "failed", "error": _sentence(error)}
