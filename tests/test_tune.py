@@ -245,11 +245,13 @@ def test_two_workers_share_a_search(finished, data_dir, tmp_path):
         _process("second", port, command) as second,
     ):
         # However slowly one of them starts, the other leaves it trials.
+        assert "waits for the chief" in first.stdout.readline()
+        assert "waits for the chief" in second.stdout.readline()
         assert "works for the chief" in first.stdout.readline()
         first.send_signal(signal.SIGSTOP)
         assert "works for the chief" in second.stdout.readline()
         first.send_signal(signal.SIGCONT)
-        said = {p: p.communicate(timeout=150) for p in (chief, first, second)}
+        said = {p: p.communicate(timeout=300) for p in (chief, first, second)}
         for process, (_, errors) in said.items():
             assert (process.returncode, errors) == (0, "")
     outcomes = directory.outcomes()

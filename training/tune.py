@@ -78,10 +78,14 @@ def tune(search, run_dir, resume=False, verbose=0, log=print):
 
     role = workers.read_role()
     directory = SearchDirectory(run_dir)
-    images = None if role.kind == "chief" else _load_images(search.config)
+    # A chief needs none, but prepares the data before its workers do so all
+    # at once.
+    images = _load_images(search.config) if role.kind != "worker" else None
     if role.kind == "worker":
+        log(f"{role.name} waits for the chief at {role.address}")
         workers.wait_for_chief(role)
         _check_same_search(search, directory)
+        images = _load_images(search.config)
     elif resume:
         _check_same_search(search, directory)
     else:

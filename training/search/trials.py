@@ -13,11 +13,14 @@ import keras
 import keras_tuner
 import numpy as np
 from keras_tuner.src import config as keras_tuner_config
+from keras_tuner.src.engine import conditions
 
 from training.evaluate import hypervolume_reference
 from training.search.directory import Outcome
 from training.search.settings import OBJECTIVES
 from training.train import train
+from yoto_tf.errors import InputError
+from yoto_tf.errors import TrainingDiverged
 from yoto_tf.evaluation import hypervolume
 from yoto_tf.evaluation import rate_distortion_curve
 from yoto_tf.run_directory import RunDirectory
@@ -25,6 +28,8 @@ from yoto_tf.run_directory import written_whole
 
 # It prints the traceback of every failed trial; ours is a sentence.
 keras_tuner_config.DEBUG = False
+# KerasTuner 1.4.8 has a print left in what sends a condition to a worker.
+conditions.print = lambda *_: None
 
 
 class FatalDiskError(keras_tuner.errors.FatalError):
@@ -80,17 +85,32 @@ class TrialTuner(keras_tuner.Tuner):
     def run_trial(self, trial):
         """Trains and scores; returns the scores by name."""
         directory = self.search_directory
-        outcome = directory.read_outcome(trial.trial_id)
-        if outcome is None:
-            try:
-                outcome = self._outcome(trial)
-                directory.write_outcome(outcome)
-            except OSError as error:
-                raise FatalDiskError(str(error)) from error
+        with self._alone_on(trial):
+            outcome = directory.read_outcome(trial.trial_id)
+            if outcome is None:
+                try:
+                    outcome = self._outcome(trial)
+                    directory.write_outcome(outcome)
+                except OSError as error:
+                    raise FatalDiskError(str(error)) from error
         if outcome.status == "failed":
             raise keras_tuner.errors.FailedTrialError(outcome.error)
         score = OBJECTIVES[self.settings.objective][0]
         return {score: getattr(outcome, score)}
+
+    @contextlib.contextmanager
+    def _alone_on(self, trial):
+        # A chief that was started again hands out what a worker that outlived
+        # it is still at: wait, and take over its outcome.
+        folder = RunDirectory(self.get_trial_dir(trial.trial_id))
+        with contextlib.ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(folder.locked())
+                    break
+                except InputError:
+                    time.sleep(1)
+            yield
 
     def _outcome(self, trial):
         values = trial.hyperparameters.values
@@ -213,9 +233,6 @@ def scores(model, images, betas):
 
 def _sentence(error):
     """The first line of an error; its type too where it is a fault."""
-    from yoto_tf.errors import InputError
-    from yoto_tf.errors import TrainingDiverged
-
     lines = str(error).strip().splitlines() or [""]
     if isinstance(error, (InputError, TrainingDiverged, ArithmeticError)):
         return lines[0]

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from yoto_tf.errors import InputError
 
-# A chief imports TensorFlow before it answers, which on a busy machine takes
-# a minute; KerasTuner would wait an hour in silence.
-_SECONDS_TO_FIND_THE_CHIEF = 300
+# A chief prepares the data before it answers.
+_SECONDS_TO_FIND_THE_CHIEF = 1800
 
 _NAMES = (
     "KERASTUNER_TUNER_ID",
