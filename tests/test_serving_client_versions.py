@@ -153,7 +153,7 @@ def test_a_model_that_is_no_export_of_ours(tmp_path):
     serving_models.half_plus(2, tmp_path / "1")
     with serving_models.running(tmp_path) as server:
         for client in clients(server):
-            found = client.predict("serving_default", {"x": np.float32([4])})
+            found = client.predict("serving_default", {"x": [4]})
             assert found["y"].tolist() == [4]
             for call in (
                 client.beta_range,
