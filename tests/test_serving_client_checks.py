@@ -31,6 +31,7 @@ IMAGES = st.one_of(
 )
 
 
+@hypothesis.settings(deadline=None)
 @hypothesis.given(IMAGES)
 def test_images(values):
     fits = values.ndim == 4 and values.shape[1:] == (2, 3, 1) and len(values)
@@ -52,6 +53,7 @@ def test_images(values):
     np.testing.assert_allclose(found, values / scale, rtol=1e-6, atol=1e-40)
 
 
+@hypothesis.settings(deadline=None)
 @hypothesis.given(ANYTHING, st.integers(1, 3))
 def test_betas(values, rows):
     number = values.dtype.kind in "fiu"
@@ -106,6 +108,39 @@ def test_inputs_of_a_signature():
     ):  # fmt: skip
         with pytest.raises(InvalidRequest, match=f"s: expected .*{text}"):
             checks.inputs(wrong, signature, "s")
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "expected"),
+    [
+        ([1, 2], "float32", np.float32([1, 2])),
+        (1.5, "float64", np.float64(1.5)),
+        ([b"a\0", "b"], "string", np.array([b"a\0", "b"], object)),
+        (b"a\0", "string", np.array(b"a\0", object)),
+        # An array is left as it is.
+        (np.float64([1]), "float32", np.float64([1])),
+    ],
+)
+def test_lists_as_inputs(value, dtype, expected):
+    found = checks.as_input(value, metadata.TensorSpec(dtype, None), "x")
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        (["a"], "float32"),
+        ([[1], [1, 2]], "float32"),
+        ([300], "int8"),
+        ([1], "string"),
+        (np.float32([1]), "string"),
+        ([None], "string"),
+    ],
+)
+def test_lists_that_are_no_inputs(value, dtype):
+    with pytest.raises(InvalidRequest, match=f"expected x as {dtype} of any"):
+        checks.as_input(value, metadata.TensorSpec(dtype, None), "x")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from serving_models import address
 from serving.client import Client
 from serving.client import InvalidRequest
 from serving.client import NotFound
+from serving.client import Unavailable
 from serving.client import served
 
 
@@ -121,9 +122,17 @@ def test_another_model_under_the_same_number(tmp_path):
     with serving_models.running(tmp_path / "a") as server:
         ports = {"grpc_port": server.grpc_port, "rest_port": server.rest_port}
         both = clients(server, timeout=5)
-        for client in both:
+        impatient = clients(server, timeout=5, retries=0)
+        for client in both + impatient:
+            client.decode([[1, 2]], 2)
+    for client in impatient:
+        with pytest.raises(Unavailable):
             client.decode([[1, 2]], 2)
     with serving_models.running(tmp_path / "b", **ports):
+        for client in impatient:
+            client.wait_until_ready(10)
+            assert client.beta_range() == (16, 64)
+            client.close()
         for client in both:
             # Refused by what was known, which is asked for again.
             found = client.decode([[1, 2]], 64)
@@ -153,7 +162,7 @@ def test_a_model_that_is_no_export_of_ours(tmp_path):
     serving_models.half_plus(2, tmp_path / "1")
     with serving_models.running(tmp_path) as server:
         for client in clients(server):
-            found = client.predict("serving_default", {"x": np.float32([4])})
+            found = client.predict("serving_default", {"x": [4]})
             assert found["y"].tolist() == [4]
             for call in (
                 client.beta_range,

@@ -122,6 +122,29 @@ def curve_betas(values, rows):
     return np.broadcast_to(values, (rows, values.shape[-1]))
 
 
+def as_input(value, spec, name):
+    """Returns a value that is no array yet as one of a dtype.
+
+    Raises:
+        InvalidRequest: it cannot be one.
+    """
+    if isinstance(value, np.ndarray) and spec.dtype != "string":
+        return value
+    try:
+        # Strings as they are: NumPy's own kind drops zeros at their end.
+        array = np.array(value, spec.numpy_dtype)
+        good = spec.dtype != "string" or all(
+            isinstance(item, (bytes, str)) for item in array.flat
+        )
+    except (ValueError, TypeError, OverflowError):
+        good = False
+    if not good:
+        raise InvalidRequest(
+            f"expected {name} as {spec}, received: {repr(value)[:80]}"
+        )
+    return array
+
+
 def inputs(arrays, signature, name):
     """Compares inputs with what the server's metadata says of them.
 

@@ -217,13 +217,22 @@ class Client:
         Args:
             signature: its name.
             inputs: dict: name -> array of the dtype and shape that
-                `metadata` tells.
+                `metadata` tells, or a list or a number for one.
 
         Returns:
             dict: name -> NumPy array.
         """
-        arrays = {name: np.asarray(value) for name, value in inputs.items()}
-        return self._run(signature, lambda _: arrays, has_beta=False)
+
+        def make_inputs(metadata):
+            specs = metadata.signature(signature).inputs
+            return {
+                name: checks.as_input(value, specs[name], name)
+                if name in specs
+                else np.asarray(value)
+                for name, value in inputs.items()
+            }
+
+        return self._run(signature, make_inputs, has_beta=False)
 
     def _run_on_images(self, name, images, beta, check_beta=checks.beta):
         def make_inputs(metadata):

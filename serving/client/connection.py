@@ -78,14 +78,15 @@ class Connection:
         return outputs
 
     def _try_until(self, deadline, ask):
-        if self._closed:
-            raise ServingError("this client was closed; make another one")
-
         def attempt(seconds):
+            self._require_open()
             try:
                 return ask(seconds)
-            except Unavailable:
-                self._on_loss()
+            except ServingError as error:
+                # Another thread may have closed it in the middle.
+                self._require_open()
+                if isinstance(error, Unavailable):
+                    self._on_loss()
                 raise
 
         try:
@@ -93,7 +94,12 @@ class Connection:
         except NotFound as error:
             raise NotFound(f"{error}{self._explanation()}") from error
 
+    def _require_open(self):
+        if self._closed:
+            raise ServingError("this client was closed; make another one")
+
     def _require_ready(self, seconds):
+        self._require_open()
         states = self._transport.status(self._target, seconds)
         if not any(state == "AVAILABLE" for _, state, _ in states):
             raise Unavailable(

@@ -1,5 +1,6 @@
 """TF Serving's REST API. Needs neither gRPC nor TensorFlow."""
 
+import contextlib
 import http.client
 import json
 import time
@@ -134,24 +135,8 @@ class RestTransport:
                 preload_content=False,
             )
             text = _read(response, end)
-        except urllib3.exceptions.NewConnectionError as error:
-            # Refused, no such host, no way there.
-            raise errors.from_status("UNAVAILABLE", str(error), target) from (
-                error
-            )
-        except urllib3.exceptions.TimeoutError as error:
-            raise errors.from_status(
-                "DEADLINE_EXCEEDED", f"{seconds:.1f} s have passed", target
-            ) from error
-        except urllib3.exceptions.ProtocolError as error:
-            if _speaks_something_else(error):
-                raise ServerFault(
-                    f"{target.netloc} does not speak HTTP: is it the gRPC "
-                    f"port? Then use grpc://{target.netloc}"
-                ) from error
-            raise errors.from_status("UNAVAILABLE", str(error), target) from (
-                error
-            )
+        except urllib3.exceptions.HTTPError as error:
+            raise _failure(error, target, seconds) from error
         if response.status == 200 and not text:
             # Cut off in the head, which then names no length.
             raise errors.from_status("UNAVAILABLE", "no body", target)
@@ -163,23 +148,35 @@ class RestTransport:
             return json.loads(text)
 
 
-class _reading:
+@contextlib.contextmanager
+def _reading(target):
     """Turns whatever a malformed answer causes into `ServerFault`."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ServerFault(
+            f"the answer of {target} is none of TF Serving's: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
-    def __init__(self, target):
-        self._target = target
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, _):
-        if isinstance(
-            error, (ValueError, LookupError, TypeError, AttributeError)
-        ):
-            raise ServerFault(
-                f"the answer of {self._target} is none of TF Serving's: "
-                f"{kind.__name__}: {error}"
-            ) from error
+def _failure(error, target, seconds):
+    """The error for a request that got no whole answer."""
+    code, text = "UNAVAILABLE", str(error)
+    match error:
+        case urllib3.exceptions.NewConnectionError():
+            pass  # refused, no such host, no way there; a TimeoutError too
+        case urllib3.exceptions.TimeoutError():
+            code, text = "DEADLINE_EXCEEDED", f"{seconds:.1f} s have passed"
+        case urllib3.exceptions.ProtocolError():
+            if _speaks_something_else(error):
+                return ServerFault(
+                    f"{target.netloc} does not speak HTTP: is it the gRPC "
+                    f"port? Then use grpc://{target.netloc}"
+                )
+        case _:
+            code = "UNKNOWN"
+    return errors.from_status(code, text, target)
 
 
 def _path(target):

@@ -136,6 +136,9 @@ def _ask(method, request, target, seconds):
                 f"Then use http://{target.netloc}"
             ) from error
         raise errors.from_status(error.code().name, text, target) from error
+    except ValueError as error:
+        # gRPC's for a channel that was closed.
+        raise ServerFault(f"{target} was not asked: {error}") from error
     except EncodeError as error:
         raise InvalidRequest(
             f"the request does not fit a message: {error}; send fewer rows "
