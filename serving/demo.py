@@ -108,6 +108,7 @@ def served(version, arguments, stop):
         SystemExit: the model cannot be loaded, or `stop` was set before.
     """
     from serving.embedded import model_config
+    from serving.embedded.model_manager import ManagerOptions
     from serving.embedded.server import EmbeddedServer
     from serving.embedded.server import ServerOptions
     from serving.embedded.status import StatusError
@@ -118,7 +119,10 @@ def served(version, arguments, stop):
     server = EmbeddedServer(
         model_config.single_model(base.name, str(base.absolute())),
         ServerOptions(
-            grpc_port=arguments.port, rest_port=arguments.rest_api_port
+            grpc_port=arguments.port,
+            rest_port=arguments.rest_api_port,
+            # Exports come whole: minutes of trying again would not help.
+            manager=ManagerOptions(max_load_retries=0),
         ),
     )
     try:

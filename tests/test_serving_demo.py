@@ -15,6 +15,8 @@ from test_architecture import ROOT
 from serving import demo
 from serving.client import Client
 
+FREE_PORTS = ["--page-port", "0", "--port", "0", "--rest-api-port", "0"]
+
 
 def test_the_newest_export_is_found(tmp_path):
     def publish(name, number, time):
@@ -51,53 +53,45 @@ def test_a_step_is_ended_with_the_demo():
     assert ended.value.code == 0
 
 
-def test_an_unknown_model_and_a_busy_port_are_named(tmp_path, capsys):
-    ports = ["--page-port", "0", "--port", "0", "--rest-api-port", "0"]
-    models = ["--models", str(tmp_path)]
+@pytest.fixture
+def signals_kept():
     kept = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        for wrong, sentence in (
-            (["--model", "film"], "error: expected an export of 'film' in"),
-            (["--port", "-1"], "error: expected --port between 0 and 65535"),
-        ):
-            with pytest.raises(SystemExit) as ended:
-                demo.main([*models, *ports, *wrong])
-            assert ended.value.code == 2
-            assert capsys.readouterr().err.startswith(sentence)
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
 
 
-def test_an_export_that_cannot_be_loaded_is_named(tmp_path, capsys):
+@pytest.mark.usefixtures("signals_kept")
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (["--model", "film"], "error: expected an export of 'film' in"),
+        (["--port", "-1"], "error: expected --port between 0 and 65535"),
+    ],
+)
+def test_an_unknown_model_and_a_wrong_port_are_named(
+    wrong, sentence, tmp_path, capsys
+):
+    with pytest.raises(SystemExit) as ended:
+        demo.main(["--models", str(tmp_path), *FREE_PORTS, *wrong])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(sentence)
+
+
+@pytest.mark.usefixtures("signals_kept")
+def test_an_export_that_cannot_be_loaded_is_named(tmp_path):
     version = tmp_path / "shapes/3"
     version.mkdir(parents=True)
     (version / "saved_model.pb").write_bytes(b"cut off")
-    ports = ["--page-port", "0", "--port", "0", "--rest-api-port", "0"]
-    ended = subprocess.run(
-        [sys.executable, "-m", "serving.demo", "--models", tmp_path, *ports],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert ended.stderr.startswith(f"error: {version}: ")
-    assert "Traceback" not in ended.stderr
+    with pytest.raises(SystemExit) as ended:
+        demo.main(["--models", str(tmp_path), *FREE_PORTS])
+    assert ended.value.code.startswith(f"error: {version}: ")
 
 
 def test_a_finished_run_is_exported_served_and_shown(trained_run, tmp_path):
     shutil.copytree(trained_run.path, tmp_path / "run")
-    words = {
-        "--models": tmp_path / "models",
-        "--run-dir": tmp_path / "run",
-        "--page-port": 0,
-        "--port": 0,
-        "--rest-api-port": 0,
-    }
-    command = [sys.executable, "-m", "serving.demo"]
-    for word, value in words.items():
-        command += [word, str(value)]
+    command = [sys.executable, "-m", "serving.demo", *FREE_PORTS]
+    command += ["--models", tmp_path / "models", "--run-dir", tmp_path / "run"]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
