@@ -64,7 +64,16 @@ def parse(argv):
     raise AssertionError("unreachable")
 
 
-def train(config, run_dir, resume=False, preset=None, verbose="auto"):
+def train(
+    config,
+    run_dir,
+    resume=False,
+    preset=None,
+    verbose="auto",
+    images=None,
+    hooks=(),
+    tensorboard=True,
+):
     """Trains one run, from data to `model.keras`.
 
     Args:
@@ -74,6 +83,10 @@ def train(config, run_dir, resume=False, preset=None, verbose="auto"):
             that of the run.
         preset: name that `config.json` mentions.
         verbose: of `keras.Model.fit`.
+        images: `ImageSplits` that `config.data` names, where the caller has
+            them already.
+        hooks: further Keras callbacks, called before the others.
+        tensorboard: whether to write its scalars and pictures.
 
     Returns:
         `(model, RunDirectory)`.
@@ -94,8 +107,8 @@ def train(config, run_dir, resume=False, preset=None, verbose="auto"):
 
     run = RunDirectory(run_dir)
     if resume:
-        _check_same_config(config, run.read_config(), run)
-    images = load_images(config.data, parts=("train",))
+        check_same_config(config, run.read_config(), run)
+    images = images or load_images(config.data, parts=("train",))
     shape = images.train.shape[1:]
     print(
         f"{config.data.name}: {len(images.train):,} training and "
@@ -138,12 +151,14 @@ def train(config, run_dir, resume=False, preset=None, verbose="auto"):
         )
         run.keep_log_until(first_epoch)
         csv_log = keras.callbacks.CSVLogger(run.log_file, append=True)
-        hooks = [
-            callbacks.StopOnNonFinite(run),
-            keras.callbacks.TensorBoard(run.tensorboard, profile_batch=0),
-            csv_log,
-        ]
-        if config.training.pictures_every:
+        hooks = [*hooks, callbacks.StopOnNonFinite(run)]
+        if tensorboard:
+            hooks.append(
+                keras.callbacks.TensorBoard(run.tensorboard, profile_batch=0)
+            )
+        # After TensorBoard, which has clocks of its own.
+        hooks += [callbacks.TimeEpochs(), csv_log]
+        if tensorboard and config.training.pictures_every:
             hooks.append(
                 callbacks.ReconstructionPictures(
                     _shown_images(images),
@@ -193,7 +208,8 @@ def _shown_images(images):
     return source[:8]
 
 
-def _check_same_config(given, stored, run):
+def check_same_config(given, stored, run):
+    """Raises InputError, naming the settings, if the two differ."""
     differing = [
         f"{group.name}.{f.name}"
         for group in dataclasses.fields(ExperimentConfig)
