@@ -34,14 +34,11 @@ def print_estimate(spec, planned, folder, jobs):
     as many threads as a run will have. What disturbs the runs later, each
     other included, comes on top.
     """
-    import tensorflow as tf
-
     from training.study.worker import images_of
+    from training.study.worker import set_threads
 
     jobs = max(1, min(jobs, len(planned)))
-    tf.config.threading.set_intra_op_parallelism_threads(
-        max(1, num_cores() // jobs)
-    )
+    set_threads(max(1, num_cores() // jobs))
     costs = known_costs(planned, folder)
     total = 0.0
     for one in planned:

@@ -139,15 +139,18 @@ def _replaced(content, preset, settings):
                 f"({error})"
             ) from None
         groups = {k: given.pop(k) for k in _GROUPS if k in given}
-        flat = _flatten({**given, **groups})
-        dotted = {k: v for k, v in flat.items() if "." in k}
-        for key in set(flat) - set(dotted):
-            content[key] = flat[key]
-        overrides = {**_flatten(content.get("overrides", {})), **dotted}
-        content["overrides"] = overrides
+        _merge(content, {**given, "overrides": groups})
     if preset:
         content["preset"] = preset
     return content
+
+
+def _merge(table, given):
+    for key, value in given.items():
+        if isinstance(value, dict) and isinstance(table.get(key, {}), dict):
+            _merge(table.setdefault(key, {}), value)
+        else:
+            table[key] = value
 
 
 def _parse(name, content):
@@ -197,6 +200,13 @@ def _parse_method(values):
 
 def _from_toml(cls, values, hidden):
     """Builds a configuration; its required keys are named if missing."""
+    known = {f.name for f in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InputError(
+            f"expected keys among {sorted(known - set(hidden))}, or settings "
+            f"of {list(_GROUPS)}, received: {unknown[0]!r}"
+        )
     missing = [
         f.name
         for f in dataclasses.fields(cls)
@@ -205,13 +215,6 @@ def _from_toml(cls, values, hidden):
     ]
     if missing:
         raise InputError(f"expected {missing[0]} = ..., received: no such key")
-    known = {f.name for f in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise InputError(
-            f"expected keys among {sorted(known - set(hidden))}, or settings "
-            f"of {list(_GROUPS)}, received: {unknown[0]!r}"
-        )
     return cls(**{k: _tuples(v) for k, v in values.items()})
 
 
