@@ -230,7 +230,9 @@ class RunDirectory:
             return []
         with open(self.log_file, newline="") as file:
             return [
-                {k: float(v) for k, v in row.items()}
+                # Keras writes NA for what it expected and did not get, as
+                # the validation's scores where there is none.
+                {k: float(v) for k, v in row.items() if v != "NA"}
                 for row in csv.DictReader(file)
             ]
 

@@ -50,18 +50,15 @@ class MethodSummary:
     @property
     def largest_difference(self):
         """The mean difference at the beta where it is largest."""
-        return max(mean for mean, _ in self.differences.values())
+        # NumPy's: NaN if one is missing.
+        return float(np.max([mean for mean, _ in self.differences.values()]))
 
 
 def full_losses(results, spec):
     """Full losses as a table: rows (method, width, seed), columns beta."""
     chosen = results[results.beta.isin(spec.betas)]
-    return chosen.pivot_table(
-        index=["method", "width", "seed"],
-        columns="beta",
-        values="full_loss",
-        dropna=False,
-    ).reindex(columns=sorted(spec.betas))
+    losses = chosen.set_index(["method", "width", "seed", "beta"]).full_loss
+    return losses.unstack("beta").reindex(columns=sorted(spec.betas))
 
 
 def baseline(losses, spec):

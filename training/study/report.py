@@ -65,13 +65,17 @@ def difference_table(summaries, results, spec):
     """Per beta: full loss minus the better baseline's, nats per image."""
     values = results.image_values.dropna().iloc[0]
     betas = sorted(spec.betas)
-    baselines = " and ".join(f"*{spec.title(m)}*" for m in spec.fixed_methods)
+    width = min(s.width for s in summaries if s.method in spec.fixed_methods)
+    several = len({s.width for s in summaries}) > 1
+    baselines = " and ".join(
+        f"*{spec.title(m)}{f', {width}x' if several else ''}*"
+        for m in spec.fixed_methods
+    )
+    if len(spec.fixed_methods) > 1:
+        baselines = f"the better of {baselines}, chosen"
     text = (
-        f"Difference to the better of {baselines}, for each seed and beta; "
-        "below 0 the method wins."
-        if len(spec.fixed_methods) > 1
-        else f"Difference to {baselines} of the same seed and beta; below 0 "
-        "the method wins."
+        f"Difference to {baselines} for each seed and beta; below 0 the "
+        "method wins."
     )
     rows = [
         [

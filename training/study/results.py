@@ -112,7 +112,10 @@ def read(path):
     """
     try:
         results = pd.read_csv(path, keep_default_na=True)
-        return _typed(results[COLUMNS])
+        results = _typed(results[COLUMNS].copy())
+        if results.duplicated(KEYS).any():
+            raise ValueError("two rows of one method, width, seed and beta")
+        return results
     except FileNotFoundError:
         raise InputError(
             f"expected the results of a study, received: {path}, which does "
@@ -126,7 +129,7 @@ def read(path):
 
 
 def _typed(results):
-    results["failure"] = results["failure"].fillna("").astype(str)
+    results["failure"] = results["failure"].astype(object).fillna("")
     numbers = [c for c in COLUMNS if c not in ("method", "run", "failure")]
     results[numbers] = results[numbers].apply(pd.to_numeric)
     return results

@@ -1,0 +1,264 @@
+"""A small real study through the command line: to its end, cut off and
+continued, with a run that diverges."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pebble
+import pytest
+from PIL import Image
+
+from training.study import __main__ as study_module
+from training.study import results as results_module
+from training.study import runner
+from training.study.pictures import pictured_runs
+from training.study.plan import planned_runs
+from training.study.spec import load_spec
+from yoto_tf.run_directory import RunDirectory
+
+ROOT = pathlib.Path(__file__).parents[1]
+TEXT = """
+summary = "A test."
+preset = "smoke"
+seeds = [0]
+betas = [1, 256]
+
+[overrides]
+training.epochs = 4
+data.validation_examples = 0
+data.data_dir = "{data_dir}"
+
+[methods.fixed]
+fixed = true
+
+[methods.gates]
+beta.normalization = "geometric_mean"
+
+[methods.wild]
+optimizer.learning_rate = 1e30
+"""
+_SCORES = ["rate", "distortion", "full_loss", "active_units", "steps"]
+
+
+@pytest.fixture(scope="module")
+def spec_file(data_dir, tmp_path_factory):
+    path = tmp_path_factory.mktemp("specs") / "tiny.toml"
+    path.write_text(TEXT.format(data_dir=data_dir))
+    return path
+
+
+def _command(spec_file, folder, *more):
+    return [
+        sys.executable,
+        "-m",
+        "training.study",
+        str(spec_file),
+        "--to",
+        str(folder),
+        "--runs",
+        str(folder / "runs"),
+        *more,
+    ]
+
+
+def _study(spec_file, folder, *more):
+    return subprocess.run(
+        _command(spec_file, folder, *more),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def study(spec_file, tmp_path_factory):
+    """A finished study and what it said; tests must not change it."""
+    folder = tmp_path_factory.mktemp("study")
+    return folder, _study(spec_file, folder)
+
+
+def test_a_study_leaves_results_report_and_figures(study):
+    folder, ended = study
+    # One run diverged; all others went on.
+    assert ended.returncode == 3, ended.stderr
+    assert "Traceback" not in ended.stderr
+    results = results_module.read(folder / "results.csv")
+    good = results[results.failure == ""]
+    assert sorted(zip(good.method, good.beta, strict=True)) == [
+        ("fixed", 1.0),
+        ("fixed", 256.0),
+        ("gates", 1.0),
+        ("gates", 256.0),
+    ]
+    np.testing.assert_allclose(
+        good.full_loss, good.distortion + good.beta * good.rate, rtol=1e-6
+    )
+    assert (good.steps == 4 * (512 // 32)).all()
+    assert (good.train_seconds > 0).all()
+    wild = results[results.method == "wild"]
+    assert wild.failure.str.contains("diverged: .* in epoch 1, step").all()
+    text = (folder / "report.md").read_text()
+    assert f"python -m training.study {study_path(ended)}" in text
+    assert "- `wild/width1-seed0`: diverged" in text
+    for name in ("rate_distortion", "full_loss_difference", "reconstructions"):
+        assert f"({name}.png)" in text
+        pixels = np.asarray(Image.open(folder / f"{name}.png").convert("RGB"))
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+
+
+def study_path(ended):
+    return ended.args[3]
+
+
+def test_a_study_says_how_far_it_is(study):
+    _, ended = study
+    assert "tiny: 4 runs, 0 of them finished" in ended.stdout
+    for name in ("fixed/width1-seed0-beta1", "gates/width1-seed0"):
+        assert f"{name}: trained and scored in " in ended.stdout
+    assert "wild/width1-seed0: diverged: " in ended.stdout
+    assert " left\n" in ended.stdout
+    # What the runs say is in their directories.
+    assert "ms/step" not in ended.stdout
+
+
+def test_times_are_those_of_the_epochs(study):
+    folder, _ = study
+    results = results_module.read(folder / "results.csv")
+    log = RunDirectory(folder / "runs/gates/width1-seed0").read_log()
+    assert [row["epoch"] for row in log] == [0, 1, 2, 3]
+    gates = results[results.method == "gates"].iloc[0]
+    assert gates.train_seconds == pytest.approx(
+        sum(row["seconds"] for row in log), abs=1e-3
+    )
+    assert 0 < gates.train_cpu_seconds
+
+
+def test_a_study_that_was_cut_off_ends_as_the_uninterrupted_one(
+    study, spec_file, tmp_path
+):
+    process = subprocess.Popen(
+        _command(spec_file, tmp_path),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    gates = RunDirectory(tmp_path / "runs/gates/width1-seed0")
+    deadline = time.monotonic() + 200
+    while not gates.checkpoint_epochs() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert gates.checkpoint_epochs()
+    assert not gates.model_file.exists()
+    ended = _study(spec_file, tmp_path)
+    assert ended.returncode == 3, ended.stderr
+    assert "continued after epoch" in gates.output_file.read_text()
+    expected = results_module.read(study[0] / "results.csv")
+    received = results_module.read(tmp_path / "results.csv")
+    pd.testing.assert_frame_equal(received[_SCORES], expected[_SCORES])
+
+
+def test_a_finished_study_trains_nothing(study, spec_file, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(study[0], folder)
+    before = (folder / "results.csv").read_bytes()
+    ended = _study(spec_file, folder)
+    assert ended.returncode == 3
+    assert "4 runs, 4 of them finished" in ended.stdout
+    assert (folder / "results.csv").read_bytes() == before
+
+
+def test_a_dry_run_prints_runs_and_costs_and_leaves_nothing(
+    spec_file, tmp_path
+):
+    ended = _study(spec_file, tmp_path / "study", "--dry-run", "--jobs", "1")
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith("fixed/width1-seed0-beta1: 64 steps, about ")
+    assert lines[-1].startswith("tiny: 4 runs, about ")
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_report_is_made_again_from_the_results_alone(
+    study, spec_file, tmp_path, capsys
+):
+    shutil.copy(study[0] / "results.csv", tmp_path)
+    study_module.main(
+        [
+            str(spec_file),
+            "--to",
+            str(tmp_path),
+            "--runs",
+            str(tmp_path / "none"),
+            "--report-only",
+        ]
+    )
+    assert "tables and figures" in capsys.readouterr().out
+    text = (study[0] / "report.md").read_text()
+    # Without models there is no picture of reconstructions.
+    before, rest = text.split("![Test images")
+    assert (tmp_path / "report.md").read_text().startswith(before.rstrip())
+
+
+def test_runs_of_other_settings_are_refused(study, spec_file, capsys):
+    with pytest.raises(SystemExit) as ended:
+        study_module.main(
+            [
+                *_command(spec_file, study[0])[3:],
+                "--set",
+                "training.epochs=5",
+            ]
+        )
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "received: other values of training.epochs" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nonsense"], "a study among ['cifar10_comparison'"),
+        (["smoke", "--set", "training.epoch=1"], "'training.epoch'"),
+        (["smoke", "--preset", "x"], "expected a preset among"),
+        (["smoke", "--jobs", "-1"], "expected jobs of 0 or more"),
+        (["smoke", "--report-only"], "expected the results of a study"),
+    ],
+)
+def test_wrong_command_lines_end_with_code_2_and_a_sentence(
+    arguments, sentence, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        study_module.main(arguments)
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_dies_is_reported_and_the_next_run_goes_on():
+    import multiprocessing
+
+    context = multiprocessing.get_context("spawn")
+    with pebble.ProcessPool(1, context=context) as pool:
+        dead = pool.schedule(os._exit, [7])
+        alive = pool.schedule(abs, [-3])
+        assert runner._outcome(dead) == "its process ended with exit code 7"
+        assert alive.result() == 3
+
+
+def test_pictures_show_both_kinds_of_model_at_every_beta(spec_file):
+    spec = load_spec(spec_file)
+    chosen = pictured_runs(planned_runs(spec), spec)
+    assert [(beta, [one.name for one in pair]) for beta, pair in chosen] == [
+        (1.0, ["fixed/width1-seed0-beta1", "gates/width1-seed0"]),
+        (256.0, ["fixed/width1-seed0-beta256", "gates/width1-seed0"]),
+    ]
