@@ -167,24 +167,27 @@ def test_a_study_that_was_cut_off_ends_as_the_uninterrupted_one(
     pd.testing.assert_frame_equal(received[_SCORES], expected[_SCORES])
 
 
-def test_a_finished_study_trains_nothing(study, spec_file, tmp_path):
+def test_a_finished_study_trains_nothing(study, spec_file, tmp_path, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(study[0], folder)
     before = (folder / "results.csv").read_bytes()
-    ended = _study(spec_file, folder)
-    assert ended.returncode == 3
-    assert "4 runs, 4 of them finished" in ended.stdout
+    with pytest.raises(SystemExit) as ended:
+        study_module.main(_command(spec_file, folder)[3:])
+    assert ended.value.code == 3
+    assert "4 runs, 4 of them finished" in capsys.readouterr().out
     assert (folder / "results.csv").read_bytes() == before
 
 
 def test_a_dry_run_prints_runs_and_costs_and_leaves_nothing(
     spec_file, tmp_path
 ):
-    ended = _study(spec_file, tmp_path / "study", "--dry-run", "--jobs", "1")
+    one_method = tmp_path / "one.toml"
+    one_method.write_text(spec_file.read_text().split("[methods.gates]")[0])
+    ended = _study(one_method, tmp_path / "study", "--dry-run", "--jobs", "1")
     assert ended.returncode == 0, ended.stderr
     lines = ended.stdout.splitlines()
     assert lines[0].startswith("fixed/width1-seed0-beta1: 64 steps, about ")
-    assert lines[-1].startswith("tiny: 4 runs, about ")
+    assert lines[-1].startswith("one: 2 runs, about ")
     assert not (tmp_path / "study").exists()
 
 

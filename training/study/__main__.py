@@ -67,7 +67,6 @@ def main(argv=None):
 
 
 def _run(arguments, spec, planned, runs, to):
-    import_tensorflow_quietly()
     from training.study import outcome
     from training.study import runner
 
@@ -80,6 +79,7 @@ def _run(arguments, spec, planned, runs, to):
     if arguments.dry_run:
         from training.study import costs
 
+        import_tensorflow_quietly()
         costs.print_estimate(spec, planned, runs, jobs)
         return 0
     failures = outcome.run_study(spec, planned, runs, to, jobs, command)

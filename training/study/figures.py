@@ -1,6 +1,7 @@
 """Figures of a study: curves of several methods, and their pictures."""
 
 import numpy as np
+from matplotlib import colors
 from matplotlib import ticker
 from matplotlib.figure import Figure
 
@@ -22,7 +23,7 @@ def curves_figure(results, spec):
         pairs = points.to_numpy()
         front = pareto_front(pairs)
         line = pairs[front][np.argsort(pairs[front][:, 0])]
-        axes.plot(*line.T, linewidth=1, label=label, **style, markersize=4)
+        axes.plot(*line.T, label=label, **style)
         axes.scatter(
             *pairs[~front].T,
             s=14,
@@ -43,7 +44,10 @@ def difference_figure(results, spec):
     figure, axes = _axes()
     apart = comparison.differences(results, spec)
     values = []
-    for label, style, rows in _series(results, spec):
+    series = list(_series(results, spec))
+    # Side by side, so that bars at one beta do not hide each other.
+    shifts = np.linspace(-0.15, 0.15, len(series)) if len(series) > 1 else [0]
+    for shift, (label, style, rows) in zip(shifts, series, strict=True):
         method, width = rows.method.iloc[0], rows.width.iloc[0]
         table = apart.loc[method, width].dropna(axis=1, how="all")
         if not len(table.columns):
@@ -52,12 +56,11 @@ def difference_figure(results, spec):
         values.extend(mean)
         spread = table.std(ddof=1) if len(table) > 1 else None
         axes.errorbar(
-            np.log2(table.columns.to_numpy(float)),
+            np.log2(table.columns.to_numpy(float)) + shift,
             mean,
             yerr=spread,
-            linewidth=1,
+            elinewidth=0.7,
             capsize=2,
-            markersize=4,
             label=label,
             **style,
         )
@@ -65,13 +68,22 @@ def difference_figure(results, spec):
     if values and np.abs(values).max() > 200:
         # Methods that fail lie hundreds of nats away from those that do not.
         axes.set_yscale("symlog", linthresh=20, linscale=0.7)
+        axes.autoscale_view()
         axes.yaxis.set_major_formatter(
             ticker.FuncFormatter(lambda v, _: f"{v:g}")
         )
+    axes.set_xticks(np.log2(sorted(spec.betas)))
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:g}"))
     axes.set_xlabel(r"$\log_2 \beta$", **_TEXT)
     axes.set_ylabel("full loss difference (nats per image)", **_TEXT)
     _legend(figure, axes)
     return figure
+
+
+def _shade(color, index, count):
+    """Lighter for the first of several, the colour itself for the last."""
+    white = 0.55 * (1 - (index + 1) / count)
+    return tuple(1 - (1 - c) * (1 - white) for c in colors.to_rgb(color))
 
 
 def _axes():
@@ -107,9 +119,10 @@ def _series(results, spec):
             if len(widths) > 1:
                 label += f", {width}x"
             style = {
-                "color": f"C{i}",
+                "color": _shade(f"C{i}", j, len(widths)),
                 "linestyle": _DASHES[j % len(_DASHES)],
                 "marker": _MARKERS[(j if len(widths) > 1 else i) % 8],
-                "alpha": 1.0,
+                "markersize": 3.5,
+                "linewidth": 1,
             }
             yield label, style, rows

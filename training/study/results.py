@@ -101,7 +101,7 @@ def _facts_of_run(run):
 def write(results, path):
     """Writes results as CSV, whole."""
     with written_whole(path) as aside:
-        results.round(4).to_csv(aside, index=False, lineterminator="\n")
+        results.round(6).to_csv(aside, index=False, lineterminator="\n")
 
 
 def read(path):
