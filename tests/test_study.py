@@ -1,8 +1,10 @@
 """A small real study through the command line: to its end, cut off and
 continued, with a run that diverges."""
 
+import multiprocessing
 import os
 import pathlib
+import queue
 import shutil
 import signal
 import subprocess
@@ -16,8 +18,10 @@ import pytest
 from PIL import Image
 
 from training.study import __main__ as study_module
+from training.study import outcome
 from training.study import results as results_module
 from training.study import runner
+from training.study import worker
 from training.study.pictures import pictured_runs
 from training.study.plan import planned_runs
 from training.study.spec import load_spec
@@ -247,9 +251,61 @@ def test_wrong_command_lines_end_with_code_2_and_a_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_process_that_dies_is_reported_and_the_next_run_goes_on():
-    import multiprocessing
+_SMALL = (
+    'data.name="rendered_shapes3d/tiny"',
+    "data.image_size=32",
+    "model.base_channels=4",
+    "model.convs_per_block=1",
+    "model.dense_units=32",
+    "model.latent_size=4",
+    "model.conditioning.hidden_units=8",
+    "training.epochs=1",
+    "seeds=[0]",
+    "betas=[256]",
+)
 
+
+@pytest.mark.parametrize(
+    "name", ["cifar10_widths", "cifar10_comparison", "shapes3d_pictures"]
+)
+def test_shipped_studies_run_in_small(name, data_dir, tmp_path, monkeypatch):
+    """Every method and width, one run after the other in this process."""
+    settings = [*_SMALL, f'data.data_dir="{data_dir}"']
+    spec = load_spec(name, settings=settings)
+    planned = planned_runs(spec)
+    monkeypatch.setattr(worker, "_messages", queue.SimpleQueue())
+    monkeypatch.setattr(worker, "_parent", os.getppid())
+    failures = {
+        one.name: reason
+        for one in planned
+        if (reason := worker.train_and_score(one, tmp_path / one.name, name))
+    }
+    assert failures == {}
+    results = results_module.collect(planned, tmp_path, failures)
+    assert set(results.method) == set(spec.methods)
+    assert results.steps.nunique() == 1
+    results_module.write(results, tmp_path / "results.csv")
+    outcome.write_report(spec, planned, tmp_path, tmp_path, "x", str)
+    text = (tmp_path / "report.md").read_text()
+    for method in spec.methods:
+        assert f"| {spec.title(method)}" in text
+    assert "nan" not in text
+    assert (tmp_path / "reconstructions.png").exists()
+
+
+def test_the_comparison_is_the_same_on_both_data_sets():
+    """So that what was tried with one is tried with the other."""
+    first = load_spec("cifar10_comparison")
+    second = load_spec("rendered_shapes3d_comparison")
+    assert list(first.methods) == list(second.methods)
+    for name in first.methods:
+        # Steps of warm-up and the paper's strength go with the data.
+        assert set(first.methods[name].overrides) == set(
+            second.methods[name].overrides
+        )
+
+
+def test_a_process_that_dies_is_reported_and_the_next_run_goes_on():
     context = multiprocessing.get_context("spawn")
     with pebble.ProcessPool(1, context=context) as pool:
         dead = pool.schedule(os._exit, [7])

@@ -52,7 +52,7 @@ def _rows(loss, widths=(1,), spec=SPEC):
                             "full_loss": full,
                             "train_seconds": 10.0 if m.fixed else 10.4,
                             "train_cpu_seconds": 8.0 if m.fixed else 8.8,
-                            "ms_per_step": 5.0,
+                            "cpu_ms_per_step": 5.0,
                             "steps": 100,
                             "parameters": 1234,
                             "reference_rate": 500.0,

@@ -30,7 +30,8 @@ class MethodSummary:
         hypervolume: of (rate, distortion), nats^2.
         seconds, cpu_seconds: of training all that the method needs for the
             study's betas and one seed.
-        step_seconds: median time of a train step.
+        cpu_ms_per_step: processor time of a train step in the median epoch,
+            milliseconds.
         num_runs: trainings for the study's betas, per seed.
         parameters: of one model.
     """
@@ -43,7 +44,7 @@ class MethodSummary:
     hypervolume: tuple[float, float]
     seconds: tuple[float, float]
     cpu_seconds: tuple[float, float]
-    ms_per_step: tuple[float, float]
+    cpu_ms_per_step: tuple[float, float]
     num_runs: int
     parameters: int
 
@@ -130,7 +131,7 @@ def _summary(method, width, rows, losses, apart, best):
         ),
         seconds=_spread(per_seed.train_seconds.sum(min_count=1)),
         cpu_seconds=_spread(per_seed.train_cpu_seconds.sum(min_count=1)),
-        ms_per_step=_spread(runs.ms_per_step),
+        cpu_ms_per_step=_spread(runs.cpu_ms_per_step),
         num_runs=int(per_seed.size().max()),
         parameters=int(runs.parameters.max())
         if runs.parameters.notna().any()

@@ -110,7 +110,7 @@ def method_table(summaries, spec):
                 str(s.num_runs),
                 _plain(s.seconds[0] / unit[0], ".2f"),
                 _plain(s.cpu_seconds[0] / unit[1], ".2f"),
-                _plain(s.ms_per_step[0], ".1f"),
+                _plain(s.cpu_ms_per_step[0], ".1f"),
                 f"{s.parameters:,}",
             ]
         )
@@ -121,7 +121,7 @@ def method_table(summaries, spec):
         "trainings",
         "time",
         "processor time",
-        "ms/step",
+        "processor ms/step",
         "parameters",
     ]
     return (

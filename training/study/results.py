@@ -23,7 +23,7 @@ COLUMNS = [
     # Of the run, the same in all of its rows.
     "train_seconds",
     "train_cpu_seconds",
-    "ms_per_step",
+    "cpu_ms_per_step",
     "steps",
     "parameters",
     "reference_rate",
@@ -85,8 +85,8 @@ def _facts_of_run(run):
         "train_seconds": sum(row["seconds"] for row in log),
         "train_cpu_seconds": sum(row["cpu_seconds"] for row in log),
         # The median epoch is one without tracing, if there are some.
-        "ms_per_step": 1000
-        * statistics.median_low(row["seconds"] for row in log)
+        "cpu_ms_per_step": 1000
+        * statistics.median_low(row["cpu_seconds"] for row in log)
         / steps_per_epoch,
         "steps": evaluation["steps"],
         "parameters": evaluation["parameters"],
