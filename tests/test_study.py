@@ -305,10 +305,16 @@ def test_the_comparison_is_the_same_on_both_data_sets():
         )
 
 
+def _die():
+    # A run that is at work, not one that dies while it is handed over.
+    time.sleep(1)
+    os._exit(7)
+
+
 def test_a_process_that_dies_is_reported_and_the_next_run_goes_on():
     context = multiprocessing.get_context("spawn")
     with pebble.ProcessPool(1, context=context) as pool:
-        dead = pool.schedule(os._exit, [7])
+        dead = pool.schedule(_die)
         alive = pool.schedule(abs, [-3])
         assert runner._outcome(dead) == "its process ended with exit code 7"
         assert alive.result() == 3
