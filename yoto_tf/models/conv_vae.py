@@ -110,7 +110,9 @@ class ConditionalVAE(LossConditionalModel):
         self.beta_range = distribution
         self.likelihood = likelihoods.get(self_model.likelihood)
         self.encoder = ConvEncoder(self.image_shape, self_model, name="encoder")
-        self.posterior = GaussianPosterior(seed=seed, name="posterior")
+        self.posterior = GaussianPosterior(
+            self_model.posterior, seed, name="posterior"
+        )
         self.decoder = ConvDecoder(
             self.image_shape,
             self_model,
