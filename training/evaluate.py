@@ -70,13 +70,7 @@ def evaluate(
     seconds = time.monotonic() - started
     pairs = np.array([[p.rate, p.distortion] for p in points])
     front = evaluation.pareto_front(pairs)
-    # What a model that knows nothing pays, and a rate of 1 bit per value:
-    # the same for all runs on the same data and likelihood.
-    num_values = int(np.prod(images.shape[1:]))
-    reference = [
-        num_values * float(np.log(2)),
-        model.likelihood.blank_distortion(num_values),
-    ]
+    reference = hypervolume_reference(model, images.shape[1:])
     rows = [
         [*dataclasses.asdict(p).values(), int(f)]
         for p, f in zip(points, front, strict=True)
@@ -105,6 +99,19 @@ def evaluate(
         },
     )
     return points
+
+
+def hypervolume_reference(model, image_shape):
+    """Returns `[rate, distortion]` up to which hypervolumes are measured.
+
+    A rate of 1 bit per value, and what a model that knows nothing pays: the
+    same for all runs on the same data and likelihood.
+    """
+    num_values = int(np.prod(image_shape))
+    return [
+        num_values * float(np.log(2)),
+        model.likelihood.blank_distortion(num_values),
+    ]
 
 
 def table(points):

@@ -60,6 +60,31 @@ def written_whole(path):
         aside.unlink(missing_ok=True)
 
 
+def read_experiment(path):
+    """Reads the `ExperimentConfig` of a run's `config.json` or its like.
+
+    Raises:
+        InputError: if there is no such file, or it is damaged or has keys
+            that this version does not know.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            "expected a JSON file with a configuration, as a run's "
+            f"config.json, received: {path}, which does not exist"
+        )
+    try:
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict) or "config" not in content:
+            raise ValueError("it has no entry 'config'")
+        return ExperimentConfig.from_dict(content["config"])
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            "expected a configuration as in a config.json of this version, "
+            f"received: {path}, which cannot be used ({error})"
+        ) from error
+
+
 class RunDirectory:
     """The files of one training run.
 
@@ -111,14 +136,7 @@ class RunDirectory:
                 "expected a run directory written by training.train, "
                 f"received: {self.path}, which has no config.json"
             )
-        try:
-            content = json.loads(self.config_file.read_text())
-            return ExperimentConfig.from_dict(content["config"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"expected a config.json of this version, received: "
-                f"{self.config_file}, which cannot be used ({error})"
-            ) from error
+        return read_experiment(self.config_file)
 
     @contextlib.contextmanager
     def locked(self):

@@ -9,8 +9,7 @@ from yoto_tf.joint_weights import Dirichlet
 from yoto_tf.joint_weights import Independent
 from yoto_tf.layers.seeds import load_seed_state
 from yoto_tf.layers.seeds import save_seed_state
-
-NORMALIZATIONS = ("none", "geometric_mean", "sum")
+from yoto_tf.models import weighting
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
@@ -81,8 +80,10 @@ class LossConditionalModel(keras.Model):
                 f"KERAS_BACKEND={keras.backend.backend()!r}"
             )
         super().__init__(**kwargs)
-        _check_choice("draw_per", draw_per, ("example", "batch"))
-        _check_choice("normalization", normalization, NORMALIZATIONS)
+        weighting.check_choice("draw_per", draw_per, ("example", "batch"))
+        weighting.check_choice(
+            "normalization", normalization, weighting.NORMALIZATIONS
+        )
         if isinstance(loss_weights, dict):
             loss_weights = Independent(loss_weights)
         if not isinstance(loss_weights, Independent | Dirichlet):
@@ -95,9 +96,9 @@ class LossConditionalModel(keras.Model):
         self.normalization = normalization
         self.normalization_power = float(normalization_power)
         self.warmup_steps = dict(warmup_steps or {})
-        _check_warmup(self.warmup_steps, loss_weights)
+        weighting.check_warmup(self.warmup_steps, loss_weights)
         self.watched_weights = watched_weights or loss_weights.grid(3)
-        _check_watched(self.watched_weights, loss_weights)
+        weighting.check_watched(self.watched_weights, loss_weights)
         self.seed = seed
         self.weight_seed = keras.random.SeedGenerator(seed)
         self.loss_tracker = keras.metrics.Mean(name="loss")
@@ -155,28 +156,9 @@ class LossConditionalModel(keras.Model):
         Raises:
             InputError: if a term is missing, unknown or not per example.
         """
-        names = self.weight_distribution.names
-        if set(terms) != set(names):
-            raise InputError(
-                f"expected loss_terms() to return the terms {sorted(names)}, "
-                f"received: {sorted(terms)}"
-            )
-        for name, term in terms.items():
-            # `(batch, 1) * (batch,)` would be `(batch, batch)`, silently.
-            if len(term.shape) != 1:
-                raise InputError(
-                    "expected every loss term to have the shape (batch,), "
-                    f"received: {name} with shape {tuple(term.shape)}"
-                )
-        weighted = sum(loss_weights[n] * terms[n] for n in names)
-        if self.normalization == "none":
-            return weighted
-        if self.normalization == "sum":
-            divisor = sum(loss_weights[n] for n in names)
-        else:
-            logs = sum(ops.log(loss_weights[n]) for n in names)
-            divisor = ops.exp(logs / len(names))
-        return weighted / ops.power(divisor, self.normalization_power)
+        return weighting.weighted_sum(
+            terms, loss_weights, self.normalization, self.normalization_power
+        )
 
     # Keras' hooks.
 
@@ -237,7 +219,10 @@ class LossConditionalModel(keras.Model):
         with tf.GradientTape() as tape:
             terms = self.loss_terms(x, y, loss_weights, training=True)
             per_example = self.weighted_loss(
-                self._warmed_up(terms), loss_weights
+                weighting.warmed_up(
+                    terms, self.warmup_steps, self.optimizer.iterations
+                ),
+                loss_weights,
             )
             per_example = _weighted(per_example, sample_weight)
             loss = ops.mean(per_example) + sum(self.losses)
@@ -267,16 +252,6 @@ class LossConditionalModel(keras.Model):
             for name, term in terms.items():
                 self.watch_trackers[label][name].update_state(term)
         return self._results(self.loss_tracker, *self.watch_trackers.values())
-
-    def _warmed_up(self, terms):
-        """Scales the terms whose weights are still rising."""
-        step = ops.cast(self.optimizer.iterations + 1, "float32")
-        return {
-            name: term * ops.minimum(step / self.warmup_steps[name], 1.0)
-            if self.warmup_steps.get(name)
-            else term
-            for name, term in terms.items()
-        }
 
     @staticmethod
     def _results(loss_tracker, *trackers):
@@ -318,35 +293,3 @@ def _weighted(per_example, sample_weight):
         return per_example
     # Keras hands on `(batch, 1)` as it comes, which would broadcast.
     return per_example * ops.reshape(sample_weight, ops.shape(per_example))
-
-
-def _check_warmup(steps, loss_weights):
-    unknown = sorted(set(steps) - set(loss_weights.names))
-    if unknown or not all(s >= 0 for s in steps.values()):
-        raise InputError(
-            "expected warmup_steps of 0 or more for terms among "
-            f"{sorted(loss_weights.names)}, received: warmup_steps={steps}"
-        )
-
-
-def _check_watched(watched, loss_weights):
-    for weights in watched:
-        if set(weights) != set(loss_weights.names):
-            raise InputError(
-                "expected every entry of watched_weights to name "
-                f"{sorted(loss_weights.names)}, received: {sorted(weights)}"
-            )
-    labels = [loss_weights.label(weights) for weights in watched]
-    if len(set(labels)) < len(labels):
-        raise InputError(
-            "expected watched_weights that differ in the weights that vary, "
-            f"received: watched_weights={watched}"
-        )
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise InputError(
-            f"expected {name} to be one of {choices}, "
-            f"received: {name}={value!r}"
-        )
