@@ -43,8 +43,13 @@ def _command(run_dir, data_dir, *more):
 
 
 def _log_rows(run):
+    """The rows without the times, which no two runs share."""
     with open(run.log_file, newline="") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        assert float(row.pop("seconds")) > 0
+        assert float(row.pop("cpu_seconds")) > 0
+    return rows
 
 
 def test_a_run_writes_its_config_log_checkpoints_and_model(

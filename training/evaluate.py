@@ -32,7 +32,9 @@ class Arguments:
     """Of the noise of the posterior's samples."""
 
 
-def evaluate(run, betas=(), batch_size=500, seed=0, verbose=0):
+def evaluate(
+    run, betas=(), batch_size=500, seed=0, verbose=0, images=None, model=None
+):
     """Scores a run and writes `curve.csv` and `evaluation.json`.
 
     Args:
@@ -42,6 +44,8 @@ def evaluate(run, betas=(), batch_size=500, seed=0, verbose=0):
         batch_size: images at a time.
         seed: of the noise of the posterior's samples.
         verbose: 1 for a progress bar.
+        images, model: the run's test images and its trained model, where
+            the caller has them already.
 
     Returns:
         list of `CurvePoint`.
@@ -52,11 +56,12 @@ def evaluate(run, betas=(), batch_size=500, seed=0, verbose=0):
     from yoto_tf.data import load_images
 
     config = run.read_config()
-    model = run.load_model()
+    model = model or run.load_model()
     if not betas:
         fixed = config.beta.distribution == "constant"
         betas = config.beta.values if fixed else config.evaluation.betas
-    images = load_images(config.data, parts=("test",)).test
+    if images is None:
+        images = load_images(config.data, parts=("test",)).test
     started = time.monotonic()
     bar = keras.utils.Progbar(len(betas), verbose=verbose, unit_name="beta")
     points = evaluation.rate_distortion_curve(
@@ -82,6 +87,8 @@ def evaluate(run, betas=(), batch_size=500, seed=0, verbose=0):
             "training_seed": config.training.seed,
             "noise_seed": seed,
             "units": "nats per image",
+            "parameters": model.count_params(),
+            "steps": int(model.optimizer.iterations),
             "hypervolume": evaluation.hypervolume(pairs, reference),
             "hypervolume_reference": {
                 "rate": reference[0],

@@ -50,6 +50,8 @@ def train(
     preset=None,
     verbose="auto",
     images=None,
+    hooks=(),
+    tensorboard=True,
     until_epoch=None,
     log=print,
 ):
@@ -63,6 +65,8 @@ def train(
         preset: name that `config.json` mentions.
         verbose: of `keras.Model.fit`.
         images: `ImageSplits` of `config.data`; None loads them.
+        hooks: further Keras callbacks, called before the others.
+        tensorboard: whether to write its scalars and pictures.
         until_epoch: stop after so many epochs of the schedule, with a
             checkpoint and without `model.keras`; None: train to the end.
         log: called with a sentence on what happens.
@@ -86,7 +90,7 @@ def train(
 
     run = RunDirectory(run_dir)
     if resume:
-        _check_same_config(config, run.read_config(), run)
+        check_same_config(config, run.read_config(), run)
     images = images or load_images(config.data, parts=("train",))
     shape = images.train.shape[1:]
     log(
@@ -130,12 +134,14 @@ def train(
         )
         run.keep_log_until(first_epoch)
         csv_log = keras.callbacks.CSVLogger(run.log_file, append=True)
-        hooks = [
-            callbacks.StopOnNonFinite(run),
-            keras.callbacks.TensorBoard(run.tensorboard, profile_batch=0),
-            csv_log,
-        ]
-        if config.training.pictures_every:
+        hooks = [*hooks, callbacks.StopOnNonFinite(run)]
+        if tensorboard:
+            hooks.append(
+                keras.callbacks.TensorBoard(run.tensorboard, profile_batch=0)
+            )
+        # After TensorBoard, which has clocks of its own.
+        hooks += [callbacks.TimeEpochs(), csv_log]
+        if tensorboard and config.training.pictures_every:
             hooks.append(
                 callbacks.ReconstructionPictures(
                     _shown_images(images),
@@ -186,7 +192,8 @@ def _shown_images(images):
     return source[:8]
 
 
-def _check_same_config(given, stored, run):
+def check_same_config(given, stored, run):
+    """Raises InputError, naming the settings, if the two differ."""
     differing = [
         f"{group.name}.{f.name}"
         for group in dataclasses.fields(ExperimentConfig)

@@ -8,6 +8,8 @@
     RUN/curve.csv            rate and distortion for every beta
     RUN/evaluation.json      how the curve was measured, its hypervolume
     RUN/figures/             pictures
+    RUN/output.txt           what a study's run printed
+    RUN/divergence.json      why a study's run has no model
 
 Every file is written aside and renamed, so that a process killed at any
 moment leaves the old one or the new one, whole.
@@ -100,6 +102,8 @@ class RunDirectory:
         self.curve_file = self.path / "curve.csv"
         self.evaluation_file = self.path / "evaluation.json"
         self.figures = self.path / "figures"
+        self.output_file = self.path / "output.txt"
+        self.divergence_file = self.path / "divergence.json"
 
     def create(self, config, **facts):
         """Makes the directory and writes `config.json`.
@@ -236,6 +240,19 @@ class RunDirectory:
         ]
         with written_whole(self.log_file) as aside:
             aside.write_text("".join([header, *kept]), newline="")
+
+    def read_log(self):
+        """Returns `log.csv` as a list of dicts of numbers, empty if there is
+        none yet."""
+        if not self.log_file.exists():
+            return []
+        with open(self.log_file, newline="") as file:
+            return [
+                # Keras writes NA for what it expected and did not get, as
+                # the validation's scores where there is none.
+                {k: float(v) for k, v in row.items() if v != "NA"}
+                for row in csv.DictReader(file)
+            ]
 
     @staticmethod
     def write_json(path, content):
