@@ -1,18 +1,25 @@
-# Both commands make .venv on their first run and reuse it afterwards.
+# The commands make .venv on their first run and reuse it afterwards.
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/installed
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test clean help
+ARGS ?=
+
+.PHONY: demo serve test clean help
 
 help:
 	@echo "make demo   train, evaluate and draw the default model (minutes)"
+	@echo "make serve  show the newest export on a page, after a demo if need be"
+	@echo "            (make serve ARGS='--page-port 7861'; ARGS=--help for all)"
 	@echo "make test   lint and test"
 	@echo "make clean  remove .venv and runs/demo"
 
 demo: $(INSTALLED)
 	$(RUN) -m training.demo
+
+serve: $(INSTALLED)
+	$(RUN) -m serving.demo $(ARGS)
 
 test: $(INSTALLED)
 	$(VENV)/bin/ruff check .

@@ -9,14 +9,13 @@ a wrong command line or a wrong file named there.
 
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 
 # TensorFlow reads this at import. What fails in it comes back as a status.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from serving import signals
 from serving.embedded import flags as command_line
 from yoto_tf.command_line import held_back_stderr
 
@@ -42,16 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname).1s %(message)s",
         stream=sys.stderr,
     )
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: _on_signal(stop))
-    return launch.serve(flags, stop)
-
-
-def _on_signal(stop: threading.Event) -> None:
-    if stop.is_set():
-        os._exit(1)  # asked twice: at once
-    stop.set()
+    return launch.serve(flags, signals.stop_event())
 
 
 if __name__ == "__main__":

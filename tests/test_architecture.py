@@ -47,6 +47,8 @@ def test_a_folder_imports_only_what_lies_below_it(folder):
         "training.study.__main__",
         "training.tune",
         "export.saved_model",
+        "serving.demo",
+        "serving.page.__main__",
     ],
 )
 def test_command_lines_parse_without_tensorflow(module):

@@ -17,6 +17,14 @@ def is_known(name):
     return name.split("/")[0].split(":")[0] in known
 
 
+def is_prepared(name, data_dir=None):
+    """Whether a data set of TFDS is on this machine, ready to be read."""
+    try:
+        return tfds.builder(name, data_dir=data_dir).is_prepared()
+    except (tfds.core.DatasetNotFoundError, ValueError):
+        return False
+
+
 class TfdsImages:
     """A TFDS data set, downloaded and prepared on first use.
 

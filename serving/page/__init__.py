@@ -1,0 +1,1 @@
+"""A page that shows one model at every beta, through `serving.client`."""

@@ -1,0 +1,75 @@
+"""`python -m serving.page`: the page for a model that is served elsewhere.
+
+    python -m serving.page --url grpc://127.0.0.1:8500 --model shapes
+
+Exit codes: 0 after SIGTERM or Ctrl-C, 2 for a wrong command line, a busy port
+or a data set that cannot be used.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from serving import signals
+from serving.client import InvalidRequest
+from serving.client.target import Target
+from serving.page import examples
+from serving.page import ports
+from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Show a served model at every beta, on a page of this machine."""
+
+    model: str
+    """Name of the model at the server."""
+    url: str = "grpc://127.0.0.1:8500"
+    """Address of TF Serving or of serving.server: grpc://HOST:8500, or
+    http://HOST:8501 for REST, where a new image takes seconds."""
+    data: str | None = None
+    """Images to choose from: a folder of pictures or a TFDS data set. Unset:
+    the data set that the export in --models names, if it is there."""
+    data_dir: str | None = None
+    """Where TFDS keeps its data; unset: TFDS_DATA_DIR or TFDS' default."""
+    models: Path = Path("models")
+    """Folder of exported models on this machine."""
+    page_port: int = 7860
+    """Port of the page on 127.0.0.1; 0 takes any free one."""
+
+
+def main(argv=None):
+    arguments = tyro.cli(Arguments, prog="python -m serving.page", args=argv)
+    with reported_on_the_command_line():
+        # Before the seconds that TensorFlow takes.
+        ports.free(arguments.page_port, "--page-port")
+        try:
+            Target.parse(arguments.url, arguments.model)
+        except InvalidRequest as error:
+            raise InputError(str(error)) from error
+        import_tensorflow_quietly()
+        from serving.page import launch
+
+        if arguments.data:
+            source = examples.named(arguments.data, arguments.data_dir)
+        else:
+            base = arguments.models / arguments.model
+            source = examples.of_export(base, arguments.data_dir)
+        stop = signals.stop_event()
+        with launch.page(
+            arguments.url,
+            arguments.model,
+            arguments.page_port,
+            source,
+            # What somebody asked for by name has to be there.
+            needs_images=bool(arguments.data),
+        ) as address:
+            print(f"page: {address} (Ctrl-C ends it)", flush=True)
+            stop.wait()
+
+
+if __name__ == "__main__":
+    main()

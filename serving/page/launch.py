@@ -1,0 +1,89 @@
+"""The page as a running web server of this machine."""
+
+import contextlib
+import os
+import sys
+
+# Gradio reads this at import: no telemetry, no look for a newer version.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+from serving.client import Client
+from serving.client import ServingError
+from serving.page import app
+from serving.page import examples
+from serving.page import ports
+from serving.page.handlers import Handlers
+from serving.page.model import Model
+from yoto_tf.errors import InputError
+
+# A drag must not wait longer to say that the server is gone.
+_TIMEOUT_SECONDS = 10.0
+
+
+@contextlib.contextmanager
+def page(url, name, port, source=examples.none, needs_images=False):
+    """Runs the page until the block ends.
+
+    The server need not be there yet: the page says so and waits for it.
+
+    Args:
+        url: of the server, as `serving.client.Client` takes it.
+        name: of the model.
+        port: of the page on 127.0.0.1; 0 takes a free one.
+        source: of images to choose from, see `serving.page.examples`.
+        needs_images: whether the page is of no use without them.
+
+    Yields:
+        The page's address.
+
+    Raises:
+        InputError: for a busy port, or images that are needed and cannot be
+            used.
+    """
+    port = ports.free(port, "--page-port")
+    with Client(url, name, timeout=_TIMEOUT_SECONDS, retries=1) as client:
+        model = Model(client, name, url)
+        if needs_images:
+            _load_now(model, source)
+        _ask_no_proxy()
+        blocks = app.build(Handlers(model, _forgiving(source)))
+        blocks.launch(
+            prevent_thread_lock=True,
+            server_name=ports.HOST,
+            server_port=port,
+            **app.LAUNCH,
+        )
+        try:
+            yield f"http://{ports.HOST}:{port}"
+        finally:
+            blocks.close(verbose=False)
+
+
+def _ask_no_proxy():
+    """Gradio looks whether its page can be reached, by a proxy if one is set,
+    and does not start where that proxy does not know this machine."""
+    for variable in ("NO_PROXY", "no_proxy"):
+        others = os.environ.get(variable)
+        os.environ[variable] = ",".join(filter(None, [others, ports.HOST]))
+
+
+def _load_now(model, source):
+    """Fails at the start for images that cannot be used."""
+    try:
+        shape = model.facts().image_shape
+    except ServingError:
+        return  # known when the server comes
+    source(shape)
+
+
+def _forgiving(source):
+    """The same source, without images where it fails."""
+
+    def load(image_shape):
+        try:
+            return source(image_shape)
+        except InputError as error:
+            print(f"note: no images to choose from: {error}", file=sys.stderr)
+            return examples.none(image_shape)
+
+    return load
