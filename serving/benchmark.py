@@ -6,6 +6,8 @@ reading messages is not counted, the work of the server is.
 """
 
 import contextlib
+import signal
+import sys
 import tempfile
 import urllib.parse
 from dataclasses import dataclass
@@ -88,13 +90,18 @@ def _measure(arguments, base, version):
     from serving.load.server_process import ServerProcess
     from serving.load.workers import Workers
 
+    # Its loader tells of its own age.
+    tf.get_logger().setLevel("ERROR")
     name = arguments.model_name or base.absolute().name
     results = {
-        "model": f"{base.name}/{version.name}",
+        "model": f"{base.absolute().name}/{version.name}",
         "cells": [],
         "soak": None,
     }
     with contextlib.ExitStack() as stack:
+        # Ends as Ctrl-C does, so that the server that was started ends too.
+        old = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        stack.callback(signal.signal, signal.SIGTERM, old)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         loaded = SavedModelVersion(str(version))
         maker = RequestMaker(loaded, name, Path(folder))

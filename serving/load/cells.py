@@ -1,5 +1,6 @@
 """The table: each way of asking, at each batch size and number of clients."""
 
+import contextlib
 import dataclasses
 import math
 import statistics
@@ -9,9 +10,11 @@ import keras
 import numpy as np
 
 from serving.embedded.engine import SavedModelVersion
+from serving.load import senders
 from serving.load.payload import BYTES
 from serving.load.payload import FLOATS
 from serving.load.payload import GRPC
+from serving.load.payload import Payload
 from serving.load.request_maker import RequestMaker
 from serving.load.workers import Client
 from serving.load.workers import Samples
@@ -87,8 +90,7 @@ def measure(
     )
     for batch_size in batch_sizes:
         payloads = bench.maker.make(batch_size)
-        for kind in kinds:
-            _require_right_answers(bench, kind, payloads[kind])
+        require_right_answers(bench, payloads)
         for count in clients:
             samples = {kind: [] for kind in [BARE, *kinds]}
             per_client = math.ceil(requests / rounds / count)
@@ -173,12 +175,28 @@ def _bare(
     return run_threads(count, work)
 
 
-def _require_right_answers(bench: Bench, kind: str, payloads) -> None:
-    client = bench.client(
-        kind, payloads, requests=len(payloads), seconds=60, check=True
-    )
-    for fault in bench.workers.run([client]).faults:
-        raise InputError(
-            "expected a server that answers as the newest version of the "
-            f"model does, received: {fault}"
-        )
+def require_right_answers(
+    bench: Bench, payloads: dict[str, list[Payload]]
+) -> None:
+    """Sends each request once.
+
+    Raises:
+        InputError: if the server does not answer as the bare session does.
+    """
+    for kind in bench.urls_by_kind():
+        _require(bench, kind, payloads[kind])
+
+
+def _require(bench: Bench, kind: str, payloads: list[Payload]) -> None:
+    url = bench.urls_by_kind()[kind]
+    with contextlib.closing(senders.connect(url, bench.model)) as sender:
+        for payload in payloads:
+            try:
+                fault = payload.fault(sender.send(payload.body))
+            except senders.SendError as error:
+                fault = f"{kind}: {error}"
+            if fault:
+                raise InputError(
+                    "expected a server that answers as the newest version of "
+                    f"the model does, received from {url}: {fault}"
+                )

@@ -10,6 +10,8 @@ import pathlib
 import numpy as np
 import PIL.Image
 
+from yoto_tf.command_line import import_tensorflow_quietly
+
 GRPC = "gRPC"
 FLOATS = "REST, floats"
 BYTES = "REST, bytes"
@@ -29,11 +31,13 @@ class Payload:
         kind: `GRPC`, `FLOATS` or `BYTES`.
         body_file: holds the bytes to send.
         answer_file: `.npz` with the outputs of the bare session.
+        reply_file: a reply that was found right, once there is one.
     """
 
     kind: str
     body_file: pathlib.Path
     answer_file: pathlib.Path
+    reply_file: pathlib.Path
 
     @property
     def body(self) -> bytes:
@@ -41,6 +45,10 @@ class Payload:
 
     def fault(self, reply: bytes) -> str | None:
         """What is wrong with a reply, None if nothing is."""
+        # Most are the same to the byte: no need to read them, nor of the
+        # seconds that the messages' package takes to import.
+        if self.reply_file.exists() and reply == _read_bytes(self.reply_file):
+            return None
         outputs = (
             _from_message(reply)
             if self.kind == GRPC
@@ -55,6 +63,8 @@ class Payload:
         for name, expected in answer.items():
             if not _is_same(outputs[name], expected):
                 return f"{self.kind}: a wrong answer, {name} differs"
+        if not self.reply_file.exists():
+            self.reply_file.write_bytes(reply)
         return None
 
 
@@ -79,6 +89,7 @@ def _is_same(found, expected: np.ndarray) -> bool:
 
 
 def _from_message(reply: bytes) -> dict[str, np.ndarray]:
+    import_tensorflow_quietly()
     from tensorflow_serving.apis import predict_pb2
 
     from serving.embedded import tensors

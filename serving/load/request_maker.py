@@ -94,9 +94,8 @@ class RequestMaker:
     def _write(self, made, kind: str, body: bytes, answer: dict) -> None:
         batch_size, number = len(answer["rate"]), len(made[kind])
         stem = f"{kind}-{batch_size}-{number}".replace(", ", "-")
-        payload = Payload(
-            kind, self._folder / f"{stem}.body", self._folder / f"{stem}.npz"
-        )
+        files = (self._folder / f"{stem}.{e}" for e in ("body", "npz", "reply"))
+        payload = Payload(kind, *files)
         payload.body_file.write_bytes(body)
         # Files of pictures as arrays of bytes, which need no pickle.
         arrays = {

@@ -6,6 +6,7 @@ import keras
 import psutil
 
 from serving.load.cells import Bench
+from serving.load.cells import require_right_answers
 
 _CLIENTS = 8
 _BATCH_SIZES = (1, 4)
@@ -27,6 +28,8 @@ def run(bench: Bench, requests: int, pid: int | None) -> dict:
     server = psutil.Process(pid) if pid else None
     kinds = list(bench.urls_by_kind())
     made = [bench.maker.make(size) for size in _BATCH_SIZES]
+    for payloads in made:
+        require_right_answers(bench, payloads)
     # Each client sends one kind, so that all kinds are under way at once.
     sent = {kind: [p for m in made for p in m[kind]] for kind in kinds}
     bar = keras.utils.Progbar(requests, unit_name="request")

@@ -153,7 +153,14 @@ def _send(client: Client, barrier, samples: Samples) -> None:
             fault = f"{payload.kind}: {error}"
         samples.times.append((start, time.perf_counter()))
         if fault is None and client.check:
-            fault = payload.fault(reply)
+            fault = _fault(payload, reply)
         if fault is not None:
             samples.faults.append(fault)
     sender.close()
+
+
+def _fault(payload: Payload, reply: bytes) -> str | None:
+    try:
+        return payload.fault(reply)
+    except Exception as error:  # whatever the server sent
+        return f"{payload.kind}: a reply that cannot be read: {error!r}"
