@@ -28,6 +28,7 @@ from serving.load.payload import Payload
 from serving.load.request_maker import RequestMaker
 from serving.load.workers import Samples
 
+SERVER = "serving.server"
 KINDS = ["bare session", "gRPC", "REST, floats", "REST, bytes"]
 
 
@@ -257,7 +258,8 @@ def test_sigterm_ends_the_server_too(exported):
     def end_it():
         while not started:
             time.sleep(0.05)
-            started.extend(psutil.Process().children())
+            children = psutil.Process().children()
+            started.extend(c for c in children if SERVER in c.cmdline())
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=end_it).start()
