@@ -166,6 +166,16 @@ def _check(arguments):
             f" {arguments.batch_sizes}, {arguments.clients} and "
             f"{arguments.rounds}"
         )
+    if (
+        min(arguments.requests, arguments.soak) < 0
+        or arguments.seconds <= 0
+        or not arguments.requests + arguments.soak
+    ):
+        raise InputError(
+            "expected requests or a soak, and seconds above 0, received: "
+            f"requests={arguments.requests}, soak={arguments.soak} and "
+            f"seconds={arguments.seconds:g}"
+        )
     for url in arguments.urls:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in _SCHEMES or not parts.port or parts.path:

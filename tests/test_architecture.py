@@ -45,6 +45,7 @@ def test_a_folder_imports_only_what_lies_below_it(folder):
         "yoto_tf.presets",
         "training.train",
         "export.saved_model",
+        "serving.benchmark",
     ],
 )
 def test_command_lines_parse_without_tensorflow(module):

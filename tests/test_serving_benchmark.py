@@ -204,6 +204,9 @@ def free_port():
     ("arguments", "words"),
     [
         (["--batch-sizes", "0"], "expected batch sizes, clients and rounds"),
+        (["--requests", "-1"], "received: requests=-1, soak=0"),
+        (["--requests", "0"], "expected requests or a soak"),
+        (["--seconds", "0"], "and seconds=0"),
         (["--urls", "localhost:8500"], "as grpc://HOST:PORT or http://"),
         (["--urls", "grpc://localhost"], "as grpc://HOST:PORT or http://"),
         (["--urls", "http://192.0.2.1:80"], "--remote allows it"),
