@@ -6,6 +6,7 @@ import http.client
 import json
 import pathlib
 import shutil
+import socket
 import tempfile
 
 import numpy as np
@@ -184,6 +185,18 @@ def image_inputs(batch: int = 2) -> dict[str, np.ndarray]:
         "image": np.arange(batch * 4, dtype=np.float32).reshape(-1, 2, 2, 1),
         "beta": np.arange(1, batch + 1, dtype=np.float32),
     }
+
+
+def address(server, scheme):
+    """Where a client finds a server."""
+    port = server.grpc_port if scheme == "grpc" else server.rest_port
+    return f"{scheme}://127.0.0.1:{port}"
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 def ask(server, method, target, body=None, headers=None):

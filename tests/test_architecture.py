@@ -44,6 +44,8 @@ def test_a_folder_imports_only_what_lies_below_it(folder):
         "yoto_tf.config",
         "yoto_tf.presets",
         "training.train",
+        "training.study.__main__",
+        "training.tune",
         "export.saved_model",
         "serving.benchmark",
     ],

@@ -10,15 +10,26 @@ from yoto_tf.layers import Concatenation
 from yoto_tf.layers import FiLM
 from yoto_tf.layers import Gate
 from yoto_tf.layers import SigmoidFiLM
-from yoto_tf.layers.conditioning import make_conditioning
+from yoto_tf.layers import SplineFiLM
 from yoto_tf.layers.conditioning import modulate
+from yoto_tf.layers.factory import make_conditioning
 from yoto_tf.loss_weights import LogUniform
 
 # Batch, height, width and channels are equal, so that a scale that is
 # broadcast over the wrong axis gives wrong numbers and not an error.
 SHAPES = [pytest.param((4, 4), id="dense"), pytest.param((4,) * 4, id="maps")]
-LAYERS = [FiLM, SigmoidFiLM, Gate, lambda: Gate("sqrt"), Concatenation]
-LAYER_IDS = ["film", "sigmoid_film", "gate_sigmoid", "gate_sqrt", "concat"]
+LAYERS = [
+    FiLM,
+    SigmoidFiLM,
+    Gate,
+    lambda: Gate("sqrt"),
+    SplineFiLM,
+    Concatenation,
+]
+LAYER_IDS = [
+    *("film", "sigmoid_film", "gate_sigmoid", "gate_sqrt"),
+    *("spline", "concat"),
+]
 
 
 @pytest.fixture
@@ -76,10 +87,11 @@ def test_modulate_takes_maps_of_any_shape(rng):
     )
 
 
+@pytest.mark.parametrize("make", [FiLM, SplineFiLM])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_new_film_is_exactly_the_identity(shape, rng):
+def test_new_film_is_exactly_the_identity(make, shape, rng):
     x = normal(rng, *shape)
-    np.testing.assert_array_equal(FiLM()(x, normal(rng, 4, 3)), x)
+    np.testing.assert_array_equal(make()(x, normal(rng, 4, 3)), x)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -193,6 +205,61 @@ def test_sqrt_gate_has_finite_gradients_where_it_clips(logit):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_spline_is_linear_interpolation_between_its_knots(shape, rng):
+    x = normal(rng, *shape)
+    # Inside, at an end, and beyond both, where it stays as at the ends.
+    c = np.float32([[0.3, -1.1], [-1.7321, 0.0], [-9.0, 1.2], [0.8, 5.0]])
+    layer = SplineFiLM(knots=4)
+    layer(x, c)
+    randomize(layer, rng)
+    knots = np.linspace(-np.sqrt(3), np.sqrt(3), 4)
+    # (coordinate, knot, scale or shift, channel)
+    values = layer.kernel.numpy().reshape(2, 4, 2, 4)
+    scale, shift = (
+        np.array(
+            [
+                [
+                    sum(
+                        np.interp(row[i], knots, values[i, :, half, channel])
+                        for i in (0, 1)
+                    )
+                    for channel in range(4)
+                ]
+                for row in c
+            ]
+        )
+        for half in (0, 1)
+    )
+    np.testing.assert_allclose(
+        layer(x, c),
+        over_maps(1 + scale, x) * x + over_maps(shift, x),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_a_weight_teaches_a_spline_near_itself_alone(rng):
+    layer = SplineFiLM(knots=5)
+    low = np.float32([[-1.6]])
+    x = normal(rng, 1, 4)
+    layer(x, low)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x, low) ** 2)
+    gradient = tape.gradient(loss, layer.kernel.value).numpy()
+    assert (gradient[:2] != 0).all()
+    np.testing.assert_array_equal(gradient[2:], 0)
+
+
+def test_a_spline_with_a_slope_starts_as_that_line_on_the_last_half(rng):
+    x = normal(rng, 3, 6)
+    c = np.float32([[-1.5, 0.2], [0.0, 0.0], [0.9, 1.1]])
+    shift = SplineFiLM(slope=2.0)(x, c).numpy() - x
+    np.testing.assert_array_equal(shift[:, :3], 0)
+    expected = np.repeat(2 * c.sum(1, keepdims=True), 3, axis=1)
+    np.testing.assert_allclose(shift[:, 3:], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_concatenation_appends_the_vector_at_every_position(shape, rng):
     x, c = normal(rng, *shape), normal(rng, 4, 3)
     y = Concatenation()(x, c).numpy()
@@ -226,6 +293,7 @@ def test_every_example_has_its_own_conditioning(make, shape, rng):
         (lambda: FiLM(strength=0.0), "strength"),
         (lambda: FiLM(strength=float("nan")), "strength"),
         (lambda: SigmoidFiLM(hidden_units=-1), "hidden_units"),
+        (lambda: SplineFiLM(knots=1), "knots of 2 or more.*knots=1"),
         (lambda: Gate("tanh"), "one of .*sigmoid.*received: form='tanh'"),
     ],
 )
@@ -240,12 +308,13 @@ def test_bad_arguments_are_refused(make, message):
         ("film", FiLM(512, 0.01)),
         ("sigmoid_film", SigmoidFiLM(512)),
         ("gate", Gate("sigmoid")),
+        ("spline", SplineFiLM(7)),
         ("concatenation", Concatenation()),
     ],
 )
 def test_make_conditioning_follows_the_config(kind, expected):
     config = ConditioningConfig(
-        kind=kind, sites=("block",), hidden_units=256, strength=0.01
+        kind=kind, sites=("block",), hidden_units=256, strength=0.01, knots=7
     )
     layer = make_conditioning(config, width=2)
     assert type(layer) is type(expected)

@@ -64,7 +64,8 @@ def test_configurations_cannot_be_changed():
         ),
         (
             {"model": {"conditioning": {"sites": ["blok"]}}},
-            "each one of 'block', 'conv', 'dense', 'posterior', 'output'",
+            "each one of 'block', 'conv', 'dense', 'posterior', 'latent', "
+            "'output'",
         ),
     ],
 )
@@ -101,6 +102,12 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
         (DataConfig, {"validation_examples": -1}, "to be 0 or more"),
         (ConditioningConfig, {"sites": ()}, "at least one of"),
         (ConditioningConfig, {"strength": 0.0}, "strength to be above 0"),
+        (ConditioningConfig, {"knots": 1}, "knots of 2 or more"),
+        (
+            ConditioningConfig,
+            {"kind": "spline", "standardize": False},
+            "standardize=True for kind='spline'",
+        ),
         (
             ConditioningConfig,
             {"kind": "concatenation", "sites": ("output",)},
@@ -132,6 +139,7 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
             {"normalization_power": 1.5},
             "normalization_power between 0 and 1",
         ),
+        (BetaConfig, {"warmup_steps": -1}, "warmup_steps to be 0 or more"),
         (OptimizerConfig, {"learning_rate": 0.0}, "learning_rate"),
         (OptimizerConfig, {"weight_decay": -1.0}, "weight_decay"),
         (

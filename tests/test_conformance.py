@@ -20,6 +20,7 @@ from yoto_tf.layers import FiLM
 from yoto_tf.layers import Gate
 from yoto_tf.layers import GaussianPosterior
 from yoto_tf.layers import SigmoidFiLM
+from yoto_tf.layers import SplineFiLM
 from yoto_tf.layers.stage import ConditionedStage
 from yoto_tf.loss_weights import Choice
 from yoto_tf.loss_weights import Constant
@@ -66,6 +67,16 @@ LAYERS = [
         LayerCase(lambda: Gate("sqrt"), ((4, 5), (4, 2)), 2),
     ),
     (
+        "SplineFiLM-dense",
+        SplineFiLM,
+        LayerCase(lambda: SplineFiLM(3, slope=2.0), ((4, 6), (4, 2)), 1),
+    ),
+    (
+        "SplineFiLM-maps",
+        SplineFiLM,
+        LayerCase(SplineFiLM, ((4, 3, 3, 5), (4, 2)), 1),
+    ),
+    (
         "Concatenation-dense",
         Concatenation,
         LayerCase(Concatenation, ((4, 5), (4, 2)), 0),
@@ -79,6 +90,15 @@ LAYERS = [
         "GaussianPosterior",
         GaussianPosterior,
         LayerCase(lambda: GaussianPosterior(seed=1), ((4, 6), (4, 3)), 0),
+    ),
+    (
+        "GaussianPosterior-variance_preserving",
+        GaussianPosterior,
+        LayerCase(
+            lambda: GaussianPosterior("variance_preserving", seed=1),
+            ((4, 6), (4, 3)),
+            0,
+        ),
     ),
     (
         "ConditionedStage-conv",
@@ -153,6 +173,7 @@ OBJECTS = [
             draw_per="batch",
             normalization="sum",
             normalization_power=0.5,
+            warmup_steps={"b": 7},
             watched_weights=[{"a": 1.0, "b": 2.0}],
             seed=3,
             name="mine",

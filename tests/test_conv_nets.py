@@ -57,9 +57,7 @@ def slopes(net):
 def config_with(kind, sites, base=None, **fields):
     return ModelConfig(
         **{**TINY, **(base or {}), **fields},
-        conditioning=ConditioningConfig(
-            kind=kind, sites=sites, hidden_units=4, standardize=False
-        ),
+        conditioning=ConditioningConfig(kind=kind, sites=sites, hidden_units=4),
     )
 
 
@@ -164,6 +162,7 @@ def test_convs_start_with_the_authors_variance(mode):
         ),
         ("dense", ["dense"], ["dense_0", "dense_1"]),
         ("posterior", ["posterior"], []),
+        ("latent", [], ["latent"]),
         ("output", [], ["output"]),
     ],
 )
@@ -197,6 +196,7 @@ def test_maps_larger_than_the_limit_are_left_alone():
     assert conditioned(ConvDecoder((32, 32, 3), config)) == [
         *("dense_0", "dense_1"),
         *("block_2_conv_0", "block_2_conv_1", "block_1_conv_0"),
+        "output",
     ]
 
 
@@ -206,6 +206,25 @@ def test_gates_are_sigmoid_in_the_encoder_and_roots_in_the_decoder():
         stages = net((32, 32, 3), config).stages
         forms = {s.conditioning.form for s in stages if s.conditioning}
         assert forms == {form}
+
+
+@pytest.mark.parametrize(
+    ("posterior", "slope"), [("softplus", 0.0), ("variance_preserving", 2.4)]
+)
+def test_only_a_variance_that_is_shifted_starts_with_a_slope(posterior, slope):
+    config = config_with(
+        "spline", ("dense", "posterior", "latent"), posterior=posterior
+    )
+    stages = [
+        stage
+        for net in (ConvEncoder, ConvDecoder)
+        for stage in net((32, 32, 3), config).stages
+        if stage.conditioning is not None
+    ]
+    assert {s.layer.name: s.conditioning.slope for s in stages} == {
+        **dict.fromkeys(("dense", "latent", "dense_0", "dense_1"), 0.0),
+        "posterior": slope,
+    }
 
 
 def allowed_combinations():
@@ -258,7 +277,7 @@ def test_every_width_runs_at_every_size(size, width):
 
 
 @pytest.mark.parametrize(
-    "kind", ["film", "sigmoid_film", "gate", "concatenation"]
+    "kind", ["film", "sigmoid_film", "gate", "spline", "concatenation"]
 )
 def test_output_depends_on_the_conditioning_of_its_own_example(kind):
     config = config_with(kind, ("block",))

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+from yoto_tf import Choice
 from yoto_tf import Dirichlet
 from yoto_tf import InputError
 from yoto_tf import LogUniform
@@ -395,6 +396,31 @@ def test_sample_weights_weight_the_loss_of_each_example(shape, data):
     np.testing.assert_allclose(
         logs["loss"], [np.mean(sample_weight * loss)], rtol=1e-5
     )
+
+
+def test_a_weight_that_warms_up_rises_linearly_to_what_was_drawn(data):
+    model = compiled(
+        # A rate of 0: the terms stay, what changes is the weight.
+        keras.optimizers.SGD(0.0),
+        loss_weights={"error": 1.0, "l1": Choice([0.5]), "smooth": 2.0},
+        watched_weights=[{"error": 1.0, "l1": 0.5, "smooth": 2.0}],
+        warmup_steps={"l1": 4},
+    )
+    scored = model.evaluate(*data, verbose=0, return_dict=True)
+    terms = {n: scored[f"{n}_at_0.5"] for n in ("error", "l1", "smooth")}
+    rest = terms["error"] + 2 * terms["smooth"]
+    for share in (0.25, 0.5, 0.75, 1.0, 1.0):
+        logs = model.fit(*data, batch_size=60, verbose=0).history
+        expected = rest + share * 0.5 * terms["l1"]
+        np.testing.assert_allclose(logs["loss"], [expected], rtol=1e-5)
+    # Scores are under the full weight, whatever the step.
+    np.testing.assert_allclose(scored["loss"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [{"l2": 3}, {"l1": -1}])
+def test_a_warmup_of_unknown_terms_or_below_zero_is_refused(steps):
+    with pytest.raises(InputError, match=r"among \['error', 'l1', 'smooth'\]"):
+        Regression(warmup_steps=steps)
 
 
 def test_a_saved_model_goes_on_as_the_one_in_memory(data, tmp_path):

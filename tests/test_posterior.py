@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from yoto_tf.errors import InputError
 from yoto_tf.layers import GaussianPosterior
 from yoto_tf.layers.posterior import rate
 
@@ -61,6 +62,57 @@ def test_posterior_is_the_formula():
     np.testing.assert_allclose(
         z, inputs[:, :3] + expected * noise, rtol=1e-5, atol=1e-6
     )
+
+
+def test_variance_preserving_posterior_is_the_formula():
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(scale=3, size=(4, 6)).astype("float32")
+    noise = rng.normal(size=(4, 3)).astype("float32")
+    z, mean, stddev = GaussianPosterior("variance_preserving")(inputs, noise)
+    variance = 1 / (1 + np.exp(-inputs[:, 3:].astype("float64")))
+    expected = inputs[:, :3] * np.sqrt(1 - variance)
+    np.testing.assert_allclose(mean, expected, rtol=1e-5)
+    np.testing.assert_allclose(stddev, np.sqrt(variance), rtol=1e-5)
+    np.testing.assert_allclose(
+        z, expected + np.sqrt(variance) * noise, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_latent_without_signal_is_the_prior_and_costs_nothing():
+    layer = GaussianPosterior("variance_preserving")
+    a = np.linspace(-3, 3, 8, dtype="float32")[None]
+    closed = layer(np.concatenate([a, np.full_like(a, 20.0)], -1))[1:]
+    assert rate(*closed).numpy() == pytest.approx(0, abs=1e-4)
+    # z has the prior's variance where `a` has it, however noisy.
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(100_000, 3)).astype("float32")
+    b = np.broadcast_to(np.float32([-4.0, 0.0, 4.0]), a.shape)
+    z = layer(np.concatenate([a, b], -1))[0].numpy()
+    np.testing.assert_allclose(z.var(0), 1, atol=0.02)
+
+
+def test_its_variance_grows_in_proportion_to_a_shift_by_log_beta():
+    layer = GaussianPosterior("variance_preserving")
+    betas = np.float32([1.0, 2.0, 16.0])
+    b = -9 + np.log(betas)[:, None]
+    variance = layer(np.concatenate([b, b], -1))[2].numpy() ** 2
+    np.testing.assert_allclose(variance[:, 0] / variance[0], betas, rtol=0.01)
+
+
+@pytest.mark.parametrize("b", [-200.0, -20.0, 0.0, 20.0, 200.0])
+def test_variance_preserving_gradients_are_finite(b):
+    layer = GaussianPosterior("variance_preserving")
+    inputs = tf.constant([[2.0, b]])
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        z, mean, stddev = layer(inputs)
+        loss = tf.reduce_sum(z) + tf.reduce_sum(rate(mean, stddev))
+    assert np.isfinite(tape.gradient(loss, inputs)).all()
+
+
+def test_an_unknown_form_is_refused():
+    with pytest.raises(InputError, match="one of .*softplus.*form='exp'"):
+        GaussianPosterior("exp")
 
 
 def test_deviation_stays_above_zero_and_the_rate_finite():

@@ -15,17 +15,12 @@ import time
 import numpy as np
 import pytest
 import serving_models
+from serving_models import free_port
 
 from serving.embedded import launch
 
 ROOT = pathlib.Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "serving.server"]
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -43,8 +43,13 @@ def _command(run_dir, data_dir, *more):
 
 
 def _log_rows(run):
+    """The rows without the times, which no two runs share."""
     with open(run.log_file, newline="") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        assert float(row.pop("seconds")) > 0
+        assert float(row.pop("cpu_seconds")) > 0
+    return rows
 
 
 def test_a_run_writes_its_config_log_checkpoints_and_model(
@@ -223,6 +228,8 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_keeps_checkpoints(
         (["smoke", "--data.name", "no_such_set"], "TFDS data set"),
         (["smoke", "--data.name", "./no_such_folder"], "not a folder"),
         (["smoke", "--run-dir", "no_such_run", "--resume"], "config.json"),
+        (["no_such.json"], "no_such.json, which does not exist"),
+        (["no_such.json", "--help"], "no_such.json, which does not exist"),
     ],
 )
 def test_wrong_command_lines_end_with_code_2_and_what_would_be_right(
@@ -248,6 +255,49 @@ def test_help_lists_presets_and_settings(capsys):
 
 
 def test_without_a_preset_the_default_is_trained():
-    name, arguments = train_module.parse(["--training.epochs", "3"])
+    name, _, arguments = train_module.parse(["--training.epochs", "3"])
     assert name == "rendered_shapes3d"
     assert arguments.config.training.epochs == 3
+
+
+@pytest.fixture
+def config_file(trained_run, tmp_path):
+    """A run's own `config.json`, with something to override."""
+    content = json.loads(trained_run.config_file.read_text())
+    content["config"]["optimizer"]["learning_rate"] = 0.007
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_configuration_file_stands_where_a_preset_stands(config_file):
+    name, default, arguments = train_module.parse(
+        [str(config_file), "--training.epochs", "1"]
+    )
+    assert name == "mine"
+    assert arguments.config.optimizer.learning_rate == 0.007
+    assert arguments.config == _with_training(default.config, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "cannot be used (Expecting property name"),
+        ("[]", "it has no entry 'config'"),
+        ('{"config": {"dota": {}}}', "received: 'dota'"),
+        ('{"config": {"beta": {"lowest": 1}}}', "received: 'lowest'"),
+        ('{"config": {"beta": {"low": -1.0}}}', "expected 0 < low < high"),
+        ("\udcff", "cannot be used"),
+    ],
+)
+def test_damaged_configuration_files_are_named_with_code_2(
+    content, sentence, capsys, tmp_path
+):
+    path = tmp_path / "bad.json"
+    path.write_bytes(content.encode("utf8", "surrogateescape"))
+    with pytest.raises(SystemExit) as ended:
+        train_module.main([str(path)])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert str(path) in said
+    assert sentence in said

@@ -1,6 +1,7 @@
-"""What happens beside the steps: checkpoints, pictures, the NaN stop."""
+"""What happens beside the steps: checkpoints, times, pictures, the NaN stop."""
 
 import math
+import time
 
 import keras
 import numpy as np
@@ -18,6 +19,23 @@ class SaveRun(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.run.save_checkpoint(self.model, epoch + 1)
+
+
+class TimeEpochs(keras.callbacks.Callback):
+    """Adds an epoch's `seconds` and `cpu_seconds` to its logs.
+
+    The first epoch of a process includes the tracing of the graph; the
+    checkpoint after an epoch does not count. Processor time counts all
+    threads of the process and, unlike the clock, not the waiting for others.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.perf_counter(), time.process_time()
+
+    def on_epoch_end(self, epoch, logs=None):
+        clock, cpu = self.started
+        logs["seconds"] = time.perf_counter() - clock
+        logs["cpu_seconds"] = time.process_time() - cpu
 
 
 class StopOnNonFinite(keras.callbacks.Callback):

@@ -32,7 +32,9 @@ class Arguments:
     """Of the noise of the posterior's samples."""
 
 
-def evaluate(run, betas=(), batch_size=500, seed=0, verbose=0):
+def evaluate(
+    run, betas=(), batch_size=500, seed=0, verbose=0, images=None, model=None
+):
     """Scores a run and writes `curve.csv` and `evaluation.json`.
 
     Args:
@@ -42,6 +44,8 @@ def evaluate(run, betas=(), batch_size=500, seed=0, verbose=0):
         batch_size: images at a time.
         seed: of the noise of the posterior's samples.
         verbose: 1 for a progress bar.
+        images, model: the run's test images and its trained model, where
+            the caller has them already.
 
     Returns:
         list of `CurvePoint`.
@@ -52,11 +56,12 @@ def evaluate(run, betas=(), batch_size=500, seed=0, verbose=0):
     from yoto_tf.data import load_images
 
     config = run.read_config()
-    model = run.load_model()
+    model = model or run.load_model()
     if not betas:
         fixed = config.beta.distribution == "constant"
         betas = config.beta.values if fixed else config.evaluation.betas
-    images = load_images(config.data, parts=("test",)).test
+    if images is None:
+        images = load_images(config.data, parts=("test",)).test
     started = time.monotonic()
     bar = keras.utils.Progbar(len(betas), verbose=verbose, unit_name="beta")
     points = evaluation.rate_distortion_curve(
@@ -65,13 +70,7 @@ def evaluate(run, betas=(), batch_size=500, seed=0, verbose=0):
     seconds = time.monotonic() - started
     pairs = np.array([[p.rate, p.distortion] for p in points])
     front = evaluation.pareto_front(pairs)
-    # What a model that knows nothing pays, and a rate of 1 bit per value:
-    # the same for all runs on the same data and likelihood.
-    num_values = int(np.prod(images.shape[1:]))
-    reference = [
-        num_values * float(np.log(2)),
-        model.likelihood.blank_distortion(num_values),
-    ]
+    reference = hypervolume_reference(model, images.shape[1:])
     rows = [
         [*dataclasses.asdict(p).values(), int(f)]
         for p, f in zip(points, front, strict=True)
@@ -88,6 +87,8 @@ def evaluate(run, betas=(), batch_size=500, seed=0, verbose=0):
             "training_seed": config.training.seed,
             "noise_seed": seed,
             "units": "nats per image",
+            "parameters": model.count_params(),
+            "steps": int(model.optimizer.iterations),
             "hypervolume": evaluation.hypervolume(pairs, reference),
             "hypervolume_reference": {
                 "rate": reference[0],
@@ -98,6 +99,19 @@ def evaluate(run, betas=(), batch_size=500, seed=0, verbose=0):
         },
     )
     return points
+
+
+def hypervolume_reference(model, image_shape):
+    """Returns `[rate, distortion]` up to which hypervolumes are measured.
+
+    A rate of 1 bit per value, and what a model that knows nothing pays: the
+    same for all runs on the same data and likelihood.
+    """
+    num_values = int(np.prod(image_shape))
+    return [
+        num_values * float(np.log(2)),
+        model.likelihood.blank_distortion(num_values),
+    ]
 
 
 def table(points):

@@ -141,6 +141,58 @@ def image_grid(rows, row_labels, title, column_labels=None):
     return figure
 
 
+def search_figure(trials, label, direction):
+    """The objective of every trial of a search, and the best so far.
+
+    Args:
+        trials: list of `(number, objective, epochs)`; an objective of None
+            marks a failed trial.
+        label: of the objective.
+        direction: `min` or `max`.
+
+    Returns:
+        A matplotlib `Figure`.
+    """
+    figure = Figure(figsize=(COLUMN, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    scored = [t for t in trials if t[1] is not None]
+    better = np.minimum if direction == "min" else np.maximum
+    axes.step(
+        [number for number, _, _ in scored],
+        better.accumulate([objective for _, objective, _ in scored]),
+        where="post",
+        color="0.3",
+        linewidth=1,
+        label="best so far",
+    )
+    for i, epochs in enumerate(sorted({t[2] for t in scored})):
+        axes.scatter(
+            *zip(*[t[:2] for t in scored if t[2] == epochs], strict=True),
+            s=18,
+            color=f"C{i}",
+            zorder=2,
+            label=f"{epochs} epochs" if epochs > 1 else "1 epoch",
+        )
+    failed = [number for number, objective, _ in trials if objective is None]
+    if failed:
+        axes.scatter(
+            failed,
+            [0.02] * len(failed),
+            transform=axes.get_xaxis_transform(),
+            s=18,
+            marker="x",
+            color="C3",
+            label="failed",
+        )
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel("trial", **_STYLE)
+    axes.set_ylabel(label, **_STYLE)
+    axes.tick_params(labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=6.5, frameon=False)
+    return figure
+
+
 def save(figure, path):
     """Writes a figure at 300 dpi; the suffix of `path` gives the format."""
     figure.savefig(path, dpi=_DPI)

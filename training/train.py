@@ -1,4 +1,8 @@
-"""Trains one model for every beta: `python -m training.train PRESET`."""
+"""Trains one model for every beta: `python -m training.train PRESET`.
+
+A configuration file of a run or a search stands where a preset stands:
+`python -m training.train runs/NAME/config.json --training.epochs 40`.
+"""
 
 import dataclasses
 import math
@@ -9,13 +13,12 @@ from typing import Annotated
 
 import tyro
 
+from training import arguments
 from yoto_tf import provenance
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.errors import InputError
-from yoto_tf.presets import DEFAULT
-from yoto_tf.presets import PRESETS
 from yoto_tf.run_directory import RunDirectory
 
 
@@ -31,40 +34,27 @@ class Arguments:
 
 
 def parse(argv):
-    """Parses a command line; returns `(preset name, Arguments)`."""
-    prog = "python -m training.train"
-    if argv and argv[0] in PRESETS:
-        name, rest = argv[0], argv[1:]
-        preset = PRESETS[name]
-        arguments = tyro.cli(
-            Arguments,
-            prog=f"{prog} {name}",
-            description=f"{preset.summary}.\n\nSource: {preset.source}\n\n"
-            f"Cost: {preset.cost}\n\nExpect: {preset.expect}",
-            default=Arguments(preset.config),
-            args=rest,
-        )
-        return name, arguments
-    if not argv or (
-        argv[0].startswith("-") and argv[0] not in ("-h", "--help")
-    ):
-        return parse([DEFAULT, *argv])
-    # Prints the presets, or refuses an unknown one; never returns.
-    tyro.cli(
-        tyro.extras.subcommand_type_from_defaults(
-            {n: Arguments(p.config) for n, p in PRESETS.items()},
-            {n: p.summary for n, p in PRESETS.items()},
-        ),
-        prog=prog,
-        description="Train one model for a whole range of beta. Give a "
-        f"preset (without one: {DEFAULT}) and what you want otherwise; "
-        "PRESET --help lists all settings.",
-        args=argv,
+    """Parses a command line; see `training.arguments.parse`."""
+    return arguments.parse(
+        argv,
+        "python -m training.train",
+        "Train one model for a whole range of beta.",
+        Arguments,
     )
-    raise AssertionError("unreachable")
 
 
-def train(config, run_dir, resume=False, preset=None, verbose="auto"):
+def train(
+    config,
+    run_dir,
+    resume=False,
+    preset=None,
+    verbose="auto",
+    images=None,
+    hooks=(),
+    tensorboard=True,
+    until_epoch=None,
+    log=print,
+):
     """Trains one run, from data to `model.keras`.
 
     Args:
@@ -74,6 +64,12 @@ def train(config, run_dir, resume=False, preset=None, verbose="auto"):
             that of the run.
         preset: name that `config.json` mentions.
         verbose: of `keras.Model.fit`.
+        images: `ImageSplits` of `config.data`; None loads them.
+        hooks: further Keras callbacks, called before the others.
+        tensorboard: whether to write its scalars and pictures.
+        until_epoch: stop after so many epochs of the schedule, with a
+            checkpoint and without `model.keras`; None: train to the end.
+        log: called with a sentence on what happens.
 
     Returns:
         `(model, RunDirectory)`.
@@ -94,10 +90,10 @@ def train(config, run_dir, resume=False, preset=None, verbose="auto"):
 
     run = RunDirectory(run_dir)
     if resume:
-        _check_same_config(config, run.read_config(), run)
-    images = load_images(config.data, parts=("train",))
+        check_same_config(config, run.read_config(), run)
+    images = images or load_images(config.data, parts=("train",))
     shape = images.train.shape[1:]
-    print(
+    log(
         f"{config.data.name}: {len(images.train):,} training and "
         f"{len(images.validation):,} validation images of "
         f"{' x '.join(map(str, shape))}"
@@ -111,7 +107,7 @@ def train(config, run_dir, resume=False, preset=None, verbose="auto"):
         epochs = config.training.epochs
         if config.training.steps:
             epochs = math.ceil(config.training.steps / steps_per_epoch)
-        model, first_epoch = run.load_checkpoint(warn=print)
+        model, first_epoch = run.load_checkpoint(warn=log)
         if model is None:
             model = ConditionalVAE(
                 shape,
@@ -131,19 +127,21 @@ def train(config, run_dir, resume=False, preset=None, verbose="auto"):
             first_epoch,
             config.data.augmentation,
         )
-        print(
+        log(
             f"{model.count_params():,} parameters, {epochs} epochs of "
             f"{steps_per_epoch} steps"
             + (f", continued after epoch {first_epoch}" if first_epoch else "")
         )
         run.keep_log_until(first_epoch)
         csv_log = keras.callbacks.CSVLogger(run.log_file, append=True)
-        hooks = [
-            callbacks.StopOnNonFinite(run),
-            keras.callbacks.TensorBoard(run.tensorboard, profile_batch=0),
-            csv_log,
-        ]
-        if config.training.pictures_every:
+        hooks = [*hooks, callbacks.StopOnNonFinite(run)]
+        if tensorboard:
+            hooks.append(
+                keras.callbacks.TensorBoard(run.tensorboard, profile_batch=0)
+            )
+        # After TensorBoard, which has clocks of its own.
+        hooks += [callbacks.TimeEpochs(), csv_log]
+        if tensorboard and config.training.pictures_every:
             hooks.append(
                 callbacks.ReconstructionPictures(
                     _shown_images(images),
@@ -158,7 +156,7 @@ def train(config, run_dir, resume=False, preset=None, verbose="auto"):
         try:
             model.fit(
                 batches,
-                epochs=epochs,
+                epochs=min(epochs, until_epoch or epochs),
                 initial_epoch=first_epoch,
                 steps_per_epoch=steps_per_epoch,
                 validation_data=(
@@ -174,7 +172,8 @@ def train(config, run_dir, resume=False, preset=None, verbose="auto"):
             # Keras closes it only where training comes to its end.
             if csv_log.csv_file:
                 csv_log.csv_file.close()
-        run.save_model(model)
+        if not until_epoch or until_epoch >= epochs:
+            run.save_model(model)
     return model, run
 
 
@@ -193,7 +192,8 @@ def _shown_images(images):
     return source[:8]
 
 
-def _check_same_config(given, stored, run):
+def check_same_config(given, stored, run):
+    """Raises InputError, naming the settings, if the two differ."""
     differing = [
         f"{group.name}.{f.name}"
         for group in dataclasses.fields(ExperimentConfig)
@@ -211,18 +211,18 @@ def _check_same_config(given, stored, run):
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     with reported_on_the_command_line():
-        name, arguments = parse(argv)
-        run_dir = arguments.run_dir or Path("runs") / name
-        config = arguments.config
+        name, default, given = parse(argv)
+        run_dir = given.run_dir or Path("runs") / name
+        config = given.config
         run = RunDirectory(run_dir)
-        if arguments.resume and config == PRESETS[name].config:
+        if given.resume and config == default.config:
             # Nothing overridden: whatever the run was begun with.
             config = run.read_config()
         import_tensorflow_quietly()
         _, run = train(
             config,
             run_dir,
-            arguments.resume,
+            given.resume,
             preset=name,
             verbose=1 if sys.stdout.isatty() else 2,
         )

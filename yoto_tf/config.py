@@ -17,9 +17,9 @@ IMAGE_SIZES = (32, 64, 128)
 
 Likelihood = Literal["bernoulli", "gaussian"]
 ConditioningKind = Literal[
-    "film", "sigmoid_film", "gate", "concatenation", "none"
+    "film", "sigmoid_film", "gate", "spline", "concatenation", "none"
 ]
-Site = Literal["block", "conv", "dense", "posterior", "output"]
+Site = Literal["block", "conv", "dense", "posterior", "latent", "output"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +65,21 @@ class ConditioningConfig(Config):
 
     kind: ConditioningKind = "gate"
     """`film`: the paper's; `sigmoid_film`: the seed report's, both outputs
-    through a sigmoid; `gate`: Multi-Rate VAE; `concatenation`: the weight as
-    further channels; `none`: not told at all."""
+    through a sigmoid; `gate`: Multi-Rate VAE; `spline`: FiLM that is
+    piecewise linear in the weight; `concatenation`: the weight as further
+    channels; `none`: not told at all."""
     sites: tuple[Site, ...] = ("block", "dense", "posterior")
     """`block`: last conv of each block (the paper); `conv`: every conv;
     `dense`: every hidden dense layer; `posterior`: mean and spread of the
-    posterior; `output`: the decoder's last layer."""
+    posterior; `latent`: what enters the decoder; `output`: the decoder's
+    last layer."""
     largest_map: int | None = None
-    """Leave convolutions alone whose output has more pixels a side than
-    this: every site reads and writes its whole map, and the largest maps
-    cost most of it; unset: all (the paper)."""
+    """Leave convolutions of `block` and `conv` alone whose output has more
+    pixels a side than this: every site reads and writes its whole map, and
+    the largest maps cost most of it; unset: all (the paper)."""
+    knots: int = 5
+    """Of `spline`: values of the weight, evenly over its range, at which
+    scale and shift are learned."""
     hidden_units: int = 256
     """Width of FiLM's hidden layer at 1x (the paper)."""
     strength: float = 0.1
@@ -86,6 +91,16 @@ class ConditioningConfig(Config):
 
     def _check(self):
         self._positive("hidden_units", "strength", "largest_map")
+        if self.knots < 2:
+            raise InputError(
+                f"expected knots of 2 or more, received: knots={self.knots}"
+            )
+        if self.kind == "spline" and not self.standardize:
+            raise InputError(
+                "expected standardize=True for kind='spline', whose knots "
+                "spread over the standardised range, received: "
+                "standardize=False"
+            )
         if self.kind != "none" and not self.sites:
             raise InputError(
                 f"expected at least one of {typing.get_args(Site)} for "
@@ -112,6 +127,11 @@ class ModelConfig(Config):
     likelihood: Likelihood = "bernoulli"
     """p(x|z): `bernoulli` on [0, 1], or `gaussian` with a learned scale for
     every pixel on [-1, 1]."""
+    posterior: Literal["softplus", "variance_preserving"] = "softplus"
+    """How q(z|x, beta) is made of the encoder's two outputs a, b per latent.
+    `softplus`: mean a, deviation softplus(b) (the authors).
+    `variance_preserving`: variance v = sigmoid(b), mean a * sqrt(1 - v), so
+    that a latent whose b grows turns into the prior and costs no rate."""
     latent_size: int = 32
     """Number of latents."""
     width: int = 1
@@ -161,8 +181,12 @@ class BetaConfig(Config):
     normalization_power: float = 1.0
     """Divide by the above to this power: 0.5 with geometric_mean divides
     the loss by beta^0.25."""
+    warmup_steps: int = 0
+    """KL warm-up: the weight of the rate rises linearly from 0 to beta over
+    so many steps. Fixed weights collapse at large beta without it."""
 
     def _check(self):
+        self._not_negative("warmup_steps")
         if self.distribution in ("log_uniform", "uniform"):
             if not 0 < self.low < self.high:
                 raise InputError(

@@ -8,6 +8,8 @@
     RUN/curve.csv            rate and distortion for every beta
     RUN/evaluation.json      how the curve was measured, its hypervolume
     RUN/figures/             pictures
+    RUN/output.txt           what a study's run printed
+    RUN/divergence.json      why a study's run has no model
 
 Every file is written aside and renamed, so that a process killed at any
 moment leaves the old one or the new one, whole.
@@ -58,6 +60,31 @@ def written_whole(path):
         aside.unlink(missing_ok=True)
 
 
+def read_experiment(path):
+    """Reads the `ExperimentConfig` of a run's `config.json` or its like.
+
+    Raises:
+        InputError: if there is no such file, or it is damaged or has keys
+            that this version does not know.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            "expected a JSON file with a configuration, as a run's "
+            f"config.json, received: {path}, which does not exist"
+        )
+    try:
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict) or "config" not in content:
+            raise ValueError("it has no entry 'config'")
+        return ExperimentConfig.from_dict(content["config"])
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            "expected a configuration as in a config.json of this version, "
+            f"received: {path}, which cannot be used ({error})"
+        ) from error
+
+
 class RunDirectory:
     """The files of one training run.
 
@@ -75,6 +102,8 @@ class RunDirectory:
         self.curve_file = self.path / "curve.csv"
         self.evaluation_file = self.path / "evaluation.json"
         self.figures = self.path / "figures"
+        self.output_file = self.path / "output.txt"
+        self.divergence_file = self.path / "divergence.json"
 
     def create(self, config, **facts):
         """Makes the directory and writes `config.json`.
@@ -107,14 +136,7 @@ class RunDirectory:
                 "expected a run directory written by training.train, "
                 f"received: {self.path}, which has no config.json"
             )
-        try:
-            content = json.loads(self.config_file.read_text())
-            return ExperimentConfig.from_dict(content["config"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"expected a config.json of this version, received: "
-                f"{self.config_file}, which cannot be used ({error})"
-            ) from error
+        return read_experiment(self.config_file)
 
     @contextlib.contextmanager
     def locked(self):
@@ -218,6 +240,19 @@ class RunDirectory:
         ]
         with written_whole(self.log_file) as aside:
             aside.write_text("".join([header, *kept]), newline="")
+
+    def read_log(self):
+        """Returns `log.csv` as a list of dicts of numbers, empty if there is
+        none yet."""
+        if not self.log_file.exists():
+            return []
+        with open(self.log_file, newline="") as file:
+            return [
+                # Keras writes NA for what it expected and did not get, as
+                # the validation's scores where there is none.
+                {k: float(v) for k, v in row.items() if v != "NA"}
+                for row in csv.DictReader(file)
+            ]
 
     @staticmethod
     def write_json(path, content):

@@ -6,6 +6,7 @@ from yoto_tf.layers.conditioning import FiLM
 from yoto_tf.layers.conditioning import Gate
 from yoto_tf.layers.conditioning import SigmoidFiLM
 from yoto_tf.layers.posterior import GaussianPosterior
+from yoto_tf.layers.spline import SplineFiLM
 
 __all__ = [
     "Concatenation",
@@ -14,4 +15,5 @@ __all__ = [
     "Gate",
     "GaussianPosterior",
     "SigmoidFiLM",
+    "SplineFiLM",
 ]

@@ -259,28 +259,3 @@ def _check_positive(**values):
             raise InputError(
                 f"expected {name} to be above 0, received: {name}={value!r}"
             )
-
-
-def make_conditioning(config, *, width=1, decoder=False, name=None):
-    """Builds the conditioning layer that a `ConditioningConfig` names.
-
-    Args:
-        config: `yoto_tf.config.ConditioningConfig`.
-        width: multiplier of FiLM's hidden units.
-        decoder: whether the layer sits in the decoder (gates differ there).
-        name: of the layer.
-
-    Returns:
-        A `ConditioningLayer`, or None for `kind="none"`.
-    """
-    match config.kind:
-        case "film":
-            return FiLM(config.hidden_units * width, config.strength, name=name)
-        case "sigmoid_film":
-            return SigmoidFiLM(config.hidden_units * width, name=name)
-        case "gate":
-            return Gate("sqrt" if decoder else "sigmoid", name=name)
-        case "concatenation":
-            return Concatenation(name=name)
-        case "none":
-            return None

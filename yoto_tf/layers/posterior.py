@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from yoto_tf.errors import InputError
 from yoto_tf.layers.seeds import load_seed_state
 from yoto_tf.layers.seeds import save_seed_state
 
@@ -14,10 +15,18 @@ EPSILON = 1e-6
 class GaussianPosterior(keras.layers.Layer):
     """Turns an encoder's output into a diagonal Gaussian and samples it.
 
-        mean, raw = split(inputs);  stddev = softplus(raw) + 1e-6
-        z = mean + stddev * noise
+        a, b = split(inputs);  z = mean + stddev * noise
+        softplus:            mean = a, stddev = softplus(b) + 1e-6
+        variance_preserving: variance = sigmoid(b), mean = a sqrt(1 - variance)
+
+    The first form is the authors'. The second has the shape of the linear
+    VAE's optimum, in which the variance of a latent grows in proportion to
+    beta until it is 1 and the latent carries nothing (Lucas et al., Don't
+    Blame the ELBO, NeurIPS 2019, with beta in place of 1): then log variance
+    = log beta + constant below 1, which a shift of b in log beta gives.
 
     Args:
+        form: `"softplus"` or `"variance_preserving"`.
         seed: of the noise.
 
     Call arguments:
@@ -28,8 +37,16 @@ class GaussianPosterior(keras.layers.Layer):
         `(z, mean, stddev)`, each `(batch, latent_size)`.
     """
 
-    def __init__(self, seed=None, **kwargs):
+    FORMS = ("softplus", "variance_preserving")
+
+    def __init__(self, form="softplus", seed=None, **kwargs):
         super().__init__(**kwargs)
+        if form not in self.FORMS:
+            raise InputError(
+                f"expected form to be one of {self.FORMS}, "
+                f"received: form={form!r}"
+            )
+        self.form = form
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -37,8 +54,14 @@ class GaussianPosterior(keras.layers.Layer):
         """Nothing to create: the seed generator is there from birth."""
 
     def call(self, inputs, noise=None):
-        mean, raw = ops.split(inputs, 2, axis=-1)
-        stddev = ops.softplus(raw) + EPSILON
+        a, b = ops.split(inputs, 2, axis=-1)
+        if self.form == "softplus":
+            mean, stddev = a, ops.softplus(b) + EPSILON
+        else:
+            # sigmoid(-b) is 1 - sigmoid(b) without its cancellation; the
+            # floors keep the roots' slopes finite.
+            mean = a * ops.sqrt(ops.maximum(ops.sigmoid(-b), EPSILON))
+            stddev = ops.sqrt(ops.maximum(ops.sigmoid(b), EPSILON**2))
         if noise is None:
             noise = keras.random.normal(
                 ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator
@@ -57,7 +80,7 @@ class GaussianPosterior(keras.layers.Layer):
         super().load_own_variables(load_seed_state(self.seed_generator, store))
 
     def get_config(self):
-        return {**super().get_config(), "seed": self.seed}
+        return {**super().get_config(), "form": self.form, "seed": self.seed}
 
 
 def rate(mean, stddev):

@@ -13,13 +13,17 @@ from keras import ops
 from yoto_tf.config import IMAGE_SIZES
 from yoto_tf.config import ModelConfig
 from yoto_tf.errors import InputError
-from yoto_tf.layers.conditioning import make_conditioning
+from yoto_tf.layers.factory import make_conditioning
 from yoto_tf.layers.stage import ConditionedStage
 
 _SMALLEST = 4
 # Slopes of the leaky ReLU after convolutions and after dense layers.
 _CONV_SLOPE = 0.3
 _DENSE_SLOPE = 0.2
+# With it log variance rises by 1 per unit of log(beta), the linear VAE's
+# optimum: the coordinate is log(beta) over its deviation, which is 2.0 to 2.4
+# for the ranges of the presets.
+_VARIANCE_SLOPE = 2.4
 
 
 class _ConvNet(keras.layers.Layer):
@@ -57,9 +61,10 @@ class _ConvNet(keras.layers.Layer):
     def _make_stages(self):
         raise NotImplementedError
 
-    def _stage(self, layer, sites, slope, map_size=1):
+    def _stage(self, layer, sites, slope, map_size=1, start_slope=0.0):
         """Wraps `layer`; it is conditioned if one of `sites` is configured
-        and its output has at most the configured pixels a side."""
+        and its output has at most the configured pixels a side. Splines
+        start with `start_slope`."""
         conditioning = None
         largest = self.config.conditioning.largest_map or math.inf
         if (
@@ -70,6 +75,7 @@ class _ConvNet(keras.layers.Layer):
                 self.config.conditioning,
                 width=self.config.width,
                 decoder=self._decoder,
+                slope=start_slope,
                 name="conditioning",
             )
         return ConditionedStage(
@@ -163,11 +169,13 @@ class ConvEncoder(_ConvNet):
                 self._dense(self.dense_units, "dense"), ("dense",), _DENSE_SLOPE
             )
         )
+        variance = self.config.posterior == "variance_preserving"
         stages.append(
             self._stage(
                 self._dense(2 * self.config.latent_size, "posterior"),
                 ("posterior",),
                 None,
+                start_slope=_VARIANCE_SLOPE if variance else 0.0,
             )
         )
         return stages
@@ -205,7 +213,11 @@ class ConvDecoder(_ConvNet):
     def _make_stages(self):
         concatenated = self.config.conditioning.kind == "concatenation"
         first = _SMALLEST**2 * self.block_channels[-1]
-        stages = [
+        stages = []
+        if "latent" in self.config.conditioning.sites:
+            latents = keras.layers.Identity(name="latent")
+            stages.append(self._stage(latents, ("latent",), None))
+        stages += [
             self._stage(
                 self._dense(self.dense_units, "dense_0"),
                 ("dense",),
@@ -232,11 +244,13 @@ class ConvDecoder(_ConvNet):
                 stages.append(self._stage(conv, sites, _CONV_SLOPE, size))
         filters = self.outputs_per_channel * self.image_shape[-1]
         conv = self._conv(keras.layers.Conv2D, filters, 1, "output")
-        size = self.image_shape[0]
-        return [*stages, self._stage(conv, ("output",), None, size)]
+        return [*stages, self._stage(conv, ("output",), None)]
 
     def _entry_shape(self, stage, shape):
-        if not isinstance(stage.layer, keras.layers.Dense) and len(shape) == 2:
+        flat = isinstance(
+            stage.layer, keras.layers.Dense | keras.layers.Identity
+        )
+        if not flat and len(shape) == 2:
             channels = shape[1] // _SMALLEST**2
             return (shape[0], _SMALLEST, _SMALLEST, channels)
         return shape

@@ -97,6 +97,7 @@ class ConditionalVAE(LossConditionalModel):
             draw_per=beta.draw_per,
             normalization=beta.normalization,
             normalization_power=beta.normalization_power,
+            warmup_steps={"rate": beta.warmup_steps},
             watched_weights=[
                 {"distortion": 1.0, "rate": float(b)} for b in watched
             ],
@@ -109,7 +110,9 @@ class ConditionalVAE(LossConditionalModel):
         self.beta_range = distribution
         self.likelihood = likelihoods.get(self_model.likelihood)
         self.encoder = ConvEncoder(self.image_shape, self_model, name="encoder")
-        self.posterior = GaussianPosterior(seed=seed, name="posterior")
+        self.posterior = GaussianPosterior(
+            self_model.posterior, seed, name="posterior"
+        )
         self.decoder = ConvDecoder(
             self.image_shape,
             self_model,
@@ -255,6 +258,7 @@ class ConditionalVAE(LossConditionalModel):
             "draw_per",
             "normalization",
             "normalization_power",
+            "warmup_steps",
             "watched_weights",
         ):
             # They follow from `beta` and `watched_betas`.

@@ -9,8 +9,7 @@ from yoto_tf.joint_weights import Dirichlet
 from yoto_tf.joint_weights import Independent
 from yoto_tf.layers.seeds import load_seed_state
 from yoto_tf.layers.seeds import save_seed_state
-
-NORMALIZATIONS = ("none", "geometric_mean", "sum")
+from yoto_tf.models import weighting
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
@@ -34,6 +33,10 @@ class LossConditionalModel(keras.Model):
             `"geometric_mean"` (authors' `normalize_loss_weights`), by their
             `"sum"`, or not (`"none"`).
         normalization_power: divide by the above to this power, 0 to 1.
+        warmup_steps: dict, name of a term -> number of train steps over
+            which its weight rises linearly from 0 to what was drawn (KL
+            warm-up: Bowman et al., CoNLL 2016; Sonderby et al., NeurIPS
+            2016). The network is told the drawn weight from the start.
         watched_weights: list of dicts, name -> weight, that `test_step`
             scores; default: three per varying weight, over the distribution.
         seed: of the drawn weights.
@@ -66,6 +69,7 @@ class LossConditionalModel(keras.Model):
         draw_per="example",
         normalization="none",
         normalization_power=1.0,
+        warmup_steps=None,
         watched_weights=None,
         seed=None,
         **kwargs,
@@ -76,8 +80,10 @@ class LossConditionalModel(keras.Model):
                 f"KERAS_BACKEND={keras.backend.backend()!r}"
             )
         super().__init__(**kwargs)
-        _check_choice("draw_per", draw_per, ("example", "batch"))
-        _check_choice("normalization", normalization, NORMALIZATIONS)
+        weighting.check_choice("draw_per", draw_per, ("example", "batch"))
+        weighting.check_choice(
+            "normalization", normalization, weighting.NORMALIZATIONS
+        )
         if isinstance(loss_weights, dict):
             loss_weights = Independent(loss_weights)
         if not isinstance(loss_weights, Independent | Dirichlet):
@@ -89,8 +95,10 @@ class LossConditionalModel(keras.Model):
         self.draw_per = draw_per
         self.normalization = normalization
         self.normalization_power = float(normalization_power)
+        self.warmup_steps = dict(warmup_steps or {})
+        weighting.check_warmup(self.warmup_steps, loss_weights)
         self.watched_weights = watched_weights or loss_weights.grid(3)
-        _check_watched(self.watched_weights, loss_weights)
+        weighting.check_watched(self.watched_weights, loss_weights)
         self.seed = seed
         self.weight_seed = keras.random.SeedGenerator(seed)
         self.loss_tracker = keras.metrics.Mean(name="loss")
@@ -148,28 +156,9 @@ class LossConditionalModel(keras.Model):
         Raises:
             InputError: if a term is missing, unknown or not per example.
         """
-        names = self.weight_distribution.names
-        if set(terms) != set(names):
-            raise InputError(
-                f"expected loss_terms() to return the terms {sorted(names)}, "
-                f"received: {sorted(terms)}"
-            )
-        for name, term in terms.items():
-            # `(batch, 1) * (batch,)` would be `(batch, batch)`, silently.
-            if len(term.shape) != 1:
-                raise InputError(
-                    "expected every loss term to have the shape (batch,), "
-                    f"received: {name} with shape {tuple(term.shape)}"
-                )
-        weighted = sum(loss_weights[n] * terms[n] for n in names)
-        if self.normalization == "none":
-            return weighted
-        if self.normalization == "sum":
-            divisor = sum(loss_weights[n] for n in names)
-        else:
-            logs = sum(ops.log(loss_weights[n]) for n in names)
-            divisor = ops.exp(logs / len(names))
-        return weighted / ops.power(divisor, self.normalization_power)
+        return weighting.weighted_sum(
+            terms, loss_weights, self.normalization, self.normalization_power
+        )
 
     # Keras' hooks.
 
@@ -229,7 +218,12 @@ class LossConditionalModel(keras.Model):
         loss_weights = self.sample_loss_weights(batch_size)
         with tf.GradientTape() as tape:
             terms = self.loss_terms(x, y, loss_weights, training=True)
-            per_example = self.weighted_loss(terms, loss_weights)
+            per_example = self.weighted_loss(
+                weighting.warmed_up(
+                    terms, self.warmup_steps, self.optimizer.iterations
+                ),
+                loss_weights,
+            )
             per_example = _weighted(per_example, sample_weight)
             loss = ops.mean(per_example) + sum(self.losses)
             scaled = self.optimizer.scale_loss(loss)
@@ -280,6 +274,7 @@ class LossConditionalModel(keras.Model):
             "draw_per": self.draw_per,
             "normalization": self.normalization,
             "normalization_power": self.normalization_power,
+            "warmup_steps": self.warmup_steps,
             "watched_weights": self.watched_weights,
             "seed": self.seed,
         }
@@ -298,26 +293,3 @@ def _weighted(per_example, sample_weight):
         return per_example
     # Keras hands on `(batch, 1)` as it comes, which would broadcast.
     return per_example * ops.reshape(sample_weight, ops.shape(per_example))
-
-
-def _check_watched(watched, loss_weights):
-    for weights in watched:
-        if set(weights) != set(loss_weights.names):
-            raise InputError(
-                "expected every entry of watched_weights to name "
-                f"{sorted(loss_weights.names)}, received: {sorted(weights)}"
-            )
-    labels = [loss_weights.label(weights) for weights in watched]
-    if len(set(labels)) < len(labels):
-        raise InputError(
-            "expected watched_weights that differ in the weights that vary, "
-            f"received: watched_weights={watched}"
-        )
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise InputError(
-            f"expected {name} to be one of {choices}, "
-            f"received: {name}={value!r}"
-        )

@@ -1,0 +1,201 @@
+"""What is refused before it is sent."""
+
+import numpy as np
+
+from serving.client.errors import InvalidRequest
+
+# A protocol buffer's own limit; no gRPC server can take more.
+_MAX_BYTES = 2**31 - 1
+
+
+def images(values, image_shape):
+    """Returns images as float32 in [0, 1].
+
+    Args:
+        values: `(batch, height, width, channels)`, uint8 or float in [0, 1].
+        image_shape: `(height, width, channels)` of the model.
+
+    Raises:
+        InvalidRequest: for another shape, dtype or range, or no image.
+    """
+    values = _array(values, "images")
+    if values.ndim != len(image_shape) + 1 or any(
+        wanted not in (None, size)
+        for wanted, size in zip(image_shape, values.shape[1:], strict=True)
+    ):
+        sizes = ", ".join(map(str, image_shape))
+        hint = ""
+        if values.shape == tuple(image_shape):
+            hint = " (for one image, send images[None])"
+        raise InvalidRequest(
+            f"expected images of shape (batch, {sizes}), received: "
+            f"images.shape={values.shape}{hint}"
+        )
+    _one_or_more(values, "images")
+    if values.dtype == np.uint8:
+        return values * np.float32(1 / 255)
+    if not np.issubdtype(values.dtype, np.floating):
+        raise InvalidRequest(
+            "expected images as uint8, or as float in [0, 1], received: "
+            f"images.dtype={values.dtype}"
+        )
+    # The comparison is False for NaN.
+    if not (values.min() >= 0 and values.max() <= 1):
+        raise InvalidRequest(
+            "expected float images in [0, 1], received: values from "
+            f"{values.min():g} to {values.max():g}"
+        )
+    return values.astype("float32")
+
+
+def latents(values, latent_size, name):
+    """Returns latents, or noise in their place, as float32.
+
+    Args:
+        values: `(batch, latent_size)`.
+        latent_size: of the model.
+        name: of the argument, for the message.
+
+    Raises:
+        InvalidRequest: for another shape, NaN or infinity, or none.
+    """
+    values = _floats(values, name)
+    if values.ndim != 2 or latent_size not in (None, values.shape[1]):
+        raise InvalidRequest(
+            f"expected {name} of shape (batch, {latent_size}), received: "
+            f"{name}.shape={values.shape}"
+        )
+    _one_or_more(values, name)
+    if not np.isfinite(values).all():
+        raise InvalidRequest(f"expected finite {name}, received: NaN or inf")
+    return values
+
+
+def files(contents):
+    """Returns the contents of PNG or JPEG files as an array of bytes.
+
+    Raises:
+        InvalidRequest: for anything but a list of bytes, or none.
+    """
+    if isinstance(contents, (bytes, str)) or not all(
+        isinstance(content, bytes) for content in contents
+    ):
+        raise InvalidRequest(
+            "expected files as a list of bytes, the contents of PNG or JPEG "
+            f"files, received: {type(contents).__name__}"
+        )
+    array = np.empty(len(contents), object)
+    array[:] = contents
+    _one_or_more(array, "files")
+    return array
+
+
+def beta(values, rows):
+    """Returns beta as float32 `(rows,)`.
+
+    Raises:
+        InvalidRequest: for neither a number nor one per row.
+    """
+    values = _floats(values, "beta")
+    if values.shape not in ((), (rows,)):
+        raise InvalidRequest(
+            "expected beta as a number or one per row, shape "
+            f"({rows},), received: beta.shape={values.shape}"
+        )
+    return np.broadcast_to(values, (rows,))
+
+
+def curve_betas(values, rows):
+    """Returns the betas of `curve` as float32 `(rows, k)`.
+
+    Raises:
+        InvalidRequest: for another shape, or none.
+    """
+    values = _floats(values, "betas")
+    if values.ndim not in (1, 2) or (values.ndim == 2 and len(values) != rows):
+        raise InvalidRequest(
+            f"expected betas of shape (k,) or ({rows}, k), received: "
+            f"betas.shape={values.shape}"
+        )
+    if not values.shape[-1]:
+        raise InvalidRequest("expected one or more betas, received: none")
+    return np.broadcast_to(values, (rows, values.shape[-1]))
+
+
+def as_input(value, spec, name):
+    """Returns a value that is no array yet as one of a dtype.
+
+    Raises:
+        InvalidRequest: it cannot be one.
+    """
+    if isinstance(value, np.ndarray) and spec.dtype != "string":
+        return value
+    try:
+        # Strings as they are: NumPy's own kind drops zeros at their end.
+        array = np.array(value, spec.numpy_dtype)
+        good = spec.dtype != "string" or all(
+            isinstance(item, (bytes, str)) for item in array.flat
+        )
+    except (ValueError, TypeError, OverflowError):
+        good = False
+    if not good:
+        raise InvalidRequest(
+            f"expected {name} as {spec}, received: {repr(value)[:80]}"
+        )
+    return array
+
+
+def inputs(arrays, signature, name):
+    """Compares inputs with what the server's metadata says of them.
+
+    Args:
+        arrays: dict: name -> NumPy array.
+        signature: `Signature`.
+        name: of the signature, for the message.
+
+    Raises:
+        InvalidRequest: for other names, dtypes, shapes or sizes.
+    """
+    if set(arrays) != set(signature.inputs):
+        raise InvalidRequest(
+            f"{name}: expected the inputs {sorted(signature.inputs)}, "
+            f"received: {sorted(arrays)}"
+        )
+    for alias, array in arrays.items():
+        spec = signature.inputs[alias]
+        if not spec.fits(array):
+            raise InvalidRequest(
+                f"{name}: expected {alias} as {spec}, received: "
+                f"{array.dtype} {array.shape}"
+            )
+    size = sum(array.nbytes for array in arrays.values())
+    if size > _MAX_BYTES:
+        raise InvalidRequest(
+            f"{name}: expected at most {_MAX_BYTES} bytes per request, "
+            f"received: {size}; send fewer rows at once"
+        )
+
+
+def _array(values, name):
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise InvalidRequest(
+            f"expected {name} as one array, received: rows of unequal shapes"
+        ) from None
+
+
+def _floats(values, name):
+    values = _array(values, name)
+    if values.dtype.kind not in "fiu":
+        raise InvalidRequest(
+            f"expected {name} as numbers, received: {values.dtype}"
+        )
+    # Too large for float32 becomes inf, which is refused as such.
+    with np.errstate(over="ignore"):
+        return values.astype("float32")
+
+
+def _one_or_more(values, name):
+    if not len(values):
+        raise InvalidRequest(f"expected one or more {name}, received: none")

@@ -1,0 +1,55 @@
+"""Arrays as TF Serving writes them in JSON, and back."""
+
+import base64
+
+import numpy as np
+
+
+def to_json(array):
+    """Nested lists; strings as TF Serving's `{"b64": ...}`."""
+    values = array.tolist()
+    return _to_b64(values) if array.dtype == object else values
+
+
+def _to_b64(value):
+    if isinstance(value, list):
+        return [_to_b64(row) for row in value]
+    value = value.encode() if isinstance(value, str) else value
+    return {"b64": base64.b64encode(value).decode()}
+
+
+def from_json(value, spec):
+    """The array of an output.
+
+    Args:
+        value: parsed JSON.
+        spec: `TensorSpec` of the output.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError: it is no array of
+            that dtype.
+    """
+    if spec.dtype != "string":
+        return np.array(value, spec.numpy_dtype)
+    value = _from_b64(value)
+    array = np.empty(_shape_of(value), object)
+    array[...] = value
+    return array
+
+
+def _from_b64(value):
+    if isinstance(value, list):
+        return [_from_b64(row) for row in value]
+    if isinstance(value, dict):
+        return base64.b64decode(value["b64"], validate=True)
+    return value.encode()
+
+
+def _shape_of(value):
+    shape = []
+    while isinstance(value, list):
+        shape.append(len(value))
+        if not value:
+            break
+        value = value[0]
+    return tuple(shape)

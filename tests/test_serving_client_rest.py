@@ -1,0 +1,189 @@
+"""What the client makes of answers over HTTP, broken ones included."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+from serving_models import address
+
+from serving.client import Client
+from serving.client import DeadlineExceeded
+from serving.client import InvalidRequest
+from serving.client import NotFound
+from serving.client import ResourceExhausted
+from serving.client import ServerFault
+from serving.client import Unavailable
+
+
+class Scripted:
+    """Answers one connection after the other with given bytes.
+
+    A reply of None closes the connection at once; a callable is given it.
+    """
+
+    def __init__(self, *replies):
+        self._replies = list(replies)
+        self.asked = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.rest_port = self._socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._socket.close()
+
+    def _serve(self):
+        while self._replies:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                reply = self._replies.pop(0)
+                self.asked.append(connection.recv(2**16).partition(b"\r")[0])
+                with contextlib.suppress(OSError):
+                    if callable(reply):
+                        reply(connection)
+                    elif reply:
+                        connection.sendall(reply)
+
+
+def http(body, status="200 OK", length=None):
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    length = len(body) if length is None else length
+    return (
+        f"HTTP/1.1 {status}\r\nConnection: close\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode() + body
+
+
+def tensor(dtype="DT_FLOAT", **shape):
+    return {"dtype": dtype, "tensor_shape": shape}
+
+
+ANY = tensor(dim=[{"size": "-1", "name": ""}])
+METADATA = http(
+    {
+        "model_spec": {"name": "m", "version": "3"},
+        "metadata": {
+            "signature_def": {
+                "signature_def": {
+                    "half": {"inputs": {"x": ANY}, "outputs": {"y": ANY}},
+                    "text": {
+                        "inputs": {"x": tensor("DT_STRING", unknown_rank=True)},
+                        "outputs": {
+                            "a": tensor("DT_STRING", unknown_rank=True),
+                            "b": tensor("DT_BOOL", unknown_rank=True),
+                        },
+                    },
+                }
+            }
+        },
+    }
+)
+BUSY = http({"error": "soon"}, "503 Service Unavailable")
+ONE = http(b'{"outputs": [NaN]}')
+X = {"x": np.float32([1])}
+
+
+def ask(*replies, timeout=5.0, signature="half", inputs=X, **options):
+    """Asks a scripted server, after the metadata."""
+    with (
+        Scripted(METADATA, *replies) as fake,
+        Client(
+            address(fake, "http"), model="m", timeout=timeout, **options
+        ) as client,
+    ):
+        try:
+            return client.predict(signature, inputs)
+        finally:
+            ask.requests = [line.split()[0] for line in fake.asked[1:]]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(None, id="closed before an answer"),
+        pytest.param(BUSY, id="503"),
+        pytest.param(http(b'{"outputs": [1', length=40), id="body cut off"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Le", id="head cut off"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+            id="chunk cut off",
+        ),
+    ],
+)
+def test_what_is_tried_again(fault):
+    found = ask(fault, fault, ONE)
+    assert np.isnan(found["y"]).tolist() == [True]
+    assert ask.requests == [b"POST"] * 3
+    with pytest.raises(Unavailable, match=r"\(2 tries in"):
+        ask(fault, fault, ONE, retries=1)
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "message"),
+    [
+        (http({"error": "bad"}, "400 Bad Request"), InvalidRequest,
+         "refused the request: bad"),
+        (http({"error": "gone"}, "404 Not Found"), NotFound, "gone"),
+        (http(b"<html>proxy</html>", "404 Not Found"), NotFound, "proxy"),
+        (http({"error": "full"}, "429 Too Many"), ResourceExhausted, "full"),
+        (http({"error": "large"}, "413 Large"), ResourceExhausted, "fewer"),
+        (http({"error": "slow"}, "504 Timeout"), DeadlineExceeded, "slow"),
+        (http({"error": "bug"}, "500 Error"), ServerFault,
+         "failed with INTERNAL: bug"),
+        (http({"error": 5}, "418 Teapot"), ServerFault, "HTTP 418: 5"),
+        (http(b"", "302 Found"), ServerFault, "HTTP 302"),
+        (http(b"no JSON"), ServerFault, "none of TF Serving's"),
+        (http(b"\xff"), ServerFault, "none of TF Serving's"),
+        (http([1]), ServerFault, "none of TF Serving's"),
+        (http({"predictions": [1]}), ServerFault, "KeyError: 'outputs'"),
+        (http({"outputs": ["a"]}), ServerFault, "none of TF Serving's"),
+        (http({"outputs": [[1]]}), ServerFault,
+         r"expected y as float32 \(any\), received: float32 \(1, 1\)"),
+        (http({"outputs": [1, 2]}), ServerFault, "2 rows of y for 1 in"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", ServerFault, "does not speak HTTP"),
+    ],
+)  # fmt: skip
+def test_what_is_not_tried_again(reply, error, message):
+    with pytest.raises(error, match=message):
+        ask(reply, ONE, ONE)
+    assert ask.requests.count(b"POST") == 1
+
+
+def test_strings_and_booleans_over_rest():
+    inputs = {"x": np.array([[b"\xff", "ä"]], object)}
+    reply = {"a": [[{"b64": "/w=="}, "ä"]], "b": [[True, False]]}
+    found = ask(http({"outputs": reply}), signature="text", inputs=inputs)
+    assert found["a"].tolist() == [[b"\xff", "ä".encode()]]
+    assert found["b"].dtype == bool
+    for wrong in ({"a": []}, {"a": [], "b": [], "c": []}, {"a": [1], "b": []}):
+        with pytest.raises(ServerFault):
+            ask(http({"outputs": wrong}), signature="text", inputs=inputs)
+
+
+def _hangs(connection):
+    time.sleep(3)
+
+
+def _drips(connection):
+    connection.sendall(http(b"", length=1000))
+    for _ in range(60):
+        connection.sendall(b" ")
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("fault", [_hangs, _drips])
+def test_an_answer_that_takes_too_long(fault):
+    start = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match="0.5 s"):
+        ask(fault, timeout=0.5)
+    assert time.monotonic() - start < 2

@@ -1,0 +1,174 @@
+"""The client follows the served version: its betas, shapes, absence."""
+
+import pathlib
+import types
+
+import numpy as np
+import pytest
+import serving_models
+import tensorflow as tf
+from serving_fakes import eventually
+from serving_models import address
+
+from serving.client import Client
+from serving.client import InvalidRequest
+from serving.client import NotFound
+from serving.client import Unavailable
+from serving.client import served
+
+
+class _Betas(tf.Module):
+    """decode = latent * beta, for betas of a range or for single ones.
+
+    As an export with `--invalid-rows flag`, it answers bad rows with NaN.
+    """
+
+    def __init__(self, betas, interval, latent_size):
+        super().__init__()
+        spec = tf.TensorSpec
+        beta_spec = spec([None], tf.float32, name="beta")
+        latent_spec = spec([None, latent_size], tf.float32, name="latent")
+        betas = tf.constant(betas, tf.float32)
+
+        def in_range(beta):
+            if interval:
+                return (beta >= betas[0]) & (beta <= betas[-1])
+            return tf.reduce_any(beta[:, None] == betas, 1)
+
+        @tf.function(input_signature=[beta_spec])
+        def beta_range(beta):
+            return {
+                "in_range": in_range(beta),
+                "beta_min": tf.fill(tf.shape(beta), betas[0]),
+                "beta_max": tf.fill(tf.shape(beta), betas[-1]),
+            }
+
+        @tf.function(input_signature=[latent_spec, beta_spec])
+        def decode(latent, beta):
+            beta = tf.where(in_range(beta), beta, np.nan)
+            return {"image": latent * beta[:, None]}
+
+        self.served = {"beta_range": beta_range, "decode": decode}
+
+
+def publish(target, betas, interval=True, latent_size=2):
+    module = _Betas(betas, interval, latent_size)
+    aside = pathlib.Path(target).with_name(f".tmp-{target.name}")
+    tf.saved_model.save(module, str(aside), signatures=module.served)
+    aside.rename(target)
+
+
+def clients(server, **options):
+    return [
+        Client(address(server, scheme), model="m", **options)
+        for scheme in ("grpc", "http")
+    ]
+
+
+def wait_for_version(server, version):
+    with Client(address(server, "http"), model="m") as watcher:
+        eventually(lambda: watcher.metadata().version == version)
+
+
+def test_new_versions_are_followed(tmp_path, monkeypatch):
+    publish(tmp_path / "1", [1, 8])
+    with serving_models.running(tmp_path) as server:
+        both = clients(server)
+        for client in both:
+            assert client.beta_range() == (1, 8)
+            with pytest.raises(InvalidRequest, match="beta=64"):
+                client.decode([[1, 2]], 64)
+
+        publish(tmp_path / "2", [16, 64], latent_size=3)
+        wait_for_version(server, 2)
+        # What they know does not count as too old; they must not refuse on the
+        # strength of it.
+        monkeypatch.setattr(served, "_RECENT_SECONDS", 1000)
+        for client in both:
+            found = client.decode([[1, 2, 3]], 64)
+            np.testing.assert_array_equal(found, [[64, 128, 192]])
+            assert client.beta_range() == (16, 64)
+            with pytest.raises(InvalidRequest, match=r"\[16, 64\]"):
+                client.decode([[1, 2, 3]], 2)
+            client.close()
+
+
+def test_what_is_known_is_not_older_than_a_second(tmp_path, monkeypatch):
+    """Or the graph would answer with NaN what the client may refuse."""
+    publish(tmp_path / "1", [1, 8])
+    now = [1000.0]
+    clock = types.SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(served, "time", clock)
+    with serving_models.running(tmp_path) as server:
+        both = clients(server)
+        for client in both:
+            client.decode([[1, 2]], 2)
+        publish(tmp_path / "2", [16, 64])
+        wait_for_version(server, 2)
+        for client in both:
+            assert np.isnan(client.decode([[1, 2]], 2)).all()
+        now[0] += 1.1
+        for client in both:
+            with pytest.raises(InvalidRequest, match=r"\[16, 64\]"):
+                client.decode([[1, 2]], 2)
+            client.close()
+
+
+def test_another_model_under_the_same_number(tmp_path):
+    """A development server that was started again on another export."""
+    for name, betas in {"a": [1, 8], "b": [16, 64]}.items():
+        (tmp_path / name).mkdir()
+        publish(tmp_path / name / "1", betas)
+    with serving_models.running(tmp_path / "a") as server:
+        ports = {"grpc_port": server.grpc_port, "rest_port": server.rest_port}
+        both = clients(server, timeout=5)
+        impatient = clients(server, timeout=5, retries=0)
+        for client in both + impatient:
+            client.decode([[1, 2]], 2)
+    for client in impatient:
+        with pytest.raises(Unavailable):
+            client.decode([[1, 2]], 2)
+    with serving_models.running(tmp_path / "b", **ports):
+        for client in impatient:
+            client.wait_until_ready(10)
+            assert client.beta_range() == (16, 64)
+            client.close()
+        for client in both:
+            # Refused by what was known, which is asked for again.
+            found = client.decode([[1, 2]], 64)
+            np.testing.assert_array_equal(found, [[64, 128]])
+            assert client.beta_range() == (16, 64)
+            client.close()
+
+
+def test_single_betas(tmp_path):
+    publish(tmp_path / "1", [1, 4, 16], interval=False)
+    with serving_models.running(tmp_path) as server:
+        for client in clients(server):
+            assert client.beta_range() == (1, 16)
+            found = client.decode([[1, 2], [3, 4]], [4, 16])
+            np.testing.assert_array_equal(found, [[4, 8], [48, 64]])
+            for beta in (2, 0.5):
+                with pytest.raises(
+                    InvalidRequest,
+                    match=r"one of single values in \[1, 16\].*beta="
+                    f"{beta}",
+                ):
+                    client.decode([[1, 2], [3, 4]], [4, beta])
+            client.close()
+
+
+def test_a_model_that_is_no_export_of_ours(tmp_path):
+    serving_models.half_plus(2, tmp_path / "1")
+    with serving_models.running(tmp_path) as server:
+        for client in clients(server):
+            found = client.predict("serving_default", {"x": [4]})
+            assert found["y"].tolist() == [4]
+            for call in (
+                client.beta_range,
+                lambda client=client: client.reconstruct([[1.0]], 1),
+                lambda client=client: client.metadata().image_shape,
+            ):
+                with pytest.raises(NotFound, match="model has serving_default"):
+                    call()
+            client.close()

@@ -1,0 +1,329 @@
+"""A small real study through the command line: to its end, cut off and
+continued, with a run that diverges."""
+
+import multiprocessing
+import os
+import pathlib
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pebble
+import pytest
+from PIL import Image
+
+from training.study import __main__ as study_module
+from training.study import outcome
+from training.study import results as results_module
+from training.study import runner
+from training.study import worker
+from training.study.pictures import pictured_runs
+from training.study.plan import planned_runs
+from training.study.spec import load_spec
+from yoto_tf.run_directory import RunDirectory
+
+ROOT = pathlib.Path(__file__).parents[1]
+TEXT = """
+summary = "A test."
+preset = "smoke"
+seeds = [0]
+betas = [1, 256]
+
+[overrides]
+training.epochs = 4
+data.validation_examples = 0
+data.data_dir = "{data_dir}"
+
+[methods.fixed]
+fixed = true
+
+[methods.gates]
+beta.normalization = "geometric_mean"
+
+[methods.wild]
+optimizer.learning_rate = 1e30
+"""
+_SCORES = ["rate", "distortion", "full_loss", "active_units", "steps"]
+
+
+@pytest.fixture(scope="module")
+def spec_file(data_dir, tmp_path_factory):
+    path = tmp_path_factory.mktemp("specs") / "tiny.toml"
+    path.write_text(TEXT.format(data_dir=data_dir))
+    return path
+
+
+def _command(spec_file, folder, *more):
+    return [
+        sys.executable,
+        "-m",
+        "training.study",
+        str(spec_file),
+        "--to",
+        str(folder),
+        "--runs",
+        str(folder / "runs"),
+        *more,
+    ]
+
+
+def _study(spec_file, folder, *more):
+    return subprocess.run(
+        _command(spec_file, folder, *more),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def study(spec_file, tmp_path_factory):
+    """A finished study and what it said; tests must not change it."""
+    folder = tmp_path_factory.mktemp("study")
+    return folder, _study(spec_file, folder)
+
+
+def test_a_study_leaves_results_report_and_figures(study):
+    folder, ended = study
+    # One run diverged; all others went on.
+    assert ended.returncode == 3, ended.stderr
+    assert "Traceback" not in ended.stderr
+    results = results_module.read(folder / "results.csv")
+    good = results[results.failure == ""]
+    assert sorted(zip(good.method, good.beta, strict=True)) == [
+        ("fixed", 1.0),
+        ("fixed", 256.0),
+        ("gates", 1.0),
+        ("gates", 256.0),
+    ]
+    np.testing.assert_allclose(
+        good.full_loss, good.distortion + good.beta * good.rate, rtol=1e-6
+    )
+    assert (good.steps == 4 * (512 // 32)).all()
+    assert (good.train_seconds > 0).all()
+    wild = results[results.method == "wild"]
+    assert wild.failure.str.contains("diverged: .* in epoch 1, step").all()
+    text = (folder / "report.md").read_text()
+    assert f"python -m training.study {study_path(ended)}" in text
+    assert "- `wild/width1-seed0`: diverged" in text
+    for name in ("rate_distortion", "full_loss_difference", "reconstructions"):
+        assert f"({name}.png)" in text
+        pixels = np.asarray(Image.open(folder / f"{name}.png").convert("RGB"))
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+
+
+def study_path(ended):
+    return ended.args[3]
+
+
+def test_a_study_says_how_far_it_is(study):
+    _, ended = study
+    assert "tiny: 4 runs, 0 of them finished" in ended.stdout
+    for name in ("fixed/width1-seed0-beta1", "gates/width1-seed0"):
+        assert f"{name}: trained and scored in " in ended.stdout
+    assert "wild/width1-seed0: diverged: " in ended.stdout
+    assert " left\n" in ended.stdout
+    # What the runs say is in their directories.
+    assert "ms/step" not in ended.stdout
+
+
+def test_times_are_those_of_the_epochs(study):
+    folder, _ = study
+    results = results_module.read(folder / "results.csv")
+    log = RunDirectory(folder / "runs/gates/width1-seed0").read_log()
+    assert [row["epoch"] for row in log] == [0, 1, 2, 3]
+    gates = results[results.method == "gates"].iloc[0]
+    assert gates.train_seconds == pytest.approx(
+        sum(row["seconds"] for row in log), abs=1e-3
+    )
+    assert 0 < gates.train_cpu_seconds
+
+
+def test_a_study_that_was_cut_off_ends_as_the_uninterrupted_one(
+    study, spec_file, tmp_path
+):
+    process = subprocess.Popen(
+        _command(spec_file, tmp_path),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    gates = RunDirectory(tmp_path / "runs/gates/width1-seed0")
+    deadline = time.monotonic() + 200
+    while not gates.checkpoint_epochs() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert gates.checkpoint_epochs()
+    assert not gates.model_file.exists()
+    ended = _study(spec_file, tmp_path)
+    assert ended.returncode == 3, ended.stderr
+    assert "continued after epoch" in gates.output_file.read_text()
+    expected = results_module.read(study[0] / "results.csv")
+    received = results_module.read(tmp_path / "results.csv")
+    pd.testing.assert_frame_equal(received[_SCORES], expected[_SCORES])
+
+
+def test_a_finished_study_trains_nothing(study, spec_file, tmp_path, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(study[0], folder)
+    before = (folder / "results.csv").read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        study_module.main(_command(spec_file, folder)[3:])
+    assert ended.value.code == 3
+    assert "4 runs, 4 of them finished" in capsys.readouterr().out
+    assert (folder / "results.csv").read_bytes() == before
+
+
+def test_a_dry_run_prints_runs_and_costs_and_leaves_nothing(
+    spec_file, tmp_path
+):
+    one_method = tmp_path / "one.toml"
+    one_method.write_text(spec_file.read_text().split("[methods.gates]")[0])
+    ended = _study(one_method, tmp_path / "study", "--dry-run", "--jobs", "1")
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith("fixed/width1-seed0-beta1: 64 steps, about ")
+    assert lines[-1].startswith("one: 2 runs, about ")
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_report_is_made_again_from_the_results_alone(
+    study, spec_file, tmp_path, capsys
+):
+    shutil.copy(study[0] / "results.csv", tmp_path)
+    study_module.main(
+        [
+            str(spec_file),
+            "--to",
+            str(tmp_path),
+            "--runs",
+            str(tmp_path / "none"),
+            "--report-only",
+        ]
+    )
+    assert "tables and figures" in capsys.readouterr().out
+    text = (study[0] / "report.md").read_text()
+    # Without models there is no picture of reconstructions.
+    before, rest = text.split("![Test images")
+    assert (tmp_path / "report.md").read_text().startswith(before.rstrip())
+
+
+def test_runs_of_other_settings_are_refused(study, spec_file, capsys):
+    with pytest.raises(SystemExit) as ended:
+        study_module.main(
+            [
+                *_command(spec_file, study[0])[3:],
+                "--set",
+                "training.epochs=5",
+            ]
+        )
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "received: other values of training.epochs" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nonsense"], "a study among ['cifar10_comparison'"),
+        (["smoke", "--set", "training.epoch=1"], "'training.epoch'"),
+        (["smoke", "--preset", "x"], "expected a preset among"),
+        (["smoke", "--jobs", "-1"], "expected jobs of 0 or more"),
+        (["smoke", "--report-only"], "expected the results of a study"),
+    ],
+)
+def test_wrong_command_lines_end_with_code_2_and_a_sentence(
+    arguments, sentence, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        study_module.main(arguments)
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+_SMALL = (
+    'data.name="rendered_shapes3d/tiny"',
+    "data.image_size=32",
+    "model.base_channels=4",
+    "model.convs_per_block=1",
+    "model.dense_units=32",
+    "model.latent_size=4",
+    "model.conditioning.hidden_units=8",
+    "training.epochs=1",
+    "seeds=[0]",
+    "betas=[256]",
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["cifar10_widths", "cifar10_comparison", "shapes3d_pictures"]
+)
+def test_shipped_studies_run_in_small(name, data_dir, tmp_path, monkeypatch):
+    """Every method and width, one run after the other in this process."""
+    settings = [*_SMALL, f'data.data_dir="{data_dir}"']
+    spec = load_spec(name, settings=settings)
+    planned = planned_runs(spec)
+    monkeypatch.setattr(worker, "_messages", queue.SimpleQueue())
+    monkeypatch.setattr(worker, "_parent", os.getppid())
+    failures = {
+        one.name: reason
+        for one in planned
+        if (reason := worker.train_and_score(one, tmp_path / one.name, name))
+    }
+    assert failures == {}
+    results = results_module.collect(planned, tmp_path, failures)
+    assert set(results.method) == set(spec.methods)
+    assert results.steps.nunique() == 1
+    results_module.write(results, tmp_path / "results.csv")
+    outcome.write_report(spec, planned, tmp_path, tmp_path, "x", str)
+    text = (tmp_path / "report.md").read_text()
+    for method in spec.methods:
+        assert f"| {spec.title(method)}" in text
+    assert "nan" not in text
+    assert (tmp_path / "reconstructions.png").exists()
+
+
+def test_the_comparison_is_the_same_on_both_data_sets():
+    """So that what was tried with one is tried with the other."""
+    first = load_spec("cifar10_comparison")
+    second = load_spec("rendered_shapes3d_comparison")
+    assert list(first.methods) == list(second.methods)
+    for name in first.methods:
+        # Steps of warm-up and the paper's strength go with the data.
+        assert set(first.methods[name].overrides) == set(
+            second.methods[name].overrides
+        )
+
+
+def _die():
+    # A run that is at work, not one that dies while it is handed over.
+    time.sleep(1)
+    os._exit(7)
+
+
+def test_a_process_that_dies_is_reported_and_the_next_run_goes_on():
+    context = multiprocessing.get_context("spawn")
+    with pebble.ProcessPool(1, context=context) as pool:
+        dead = pool.schedule(_die)
+        alive = pool.schedule(abs, [-3])
+        assert runner._outcome(dead) == "its process ended with exit code 7"
+        assert alive.result() == 3
+
+
+def test_pictures_show_both_kinds_of_model_at_every_beta(spec_file):
+    spec = load_spec(spec_file)
+    chosen = pictured_runs(planned_runs(spec), spec)
+    assert [(beta, [one.name for one in pair]) for beta, pair in chosen] == [
+        (1.0, ["fixed/width1-seed0-beta1", "gates/width1-seed0"]),
+        (256.0, ["fixed/width1-seed0-beta256", "gates/width1-seed0"]),
+    ]

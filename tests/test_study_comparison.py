@@ -1,0 +1,238 @@
+"""Tables of a study against computations written apart from them."""
+
+import moocore
+import numpy as np
+import pandas as pd
+import pytest
+
+from training.study import comparison
+from training.study import results as results_module
+from training.study.report import difference_table
+from training.study.report import loss_table
+from training.study.report import method_table
+from training.study.report import report
+from training.study.spec import MethodSpec
+from training.study.spec import StudySpec
+from yoto_tf.errors import InputError
+
+BETAS = (1.0, 16.0, 256.0)
+SEEDS = (0, 1, 2)
+SPEC = StudySpec(
+    name="mine",
+    summary="A test.",
+    preset="smoke",
+    seeds=SEEDS,
+    betas=BETAS,
+    methods={
+        "fixed": MethodSpec(fixed=True),
+        "warm": MethodSpec(fixed=True, title="KL warm-up"),
+        "gates": MethodSpec(),
+    },
+)
+
+
+def _rows(loss, widths=(1,), spec=SPEC):
+    """Results in which `loss(method, width, seed, beta)` is the full loss."""
+    rows = []
+    for method, m in spec.methods.items():
+        for width in widths:
+            for seed in SEEDS:
+                for beta in BETAS:
+                    full = loss(method, width, seed, beta)
+                    rate = 40.0 / np.sqrt(beta) + seed
+                    run = f"{method}/width{width}-seed{seed}"
+                    rows.append(
+                        {
+                            "method": method,
+                            "width": width,
+                            "seed": seed,
+                            "beta": beta,
+                            "rate": rate,
+                            "distortion": full - beta * rate,
+                            "full_loss": full,
+                            "train_seconds": 10.0 if m.fixed else 10.4,
+                            "train_cpu_seconds": 8.0 if m.fixed else 8.8,
+                            "cpu_ms_per_step": 5.0,
+                            "steps": 100,
+                            "parameters": 1234,
+                            "reference_rate": 500.0,
+                            "reference_distortion": 3000.0,
+                            "image_values": 3072,
+                            "run": run + (f"-beta{beta:g}" if m.fixed else ""),
+                            "failure": "",
+                        }
+                    )
+    return pd.DataFrame(rows, columns=results_module.COLUMNS)
+
+
+@pytest.fixture
+def noisy():
+    rng = np.random.default_rng(0)
+    noise = {}
+
+    def loss(*key):
+        return noise.setdefault(key, 1500 + rng.normal(0, 30))
+
+    return _rows(loss), noise
+
+
+def _summaries(results, spec=SPEC):
+    return {(s.method, s.width): s for s in comparison.summarize(results, spec)}
+
+
+def test_differences_are_paired_with_the_better_baseline(noisy):
+    results, loss = noisy
+    gates = _summaries(results)["gates", 1]
+    means = []
+    for beta in BETAS:
+        apart = [
+            loss["gates", 1, s, beta]
+            - min(loss["fixed", 1, s, beta], loss["warm", 1, s, beta])
+            for s in SEEDS
+        ]
+        assert gates.differences[beta] == pytest.approx(
+            (np.mean(apart), np.std(apart, ddof=1))
+        )
+        means.append(apart)
+    assert gates.mean_difference == pytest.approx(
+        (np.mean(means), np.std(np.mean(means, axis=0), ddof=1))
+    )
+    assert gates.largest_difference == pytest.approx(
+        np.mean(means, axis=1).max()
+    )
+
+
+def test_regret_is_to_the_best_of_all_methods(noisy):
+    results, loss = noisy
+    summaries = _summaries(results)
+    for method in SPEC.methods:
+        per_seed = [
+            np.mean(
+                [
+                    loss[method, 1, s, b]
+                    - min(loss[m, 1, s, b] for m in SPEC.methods)
+                    for b in BETAS
+                ]
+            )
+            for s in SEEDS
+        ]
+        assert summaries[method, 1].regret == pytest.approx(
+            (np.mean(per_seed), np.std(per_seed, ddof=1))
+        )
+
+
+def test_hypervolume_is_over_beta_and_that_of_moocore(noisy):
+    results, _ = noisy
+    for (method, _), summary in _summaries(results).items():
+        areas = []
+        for seed in SEEDS:
+            rows = results[(results.method == method) & (results.seed == seed)]
+            areas.append(
+                moocore.hypervolume(
+                    rows[["rate", "distortion"]].to_numpy(), ref=[500, 3000]
+                )
+            )
+        assert summary.hypervolume == pytest.approx(
+            (np.mean(areas), np.std(areas, ddof=1))
+        )
+
+
+def test_fixed_weights_take_a_training_per_beta(noisy):
+    results, _ = noisy
+    summaries = _summaries(results)
+    assert summaries["fixed", 1].num_runs == 3
+    assert summaries["fixed", 1].seconds[0] == pytest.approx(30.0)
+    assert summaries["gates", 1].num_runs == 1
+    line = next(
+        row
+        for row in method_table(list(summaries.values()), SPEC).splitlines()
+        if row.startswith("| gates")
+    )
+    assert [c.strip() for c in line.split("|")[4:8]] == [
+        "1",
+        "1.04",
+        "1.10",
+        "5.0",
+    ]
+
+
+def test_widths_are_compared_with_the_smallest_fixed_one():
+    results = _rows(
+        lambda method, width, seed, beta: 1500 + beta - 10 * width, (1, 2)
+    )
+    summaries = _summaries(results)
+    assert summaries["fixed", 1].mean_difference[0] == 0
+    assert summaries["fixed", 2].mean_difference[0] == pytest.approx(-10)
+    assert summaries["gates", 2].differences[16.0] == pytest.approx((-10, 0))
+    # Regret is among equals.
+    assert summaries["gates", 2].regret == (0, 0)
+
+
+def test_a_failed_run_leaves_gaps_and_a_sentence(noisy):
+    results, loss = noisy
+    lost = (results.method == "gates") & (results.seed == 1)
+    results.loc[lost, "rate":"image_values"] = np.nan
+    results.loc[lost, "distortion"] = np.nan
+    results.loc[lost, "failure"] = "diverged: rate stopped being finite"
+    gates = _summaries(results)["gates", 1]
+    apart = [
+        loss["gates", 1, s, 1.0]
+        - min(loss["fixed", 1, s, 1.0], loss["warm", 1, s, 1.0])
+        for s in (0, 2)
+    ]
+    assert gates.differences[1.0][0] == pytest.approx(np.mean(apart))
+    text = report(results, SPEC, "the command", {})
+    assert "- `gates/width1-seed1`: diverged: rate stopped" in text
+    assert "nan" not in text
+
+
+def test_a_method_that_failed_everywhere_is_a_row_of_dashes(noisy):
+    results, _ = noisy
+    lost = results.method == "gates"
+    results.loc[lost, "rate":"image_values"] = np.nan
+    results.loc[lost, "distortion"] = np.nan
+    results.loc[lost, "failure"] = "diverged"
+    text = report(results, SPEC, "the command", {})
+    line = next(x for x in text.splitlines() if x.startswith("| gates"))
+    assert set(line.replace("| gates", "").split()) == {"|", "—"}
+    assert "nan" not in text
+
+
+def test_the_tables_say_means_and_spreads():
+    results = _rows(
+        lambda method, width, seed, beta: (
+            1500 + (seed - 11 if method == "gates" else 0)
+        )
+    )
+    table = difference_table(comparison.summarize(results, SPEC), results, SPEC)
+    assert "the better of *fixed* and *KL warm-up*" in table
+    # -11, -10, -9 at every beta; -10 nats of 3072 values.
+    bits = -10 / 3072 / np.log(2)
+    cells = ["-10.0 ± 1.0"] * 4 + ["-10.0", f"{bits:+.4f}"]
+    assert f"| gates | {' | '.join(cells)} |" in table
+    assert "1,490.0 (41.00)" in loss_table(results, SPEC)
+
+
+def test_results_are_the_same_after_writing(noisy, tmp_path):
+    results, _ = noisy
+    results_module.write(results, tmp_path / "results.csv")
+    again = results_module.read(tmp_path / "results.csv")
+    assert list(again.columns) == results_module.COLUMNS
+    np.testing.assert_allclose(again.full_loss, results.full_loss, atol=1e-4)
+    assert (again.failure == "").all()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "does not exist"),
+        ("a,b\n1,2\n", "results.csv of training.study"),
+        ("", "results.csv of training.study"),
+    ],
+)
+def test_another_file_is_no_results(text, sentence, tmp_path):
+    path = tmp_path / "results.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        results_module.read(path)

@@ -1,0 +1,166 @@
+"""Studies as TOML files: what they say, what is refused, which runs follow."""
+
+import pytest
+
+from training.study.plan import planned_runs
+from training.study.plan import with_settings
+from training.study.spec import load_spec
+from training.study.spec import shipped
+from yoto_tf.errors import InputError
+from yoto_tf.presets import get_preset
+
+TEXT = """
+summary = "A test."
+preset = "smoke"
+seeds = [0, 3]
+widths = [1, 2]
+betas = [1, 16]
+
+[overrides]
+training.epochs = 7
+"optimizer.learning-rate" = 1e-4
+
+[methods.fixed]
+title = "fixed weight"
+fixed = true
+seeds = [0]
+
+[methods.film]
+betas = [1, 2, 16]
+widths = [1]
+model.conditioning.kind = "film"
+training.epochs = 9
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "mine.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_study_says_its_runs_seed_by_seed(write):
+    spec = load_spec(write(TEXT))
+    assert spec.name == "mine"
+    runs = planned_runs(spec)
+    assert [r.name for r in runs] == [
+        "fixed/width1-seed0-beta1",
+        "fixed/width1-seed0-beta16",
+        "fixed/width2-seed0-beta1",
+        "fixed/width2-seed0-beta16",
+        "film/width1-seed0",
+        "film/width1-seed3",
+    ]
+    fixed, film = runs[1], runs[-1]
+    assert fixed.config.beta.distribution == "constant"
+    assert fixed.config.beta.values == fixed.betas == (16.0,)
+    assert runs[2].config.model.width == 2
+    assert fixed.config.training.epochs == 7
+    assert film.config.training.epochs == 9
+    assert film.config.training.seed == 3
+    assert film.config.optimizer.learning_rate == 1e-4
+    assert film.config.model.conditioning.kind == "film"
+    assert film.config.beta == get_preset("smoke").config.beta
+    assert film.betas == (1.0, 2.0, 16.0)
+    assert [spec.title(m) for m in spec.methods] == ["fixed weight", "film"]
+    assert spec.fixed_methods == ["fixed"]
+
+
+def test_the_command_line_replaces_what_the_file_says(write):
+    settings = [
+        "seeds=[5]",
+        "training.epochs=1",
+        "methods.film.training.epochs=2",
+    ]
+    spec = load_spec(write(TEXT), preset="cifar10", settings=settings)
+    # Another data set, another folder.
+    assert spec.name == "mine_cifar10"
+    runs = planned_runs(spec)
+    assert {r.config.data.name for r in runs} == {"cifar10"}
+    assert {r.seed for r in runs if r.method == "film"} == {5}
+    assert [r.config.training.epochs for r in runs] == [1, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_studies_can_be_planned(name):
+    spec = load_spec(name)
+    runs = planned_runs(spec)
+    assert len({r.name for r in runs}) == len(runs)
+    assert spec.fixed_methods
+    for run in runs:
+        # A comparison at equal steps.
+        assert run.config.training.epochs == runs[0].config.training.epochs
+
+
+def test_the_pictures_of_the_real_shapes3d_are_one_word_away():
+    runs = planned_runs(load_spec("shapes3d_pictures", preset="shapes3d"))
+    assert {r.config.data.name for r in runs} == {"shapes3d"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "seeds = [0, 3]",
+            "sed = [0]",
+            r"mine\.toml: expected .*'seeds'.*'sed'",
+        ),
+        ("seeds = [0, 3]", "", "expected seeds = "),
+        ("seeds = [0, 3]", "seeds = []", "seeds with one entry or more"),
+        ("seeds = [0, 3]", "seeds = [0, 0]", "different numbers"),
+        ("seeds = [0, 3]", "seeds = [-1]", "of 0 or more"),
+        ("seeds = [0, 3]", 'seeds = ["a"]', "a list, each a whole number"),
+        ("betas = [1, 16]", "betas = [0]", "betas .* above 0"),
+        ("betas = [1, 16]", "betas = 1", "expected betas to be a list"),
+        ('preset = "smoke"', 'preset = "x"', "a preset among .*'cifar10'"),
+        ("fixed = true", "fixd = true", r"\[methods\.fixed\] .*'fixd'"),
+        ("fixed = true", "fixed = 1", "expected fixed to be"),
+        ("[methods.fixed]", "[[methods.fixed]]", "expected a table"),
+        ("[overrides]", "overrides = 1\n[data]", "expected a table"),
+        ("summary", "summary = ", "line 2"),
+    ],
+)
+def test_what_a_study_cannot_say_is_refused_in_a_sentence(
+    write, old, new, sentence
+):
+    with pytest.raises(InputError, match=sentence):
+        load_spec(write(TEXT.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("training.epoch=1", r"method fixed: .*'training\.epoch'"),
+        ("training.epochs.x=1", r"'training\.epochs\.x'"),
+        ("model.conditioning=1", "below model.conditioning"),
+        ("training.epochs=0", "epochs to be above 0"),
+        ("training.epochs", "NAME=VALUE"),
+    ],
+)
+def test_settings_are_checked_before_anything_is_trained(
+    write, setting, sentence
+):
+    with pytest.raises(InputError, match=sentence):
+        planned_runs(load_spec(write(TEXT), settings=[setting]))
+
+
+def test_an_unknown_study_is_told_which_there_are(tmp_path):
+    with pytest.raises(InputError, match="among .*'cifar10_widths'"):
+        load_spec("no_such_study")
+    with pytest.raises(InputError, match="expected a TOML file"):
+        load_spec(tmp_path / "missing.toml")
+
+
+def test_settings_leave_the_rest_of_the_configuration_alone():
+    config = get_preset("cifar10").config
+    changed = with_settings(config, {"model.conditioning.sites": ["conv"]})
+    assert changed.model.conditioning.sites == ("conv",)
+    back = with_settings(
+        changed,
+        {"model.conditioning.sites": config.model.conditioning.sites},
+    )
+    assert back == config

@@ -1,0 +1,67 @@
+"""`[PRESET | FILE.json] [overrides]`: the arguments that name an experiment."""
+
+from pathlib import Path
+
+import tyro
+
+from yoto_tf.presets import DEFAULT
+from yoto_tf.presets import PRESETS
+from yoto_tf.run_directory import read_experiment
+
+
+def parse(argv, prog, purpose, make_default):
+    """Parses a command line that begins with a preset or a file.
+
+    Args:
+        argv: list of words; without a preset, that of `presets.DEFAULT`.
+        prog: of the help, as `"python -m training.train"`.
+        purpose: one sentence for the help.
+        make_default: called with the `ExperimentConfig` that was named;
+            returns a dataclass whose fields become the options.
+
+    Returns:
+        `(name, default, arguments)`: the preset's name or the file's without
+        its suffix, what `make_default` returned, and the same with the
+        options in it.
+
+    Raises:
+        InputError: if the file does not exist or is damaged.
+        SystemExit: code 2 for a wrong option, 0 after `--help`.
+    """
+    if not argv or (
+        argv[0].startswith("-") and argv[0] not in ("-h", "--help")
+    ):
+        argv = [DEFAULT, *argv]
+    named, *rest = argv
+    if named in PRESETS:
+        preset = PRESETS[named]
+        name, default = named, make_default(preset.config)
+        description = (
+            f"{purpose}\n\n{preset.summary}.\n\nSource: {preset.source}\n\n"
+            f"Cost: {preset.cost}\n\nExpect: {preset.expect}"
+        )
+    elif named.endswith(".json"):
+        name, default = Path(named).stem, make_default(read_experiment(named))
+        description = f"{purpose}\n\nThe settings are those of {named}."
+    else:
+        # Prints the presets, or refuses an unknown one; never returns.
+        tyro.cli(
+            tyro.extras.subcommand_type_from_defaults(
+                {n: make_default(p.config) for n, p in PRESETS.items()},
+                {n: p.summary for n, p in PRESETS.items()},
+            ),
+            prog=prog,
+            description=f"{purpose} Give a preset (without one: {DEFAULT}), "
+            "or the configuration of a run or a search as FILE.json, and "
+            "what you want otherwise; PRESET --help lists all settings.",
+            args=argv,
+        )
+        raise AssertionError("unreachable")
+    arguments = tyro.cli(
+        type(default),
+        prog=f"{prog} {named}",
+        description=description,
+        default=default,
+        args=rest,
+    )
+    return name, default, arguments

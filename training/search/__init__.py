@@ -1,0 +1,1 @@
+"""The search of `training.tune`: space, oracles, trials, files, progress."""

@@ -1,0 +1,239 @@
+"""One trial: train with the chosen values, score on validation images."""
+
+import contextlib
+import gc
+import io
+import math
+import os
+import shutil
+import time
+from pathlib import Path
+
+import keras
+import keras_tuner
+import numpy as np
+from keras_tuner.src import config as keras_tuner_config
+from keras_tuner.src.engine import conditions
+
+from training.evaluate import hypervolume_reference
+from training.search.directory import Outcome
+from training.search.settings import OBJECTIVES
+from training.train import train
+from yoto_tf.errors import InputError
+from yoto_tf.errors import TrainingDiverged
+from yoto_tf.evaluation import hypervolume
+from yoto_tf.evaluation import rate_distortion_curve
+from yoto_tf.run_directory import RunDirectory
+from yoto_tf.run_directory import written_whole
+
+# It prints the traceback of every failed trial; ours is a sentence.
+keras_tuner_config.DEBUG = False
+# KerasTuner 1.4.8 has a print left in what sends a condition to a worker.
+conditions.print = lambda *_: None
+
+
+class FatalDiskError(keras_tuner.errors.FatalError):
+    """A file of a trial could not be written: the search cannot go on."""
+
+
+class TrialTuner(keras_tuner.Tuner):
+    """Runs the trials that an oracle proposes.
+
+    Args:
+        oracle: of `oracles.make_oracle`.
+        directory: `SearchDirectory`.
+        search: its `Search`.
+        images: `ImageSplits` of `search.config.data`; None for a chief.
+        verbose: of `keras.Model.fit`.
+    """
+
+    def __init__(self, oracle, directory, search, images, verbose=0):
+        self.search_directory = directory
+        self.settings = search
+        self.images = images
+        self.fit_verbose = verbose
+        # It prints which file it reads.
+        with contextlib.redirect_stdout(io.StringIO()):
+            super().__init__(
+                oracle,
+                directory=str(directory.path),
+                project_name=directory.oracle.name,
+            )
+
+    def _get_tuner_fname(self):
+        # KerasTuner resumes where this file exists, and names it after the
+        # process: a search begun alone would begin anew with workers.
+        return str(Path(self.project_dir) / "tuner.json")
+
+    def save(self):
+        if not self._is_worker():
+            self.oracle.save()
+            RunDirectory.write_json(
+                Path(self._get_tuner_fname()), self.get_state()
+            )
+
+    def on_search_begin(self):
+        # Otherwise first after the first trial: one cut off before would
+        # not be resumed.
+        self.save()
+
+    def pre_create_trial(self):
+        # A worker that has to wait asks again at once.
+        if self._is_worker():
+            time.sleep(0.2)
+
+    def run_trial(self, trial):
+        """Trains and scores; returns the scores by name."""
+        directory = self.search_directory
+        with self._alone_on(trial):
+            outcome = directory.read_outcome(trial.trial_id)
+            if outcome is None:
+                try:
+                    outcome = self._outcome(trial)
+                    directory.write_outcome(outcome)
+                except OSError as error:
+                    raise FatalDiskError(str(error)) from error
+        if outcome.status == "failed":
+            raise keras_tuner.errors.FailedTrialError(outcome.error)
+        score = OBJECTIVES[self.settings.objective][0]
+        return {score: getattr(outcome, score)}
+
+    @contextlib.contextmanager
+    def _alone_on(self, trial):
+        # A chief that was started again hands out what a worker that outlived
+        # it is still at: wait, and take over its outcome.
+        folder = RunDirectory(self.get_trial_dir(trial.trial_id))
+        with contextlib.ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(folder.locked())
+                    break
+                except InputError:
+                    time.sleep(1)
+            yield
+
+    def _outcome(self, trial):
+        values = trial.hyperparameters.values
+        until = values.get("tuner/epochs", self.settings.epochs)
+        started = time.monotonic()
+        result = {}
+        try:
+            result = self._train_and_score(trial, until)
+        except OSError:
+            raise
+        except Exception as error:
+            # Whatever these values break must not end the search.
+            result = {"status": "failed", "error": _sentence(error)}
+            if os.environ.get("YOTO_TF_TRACEBACK") == "1":
+                raise keras_tuner.errors.FatalError(str(error)) from error
+        finally:
+            keras.backend.clear_session()
+            gc.collect()
+        return Outcome(
+            trial=int(trial.trial_id),
+            values={k: v for k, v in values.items() if "/" not in k},
+            epochs=until,
+            seconds=round(time.monotonic() - started, 3),
+            worker=self.tuner_id,
+            **result,
+        )
+
+    def _train_and_score(self, trial, until):
+        search = self.settings
+        run = self.search_directory.run(trial.trial_id)
+        config = trial_config(search, trial.hyperparameters.values)
+        past = trial.hyperparameters.values.get("tuner/trial_id")
+        if not run.config_file.exists():
+            # A directory without config.json was cut off at its birth.
+            shutil.rmtree(run.path, ignore_errors=True)
+            run.create(config)
+        if past is not None and not run.checkpoint_epochs():
+            self._continue_from(past, run)
+        model, _ = train(
+            config,
+            run.path,
+            resume=True,
+            verbose=self.fit_verbose,
+            images=self.images,
+            until_epoch=until,
+            log=lambda sentence: None,
+        )
+        result = scores(model, self.images.validation, config.evaluation.betas)
+        run.model_file.unlink(missing_ok=True)
+        if search.oracle != "hyperband":
+            shutil.rmtree(run.checkpoints, ignore_errors=True)
+        return {"status": "completed", **result}
+
+    def _continue_from(self, past, run):
+        """Gives a trial of Hyperband the checkpoint of the one it continues.
+
+        Where that is gone, the trial trains from its start, to the same end.
+        """
+        source = self.search_directory.run(past)
+        for epoch in source.checkpoint_epochs()[-1:]:
+            name = f"epoch-{epoch:04d}.keras"
+            with written_whole(run.checkpoints / name) as aside:
+                shutil.copyfile(source.checkpoints / name, aside)
+
+    def on_search_end(self):
+        if not self._is_worker():
+            self.remove_checkpoints()
+
+    def remove_checkpoints(self):
+        """Removes those that Hyperband no longer needs."""
+        for folder in self.search_directory.trials.glob("*/checkpoints"):
+            shutil.rmtree(folder)
+
+
+def trial_config(search, values):
+    """Returns the `ExperimentConfig` of a trial.
+
+    Args:
+        search: `Search`.
+        values: dict, dimension -> chosen candidate as a text.
+    """
+    texts = {name: text for name, text in values.items() if "/" not in name}
+    config = search.space.configured(search.config, texts).to_dict()
+    config["training"] |= {
+        "epochs": search.epochs,
+        "steps": None,
+        "pictures_every": 0,
+    }
+    return type(search.config).from_dict(config)
+
+
+def scores(model, images, betas):
+    """Scores a model on the grid of betas.
+
+    Args:
+        model: `ConditionalVAE`.
+        images: `(n, size, size, channels)` uint8.
+        betas: the grid.
+
+    Returns:
+        dict: `mean_full_loss_bpd`, `hypervolume`, `curve`, as of `Outcome`.
+
+    Raises:
+        ArithmeticError: if a score is NaN or infinite.
+    """
+    points = rate_distortion_curve(model, images, betas)
+    full = [p.full_loss_bpd for p in points]
+    if not all(map(math.isfinite, full)):
+        bad = next(p.beta for p in points if not math.isfinite(p.full_loss_bpd))
+        raise ArithmeticError(f"the full loss at beta = {bad:g} is not finite")
+    return {
+        "mean_full_loss_bpd": float(np.mean(full)),
+        "hypervolume": hypervolume(
+            [[p.rate, p.distortion] for p in points],
+            hypervolume_reference(model, images.shape[1:]),
+        ),
+        "curve": [vars(p) for p in points],
+    }
+
+
+def _sentence(error):
+    """The first line of an error; its type too where it is a fault."""
+    lines = str(error).strip().splitlines() or [""]
+    if isinstance(error, (InputError, TrainingDiverged, ArithmeticError)):
+        return lines[0]
+    return f"{type(error).__name__}: {lines[0]}"

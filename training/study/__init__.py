@@ -1,0 +1,2 @@
+"""Studies: several methods, widths, seeds and betas, trained, scored and
+compared."""

@@ -1,0 +1,100 @@
+"""Runs a study: `python -m training.study SPEC`."""
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from training.study.plan import default_folder
+from training.study.plan import planned_runs
+from training.study.spec import load_spec
+from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train, score and compare all runs that a study declares.
+
+    Finished runs are left alone and cut-off ones continued. Writes
+    results.csv, report.md and the figures. Ends with code 1 if a run failed,
+    3 if all that failed diverged.
+    """
+
+    spec: tyro.conf.Positional[str]
+    """A study that comes with the project (training/studies), or the path of
+    a TOML file."""
+    to: Path | None = None
+    """Where results, report and figures are written; unset: beside the
+    runs."""
+    runs: Path | None = None
+    """Where the run directories lie; unset: runs/studies/STUDY/runs."""
+    preset: str | None = None
+    """Begin with this preset in place of the study's, and so with its data
+    set."""
+    set: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")
+    ] = ()
+    """Replace what the file says, in TOML: training.epochs=100 seeds=[0]."""
+    jobs: int = 0
+    """Runs at a time; 0: one per core, 8 at most."""
+    dry_run: bool = False
+    """Print the runs and their estimated cost; train nothing."""
+    report_only: bool = False
+    """Write report and figures of the results.csv that is there; train
+    nothing."""
+
+
+def main(argv=None):
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = tyro.cli(Arguments, prog="python -m training.study", args=argv)
+    with reported_on_the_command_line():
+        spec = load_spec(arguments.spec, arguments.preset, arguments.set)
+        planned = planned_runs(spec)
+        if arguments.jobs < 0:
+            raise InputError(
+                f"expected jobs of 0 or more, received: jobs={arguments.jobs}"
+            )
+        runs = arguments.runs or default_folder(spec) / "runs"
+        to = arguments.to or default_folder(spec)
+        code = _run(arguments, spec, planned, runs, to)
+    if code:
+        raise SystemExit(code)
+
+
+def _run(arguments, spec, planned, runs, to):
+    from training.study import outcome
+    from training.study import runner
+
+    command = _command(arguments)
+    if arguments.report_only:
+        outcome.write_report(spec, planned, runs, to, command)
+        return 0
+    jobs = arguments.jobs or runner.default_jobs()
+    runner.check_settings(runs, planned)
+    if arguments.dry_run:
+        from training.study import costs
+
+        import_tensorflow_quietly()
+        costs.print_estimate(spec, planned, runs, jobs)
+        return 0
+    failures = outcome.run_study(spec, planned, runs, to, jobs, command)
+    return outcome.exit_code(failures)
+
+
+def _command(arguments):
+    """The command that makes these results, without what only says where."""
+    words = ["python", "-m", "training.study", arguments.spec]
+    if arguments.preset:
+        words += ["--preset", arguments.preset]
+    if arguments.set:
+        words += ["--set", *arguments.set]
+    return shlex.join(words)
+
+
+if __name__ == "__main__":
+    main()

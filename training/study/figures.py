@@ -1,0 +1,128 @@
+"""Figures of a study: curves of several methods, and their pictures."""
+
+import numpy as np
+from matplotlib import colors
+from matplotlib import ticker
+from matplotlib.figure import Figure
+
+from training.figures import PAGE
+from training.study import comparison
+from yoto_tf.evaluation.pareto import pareto_front
+
+_TEXT = {"fontsize": 8}
+_MARKERS = "osD^vP*X"
+_DASHES = ("-", "--", ":", "-.")
+
+
+def curves_figure(results, spec):
+    """Distortion against rate, a Pareto front over beta for every method and
+    width; means over seeds (the seed report's figure 1a)."""
+    figure, axes = _axes()
+    for label, style, rows in _series(results, spec):
+        points = rows.groupby("beta")[["rate", "distortion"]].mean()
+        pairs = points.to_numpy()
+        front = pareto_front(pairs)
+        line = pairs[front][np.argsort(pairs[front][:, 0])]
+        axes.plot(*line.T, label=label, **style)
+        axes.scatter(
+            *pairs[~front].T,
+            s=14,
+            marker=style["marker"],
+            facecolors="none",
+            edgecolors=style["color"],
+            linewidths=0.7,
+        )
+    axes.set_xlabel("rate (nats per image)", **_TEXT)
+    axes.set_ylabel("distortion (nats per image)", **_TEXT)
+    _legend(figure, axes)
+    return figure
+
+
+def difference_figure(results, spec):
+    """Full loss minus the better baseline's against log2(beta); the bars are
+    standard deviations over seeds (the seed report's figure 1b)."""
+    figure, axes = _axes()
+    apart = comparison.differences(results, spec)
+    values = []
+    series = list(_series(results, spec))
+    # Side by side, so that bars at one beta do not hide each other.
+    shifts = np.linspace(-0.15, 0.15, len(series)) if len(series) > 1 else [0]
+    for shift, (label, style, rows) in zip(shifts, series, strict=True):
+        method, width = rows.method.iloc[0], rows.width.iloc[0]
+        table = apart.loc[method, width].dropna(axis=1, how="all")
+        if not len(table.columns):
+            continue
+        mean = table.mean()
+        values.extend(mean)
+        spread = table.std(ddof=1) if len(table) > 1 else None
+        axes.errorbar(
+            np.log2(table.columns.to_numpy(float)) + shift,
+            mean,
+            yerr=spread,
+            elinewidth=0.7,
+            capsize=2,
+            label=label,
+            **style,
+        )
+    axes.axhline(0, color="0.6", linewidth=0.7, zorder=0)
+    if values and np.abs(values).max() > 200:
+        # Methods that fail lie hundreds of nats away from those that do not.
+        axes.set_yscale("symlog", linthresh=20, linscale=0.7)
+        axes.autoscale_view()
+        axes.yaxis.set_major_formatter(
+            ticker.FuncFormatter(lambda v, _: f"{v:g}")
+        )
+    axes.set_xticks(np.log2(sorted(spec.betas)))
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:g}"))
+    axes.set_xlabel(r"$\log_2 \beta$", **_TEXT)
+    axes.set_ylabel("full loss difference (nats per image)", **_TEXT)
+    _legend(figure, axes)
+    return figure
+
+
+def _shade(color, index, count):
+    """Lighter for the first of several, the colour itself for the last."""
+    white = 0.55 * (1 - (index + 1) / count)
+    return tuple(1 - (1 - c) * (1 - white) for c in colors.to_rgb(color))
+
+
+def _axes():
+    figure = Figure(figsize=(PAGE, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.tick_params(labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _legend(figure, axes):
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside right upper",
+        fontsize=7,
+        frameon=False,
+    )
+
+
+def _series(results, spec):
+    """Yields label, style and rows of every method and width that has
+    scores: a colour per method, a dash and a shade per width."""
+    finished = results[results.failure == ""]
+    widths = sorted(finished.width.unique())
+    for i, method in enumerate(spec.methods):
+        for j, width in enumerate(widths):
+            rows = finished[
+                (finished.method == method) & (finished.width == width)
+            ]
+            if not len(rows):
+                continue
+            label = spec.title(method)
+            if len(widths) > 1:
+                label += f", {width}x"
+            style = {
+                "color": _shade(f"C{i}", j, len(widths)),
+                "linestyle": _DASHES[j % len(_DASHES)],
+                "marker": _MARKERS[(j if len(widths) > 1 else i) % 8],
+                "markersize": 3.5,
+                "linewidth": 1,
+            }
+            yield label, style, rows

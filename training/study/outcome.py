@@ -1,0 +1,114 @@
+"""From a study's runs to its results, report and figures."""
+
+from pathlib import Path
+
+from training.study import results
+from training.study import runner
+from training.study.costs import known_costs
+from training.study.progress import StudyProgress
+from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.run_directory import written_whole
+
+RESULTS = "results.csv"
+REPORT = "report.md"
+
+
+def run_study(spec, planned, folder, to, jobs, command, log=print):
+    """Takes a study to its end and writes what came of it.
+
+    Args:
+        spec: `StudySpec`.
+        planned: its runs.
+        folder: where their run directories lie.
+        to: directory of results, report and figures.
+        jobs: runs at a time.
+        command: that the report mentions.
+        log: called with sentences.
+
+    Returns:
+        dict, name of a run -> why it failed.
+    """
+    waiting = [
+        one
+        for one in planned
+        if not runner.is_finished(folder, one)
+        and not runner.divergence(folder, one)
+    ]
+    log(
+        f"{spec.name}: {len(planned)} runs, {len(planned) - len(waiting)} of "
+        f"them finished; {jobs} at a time; run directories in {folder}"
+    )
+    progress = StudyProgress(
+        waiting, len(planned), jobs, known_costs(planned, folder)
+    )
+    failures = runner.train_all(planned, folder, spec.preset, jobs, progress)
+    table = results.collect(planned, folder, failures)
+    results.write(table, Path(to) / RESULTS)
+    log(f"{Path(to) / RESULTS}: one row per method, width, seed and beta")
+    write_report(spec, planned, folder, to, command, log)
+    return failures
+
+
+def write_report(spec, planned, folder, to, command, log=print):
+    """Writes report and figures of the `results.csv` in `to`.
+
+    Reconstructions need the trained models: where they are not, a picture
+    that is there stays.
+    """
+    to = Path(to)
+    table = results.read(to / RESULTS)
+    # Not before the runs: their processes start meanwhile.
+    import_tensorflow_quietly()
+    from training import figures as common_figures
+    from training.study import figures
+    from training.study import pictures
+    from training.study import report
+
+    shown = {}
+    drawn = []
+    if (table.failure == "").any():
+        drawn.append(
+            (
+                "rate_distortion.png",
+                figures.curves_figure(table, spec),
+                "Distortion against rate on the test split: Pareto fronts "
+                "over beta, means over seeds; open points are not on the "
+                "front.",
+            )
+        )
+        if spec.fixed_methods:
+            drawn.append(
+                (
+                    "full_loss_difference.png",
+                    figures.difference_figure(table, spec),
+                    "Full loss minus that of the better fixed-weight model of "
+                    "the same beta; below 0 the method wins. Bars: standard "
+                    "deviation over seeds.",
+                )
+            )
+    picture = "reconstructions.png"
+    drawn.append(
+        (
+            picture,
+            pictures.reconstructions_figure(planned, folder, spec),
+            "Test images and their reconstructions.",
+        )
+    )
+    for name, figure, meaning in drawn:
+        if figure is not None:
+            with written_whole(to / name) as aside:
+                common_figures.save(figure, aside)
+        if figure is not None or (to / name).exists():
+            shown[name] = meaning
+            log(f"{to / name}: {meaning}")
+    with written_whole(to / REPORT) as aside:
+        aside.write_text(report.report(table, spec, command, shown))
+    log(f"{to / REPORT}: tables and figures")
+
+
+def exit_code(failures):
+    """0 if no run failed, 3 if all that failed diverged, else 1."""
+    if not failures:
+        return 0
+    diverged = [r.startswith("diverged") for r in failures.values()]
+    return 3 if all(diverged) else 1

@@ -1,0 +1,190 @@
+"""A study's report: Markdown tables beside the figures."""
+
+import math
+
+import numpy as np
+
+from training.study import comparison
+
+NATS_PER_BIT = math.log(2)
+
+
+def report(results, spec, command, pictures):
+    """Writes the report of a study as a Markdown text.
+
+    Args:
+        results: of `training.study.results`.
+        spec: `StudySpec`.
+        command: that makes the results.
+        pictures: dict, file name -> what it shows.
+    """
+    parts = [
+        f"# {spec.name}",
+        spec.summary,
+        f"```sh\n{command}\n```",
+        _protocol(results, spec),
+    ]
+    finished = results[results.failure == ""]
+    if len(finished):
+        summaries = comparison.summarize(results, spec)
+        if spec.fixed_methods:
+            parts += ["## Full loss against the baseline"]
+            parts += [difference_table(summaries, results, spec)]
+        parts += ["## Every method", method_table(summaries, spec)]
+        parts += ["## Full loss and rate", loss_table(results, spec)]
+    parts += [
+        f"![{meaning}]({name})\n\n*{meaning}*"
+        for name, meaning in pictures.items()
+    ]
+    failed = results[results.failure != ""].drop_duplicates("run")
+    if len(failed):
+        lines = [f"- `{r.run}`: {r.failure}" for r in failed.itertuples()]
+        parts += ["## Runs that failed", "\n".join(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _protocol(results, spec):
+    finished = results[results.failure == ""]
+    runs = finished.drop_duplicates("run")
+    seeds = ", ".join(str(s) for s in sorted(results.seed.unique()))
+    steps = sorted({int(s) for s in runs.steps})
+    hours = runs.train_seconds.sum() / 3600
+    cpu = runs.train_cpu_seconds.sum() / 3600
+    return (
+        f"Preset `{spec.preset}`. Training seeds: {seeds}. "
+        f"{len(runs)} runs of {' or '.join(f'{s:,}' for s in steps)} steps, "
+        f"{hours:.1f} hours of training in all ({cpu:.1f} hours of processor "
+        "time). Numbers are means over seeds on the whole test split, ± their "
+        "standard deviation over seeds; nats per image, summed over pixels, "
+        "channels and latents; full loss = distortion + beta * rate, each "
+        "model scored under the beta that it is asked for."
+    )
+
+
+def difference_table(summaries, results, spec):
+    """Per beta: full loss minus the better baseline's, nats per image."""
+    values = results.image_values.dropna().iloc[0]
+    betas = sorted(spec.betas)
+    width = min(s.width for s in summaries if s.method in spec.fixed_methods)
+    several = len({s.width for s in summaries}) > 1
+    baselines = " and ".join(
+        f"*{spec.title(m)}{f', {width}x' if several else ''}*"
+        for m in spec.fixed_methods
+    )
+    if len(spec.fixed_methods) > 1:
+        baselines = f"the better of {baselines}, chosen"
+    text = (
+        f"Difference to {baselines} for each seed and beta; below 0 the "
+        "method wins."
+    )
+    rows = [
+        [
+            _label(s, summaries, spec),
+            *(_number(s.differences[b], "+.1f") for b in betas),
+            _number(s.mean_difference, "+.1f"),
+            _plain(s.largest_difference, "+.1f"),
+            _plain(s.largest_difference / values / NATS_PER_BIT, "+.4f"),
+        ]
+        for s in summaries
+    ]
+    header = [
+        "method",
+        *(f"beta {b:g}" for b in betas),
+        "mean over beta",
+        "worst beta",
+        "worst, bits/dim",
+    ]
+    return f"{text}\n\n{markdown(header, rows)}"
+
+
+def method_table(summaries, spec):
+    """Hypervolume, regret, cost and size."""
+    rows = []
+    for s in summaries:
+        unit = _fixed_run(summaries, spec, s.width)
+        rows.append(
+            [
+                _label(s, summaries, spec),
+                _number(s.hypervolume, ",.0f"),
+                _number(s.regret, ",.1f"),
+                str(s.num_runs),
+                _plain(s.seconds[0] / unit[0], ".2f"),
+                _plain(s.cpu_seconds[0] / unit[1], ".2f"),
+                _plain(s.cpu_ms_per_step[0], ".1f"),
+                f"{s.parameters:,}",
+            ]
+        )
+    header = [
+        "method",
+        "hypervolume (nats²)",
+        "mean regret (nats)",
+        "trainings",
+        "time",
+        "processor time",
+        "processor ms/step",
+        "parameters",
+    ]
+    return (
+        "Mean regret: over the betas, full loss minus the best of all methods "
+        "of the same width and seed. Time: of all trainings that one seed "
+        "takes, in units of one fixed-weight training of that width.\n\n"
+        + markdown(header, rows)
+    )
+
+
+def _fixed_run(summaries, spec, width):
+    """Seconds and processor seconds of one training of the first baseline."""
+    for s in summaries:
+        if s.method in spec.fixed_methods and s.width == width:
+            return s.seconds[0] / s.num_runs, s.cpu_seconds[0] / s.num_runs
+    return np.nan, np.nan
+
+
+def loss_table(results, spec):
+    """Mean full loss and mean rate per method and beta."""
+    finished = results[results.failure == ""]
+    betas = sorted(finished.beta.unique())
+    several = finished.width.nunique() > 1
+    rows = []
+    for method in spec.methods:
+        of_method = finished[finished.method == method]
+        for width, of_width in of_method.groupby("width"):
+            cells = []
+            for beta in betas:
+                at = of_width[of_width.beta == beta]
+                cells.append(
+                    f"{at.full_loss.mean():,.1f} ({at.rate.mean():.2f})"
+                    if len(at)
+                    else "—"
+                )
+            title = spec.title(method)
+            rows.append([f"{title}, {width}x" if several else title, *cells])
+    header = ["method", *(f"beta {b:g}" for b in betas)]
+    return f"Full loss (rate in brackets).\n\n{markdown(header, rows)}"
+
+
+def markdown(header, rows):
+    """Formats a table; the first column is text, the others are numbers."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _label(summary, summaries, spec):
+    title = spec.title(summary.method)
+    if len({s.width for s in summaries}) > 1:
+        return f"{title}, {summary.width}x"
+    return title
+
+
+def _number(pair, form):
+    mean, deviation = pair
+    if math.isnan(mean):
+        return "—"
+    text = format(mean, form)
+    if math.isnan(deviation):
+        return text
+    return f"{text} ± {format(deviation, form.replace('+', ''))}"
+
+
+def _plain(value, form):
+    return "—" if math.isnan(value) else format(value, form)

@@ -1,0 +1,152 @@
+"""Takes a study's runs to their end, several at a time."""
+
+import json
+import multiprocessing
+import os
+import queue
+from concurrent.futures import FIRST_COMPLETED
+from concurrent.futures import wait
+
+import pebble
+
+from training.study import worker
+from training.study.plan import differing_data
+from training.train import check_same_config
+from yoto_tf.errors import InputError
+from yoto_tf.run_directory import RunDirectory
+
+_MOST_JOBS = 8
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def default_jobs():
+    """One process with one thread per core trains most images per second
+    (`docs/performance.md`), until memory is what lacks."""
+    return min(num_cores(), _MOST_JOBS)
+
+
+def num_cores():
+    return len(os.sched_getaffinity(0))
+
+
+def run_directory(folder, planned):
+    """Returns the `RunDirectory` of a planned run."""
+    return RunDirectory(folder / planned.name)
+
+
+def is_finished(folder, planned):
+    """Whether a run is trained, and scored at the betas that are asked."""
+    run = run_directory(folder, planned)
+    if not run.model_file.exists() or not run.curve_file.exists():
+        return False
+    return [row["beta"] for row in run.read_curve()] == list(planned.betas)
+
+
+def divergence(folder, planned):
+    """Returns why a run diverged, or None. It would diverge again."""
+    run = run_directory(folder, planned)
+    if not run.divergence_file.exists():
+        return None
+    return "diverged: " + json.loads(run.divergence_file.read_text())["reason"]
+
+
+def check_settings(folder, planned):
+    """Refuses run directories of other settings than those planned.
+
+    Raises:
+        InputError: for the first of them.
+    """
+    for one in planned:
+        run = run_directory(folder, one)
+        if run.config_file.exists():
+            check_same_config(one.config, run.read_config(), run)
+
+
+def train_all(planned, folder, preset, jobs, progress):
+    """Trains and scores what is not finished.
+
+    Args:
+        planned: list of `PlannedRun`.
+        folder: where their run directories lie.
+        preset: name that their `config.json` mentions.
+        jobs: processes at a time.
+        progress: `StudyProgress`.
+
+    Returns:
+        dict, name of a run -> why it failed.
+
+    Raises:
+        InputError: if a data set cannot be used.
+    """
+    failures = {}
+    waiting = []
+    for one in planned:
+        reason = divergence(folder, one)
+        if reason:
+            failures[one.name] = reason
+        elif not is_finished(folder, one):
+            waiting.append(one)
+    if not waiting:
+        return failures
+    jobs = min(jobs, len(waiting))
+    context = multiprocessing.get_context("spawn")
+    messages = context.Queue()
+    pool = pebble.ProcessPool(
+        jobs,
+        initializer=worker.start,
+        initargs=(max(1, num_cores() // jobs), messages),
+        context=context,
+    )
+    try:
+        for data in differing_data(waiting):
+            reason = pool.schedule(worker.prepare, [data]).result()
+            if reason:
+                raise InputError(reason)
+        failures |= _until_done(
+            waiting, folder, preset, pool, messages, progress
+        )
+        pool.close()
+    finally:
+        # After an error, and after Ctrl-C: the runs keep their checkpoints.
+        pool.stop()
+        pool.join()
+        messages.close()
+    return failures
+
+
+def _until_done(waiting, folder, preset, pool, messages, progress):
+    failures = {}
+    futures = {
+        pool.schedule(
+            worker.train_and_score, [one, folder / one.name, preset]
+        ): one
+        for one in waiting
+    }
+    pending = set(futures)
+    with progress:
+        while pending:
+            done, pending = wait(
+                pending, _SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED
+            )
+            while True:
+                try:
+                    progress.trained(*messages.get_nowait())
+                except queue.Empty:
+                    break
+            for future in done:
+                one = futures[future]
+                reason = _outcome(future)
+                if reason:
+                    failures[one.name] = reason
+                progress.ended(one, reason)
+            progress.tick()
+    return failures
+
+
+def _outcome(future):
+    try:
+        return future.result()
+    except pebble.ProcessExpired as error:
+        return f"its process ended with exit code {error.exitcode}"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"

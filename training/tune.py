@@ -1,0 +1,272 @@
+"""Searches for better settings: `python -m training.tune PRESET`.
+
+Several processes share a search by KerasTuner's environment variables; see
+docs/tuning.md.
+"""
+
+import contextlib
+import dataclasses
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from typing import Literal
+
+import tyro
+
+from training import arguments
+from training.search import workers
+from training.search.directory import SearchDirectory
+from training.search.directory import best
+from training.search.settings import OBJECTIVES
+from training.search.settings import Search
+from training.search.space import NAMES
+from training.search.space import num_configurations
+from training.search.space import space_around
+from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.errors import InputError
+from yoto_tf.errors import TrainingDiverged
+from yoto_tf.run_directory import RunDirectory
+
+# A search may be continued with more of these.
+_BUDGET = ("trials", "time_limit")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Search for the settings with the lowest regret or the largest
+    hypervolume on the validation images."""
+
+    search: Annotated[Search, tyro.conf.arg(name="")]
+    tune: tuple[Literal[NAMES], ...] = ()
+    """Search these dimensions only; unset: all that have candidates."""
+    run_dir: Path | None = None
+    """Where to write the search; unset: runs/tune/PRESET."""
+    resume: bool = False
+    """Continue the search in run-dir, with the settings it has; --trials and
+    --time-limit may be raised."""
+    verbose: bool = False
+    """Show the epochs of every trial."""
+
+
+def tune(search, run_dir, resume=False, verbose=0, log=print):
+    """Runs a search, or this process's part of one.
+
+    Args:
+        search: `Search`.
+        run_dir: path of its directory, new unless `resume`.
+        resume: continue where the search in it was cut off; `search` must
+            then be its own but for its budget.
+        verbose: of `keras.Model.fit`.
+        log: called with a line on what happens.
+
+    Returns:
+        list of `Outcome`, one per trial.
+
+    Raises:
+        InputError: for settings, data or a directory that cannot be used.
+        OSError: if a file cannot be written.
+        TrainingDiverged: if no trial could be scored.
+    """
+    import grpc
+    import keras_tuner
+
+    from training.search import oracles
+    from training.search import trials
+    from training.search.progress import Progress
+
+    role = workers.read_role()
+    directory = SearchDirectory(run_dir)
+    # A chief needs none, but prepares the data before its workers do so all
+    # at once.
+    images = _load_images(search.config) if role.kind != "worker" else None
+    if role.kind == "worker":
+        log(f"{role.name} waits for the chief at {role.address}")
+        workers.wait_for_chief(role)
+        _check_same_search(search, directory)
+        images = _load_images(search.config)
+    elif resume:
+        _check_same_search(search, directory)
+    else:
+        directory.create(search)
+    with contextlib.ExitStack() as stack:
+        oracle = oracles.make_oracle(search)
+        if role.kind != "worker":
+            stack.enter_context(RunDirectory(directory.path).locked())
+            directory.write_search(search)
+            plan = oracle.plan(search)
+            oracle.progress = Progress(directory, search, plan, log)
+            log(
+                f"{search.oracle} search of {len(plan)} trials among "
+                f"{num_configurations(oracle.hyperparameters):,} "
+                f"configurations, {sum(plan):,} epochs in all"
+            )
+        tuner = trials.TrialTuner(oracle, directory, search, images, verbose)
+        if role.kind == "chief":
+            log(f"chief at {role.address}, waiting for workers")
+            tuner.on_search_begin()
+            oracles.serve(oracle, role.address)
+            tuner.on_search_end()
+        else:
+            if role.kind == "worker":
+                log(f"{role.name} works for the chief at {role.address}")
+            try:
+                tuner.search()
+            except keras_tuner.errors.FatalError as error:
+                raise error.__cause__ or error from None
+            except grpc.RpcError as error:
+                raise InputError(
+                    f"expected the chief at {role.address} to answer until "
+                    f"the search ends, received: {error.code().name} "
+                    f"({error.details()})"
+                ) from None
+        outcomes = directory.outcomes()
+        if role.kind != "worker":
+            _finish(directory, search, outcomes)
+    return outcomes
+
+
+def _load_images(config):
+    from yoto_tf.data import load_images
+
+    images = load_images(config.data, parts=("train",))
+    if len(images.validation) < 2:
+        raise InputError(
+            "expected validation images to score trials on, received: "
+            f"{len(images.validation)}; set --data.validation-examples"
+        )
+    return images
+
+
+def _check_same_search(search, directory):
+    stored = directory.read_search()
+    differing = [
+        f.name
+        for f in dataclasses.fields(Search)
+        if f.name not in _BUDGET
+        and getattr(search, f.name) != getattr(stored, f.name)
+    ]
+    if differing:
+        raise InputError(
+            f"expected the settings of {directory.search_file}, received: "
+            f"other values of {', '.join(differing)}"
+        )
+
+
+def _finish(directory, search, outcomes):
+    directory.write_results(search)
+    if outcomes and not any(o.status == "completed" for o in outcomes):
+        raise TrainingDiverged(
+            f"none of {len(outcomes)} trials could be scored; the first: "
+            f"{outcomes[0].error}"
+        )
+
+
+def table(outcomes, objective):
+    """Formats outcomes as a Markdown table, the best first."""
+    score, direction, _ = OBJECTIVES[objective]
+    searched = [n for n in NAMES if any(n in o.values for o in outcomes)]
+    titles = [
+        "trial",
+        "bits/dim",
+        "hypervolume",
+        "epochs",
+        "seconds",
+        *(name.replace("_", " ") for name in searched),
+    ]
+    lines = [
+        "| " + " | ".join(titles) + " |",
+        "| " + " | ".join(["---:"] * len(titles)) + " |",
+    ]
+    sign = 1 if direction == "min" else -1
+    failed = [o for o in outcomes if o.status == "failed"]
+    for o in sorted(
+        (o for o in outcomes if o.status == "completed"),
+        key=lambda o: sign * getattr(o, score),
+    ):
+        scores = [f"{o.mean_full_loss_bpd:.4f}", f"{o.hypervolume:,.0f}"]
+        lines.append(_row(o, scores, searched))
+    lines += [_row(o, ["failed", ""], searched) for o in failed]
+    return "\n".join(lines)
+
+
+def _row(outcome, scores, searched):
+    cells = [
+        str(outcome.trial),
+        *scores,
+        str(outcome.epochs),
+        f"{outcome.seconds:.0f}",
+        *(outcome.values.get(name, "") for name in searched),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def parse(argv):
+    """Parses a command line.
+
+    Returns:
+        `(name, Search of the defaults, Arguments)`.
+    """
+    name, default, given = arguments.parse(
+        argv,
+        "python -m training.tune",
+        "Search for settings with the lowest regret or the largest "
+        "hypervolume on the validation images.",
+        lambda config: Arguments(
+            Search(config=config, space=space_around(config))
+        ),
+    )
+    return name, default.search, given
+
+
+def _search_of(default, given, directory):
+    """The settings that a command line means."""
+    search = given.search
+    if given.tune:
+        search = dataclasses.replace(
+            search, space=search.space.only(given.tune)
+        )
+    budget = {
+        name: getattr(search, name)
+        for name in _BUDGET
+        if getattr(search, name) is not None
+    }
+    if given.resume and search == dataclasses.replace(default, **budget):
+        # Nothing else given: whatever the search was begun with.
+        search = dataclasses.replace(directory.read_search(), **budget)
+    return search
+
+
+def main(argv=None):
+    argv = sys.argv[1:] if argv is None else argv
+    with reported_on_the_command_line():
+        name, default, given = parse(argv)
+        directory = SearchDirectory(
+            given.run_dir or Path("runs") / "tune" / name
+        )
+        role = workers.read_role()
+        search = _search_of(default, given, directory)
+        import_tensorflow_quietly()
+        outcomes = tune(
+            search,
+            directory.path,
+            given.resume,
+            verbose=2 if given.verbose else 0,
+        )
+        if role.kind == "worker":
+            print(f"{role.name}: no more trials")
+            return
+        found = best(outcomes, search.objective)
+        print()
+        print(table(outcomes, search.objective))
+        print(f"\nwritten to {directory.table_file}, {directory.figure_file}")
+        print(f"best: trial {found.trial}: {found.described()}")
+        print(
+            f"next: python -m training.train {directory.best_file} "
+            f"--run-dir runs/{name}_tuned"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""FiLM whose scale and shift are free functions of the loss weight."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from yoto_tf.errors import InputError
+from yoto_tf.layers.conditioning import ConditioningLayer
+from yoto_tf.layers.conditioning import modulate
+
+# A standardised (log-)uniform weight lies between the ends.
+_END = math.sqrt(3)
+
+
+@keras.saving.register_keras_serializable("yoto_tf")
+class SplineFiLM(ConditioningLayer):
+    """FiLM that is piecewise linear in each standardised coordinate.
+
+        scale = 1 + sum_k hat_k(c) a_k
+        shift =     sum_k hat_k(c) b_k
+
+    hat_k is 1 at the k-th of `knots` values spread evenly over
+    [-sqrt(3), sqrt(3)], the range of a standardised (log-)uniform weight, and
+    falls linearly to 0 at its neighbours: what an example teaches about its
+    weight changes the modulation near it and nowhere else, where in an MLP
+    or a gate large and small weights pull at the same numbers. Coordinates
+    beyond the ends are taken as the ends; several coordinates add up. Starts
+    as the identity.
+
+    Args:
+        knots: number of hats per coordinate, 2 or more.
+        slope: the shift of the last half of the channels starts as slope *
+            the sum of the coordinates, not as 0. For the channels that a
+            `GaussianPosterior` takes its variance from.
+    """
+
+    def __init__(self, knots=5, slope=0.0, **kwargs):
+        super().__init__(**kwargs)
+        if not knots >= 2:
+            raise InputError(f"expected knots of 2 or more, received: {knots=}")
+        self.knots = int(knots)
+        self.slope = float(slope)
+
+    def build(self, features_shape, conditioning_shape):
+        # One matrix for scale and shift: starting operations is what costs.
+        self.kernel = self.add_weight(
+            shape=(
+                conditioning_shape[-1] * self.knots,
+                2 * features_shape[-1],
+            ),
+            initializer=self._start,
+            name="kernel",
+        )
+
+    def call(self, features, conditioning):
+        both = ops.matmul(self._hats(conditioning), self.kernel)
+        scale, shift = ops.split(both, 2, axis=-1)
+        return modulate(features, 1 + scale, shift)
+
+    def _positions(self):
+        return np.linspace(-_END, _END, self.knots, dtype="float32")
+
+    def _hats(self, conditioning):
+        """Maps `(batch, k)` to `(batch, k * knots)`."""
+        positions = ops.cast(self._positions(), conditioning.dtype)
+        inside = ops.clip(conditioning, -_END, _END)
+        distance = ops.abs(ops.expand_dims(inside, -1) - positions)
+        hats = ops.relu(1 - distance * ((self.knots - 1) / (2 * _END)))
+        return ops.reshape(hats, (-1, conditioning.shape[-1] * self.knots))
+
+    def _start(self, shape, dtype=None):
+        start = np.zeros(shape, "float32")
+        sloped = start[:, -(shape[1] // 4) :]
+        # Between its knots a spline through a line is the line.
+        sloped += np.resize(self.slope * self._positions(), (shape[0], 1))
+        return ops.convert_to_tensor(start, dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "knots": self.knots,
+            "slope": self.slope,
+        }
