@@ -9,9 +9,21 @@ the graph. Their failures come back as INVALID_ARGUMENT with these texts.
 import numpy as np
 import tensorflow as tf
 
+# A request of 64 MiB holds a million latents, whose images would be 50 GB and
+# the end of the server. These many of 64x64 pixels take about 1 GB.
+MAX_ROWS = 1024
+
+
+def at_most(number, limit, sentence):
+    """An operation that fails if a number of the request is above a limit."""
+    return tf.debugging.Assert(
+        number <= limit,
+        [f"expected at most {limit} {sentence}, received:", number],
+    )
+
 
 def same_batch(name, values, beta):
-    """Fails unless two inputs have the same batch size.
+    """Fails unless two inputs have the same batch size, `MAX_ROWS` at most.
 
     Args:
         name: of the first input, for the message.
@@ -30,7 +42,8 @@ def same_batch(name, values, beta):
             *sizes,
         ],
     )
-    with tf.control_dependencies([same]):
+    few = at_most(sizes[0], MAX_ROWS, "rows per request")
+    with tf.control_dependencies([same, few]):
         return tf.identity(values), tf.identity(beta)
 
 

@@ -99,14 +99,17 @@ def _starts_with(file, prefix):
 def _png_size(file):
     """Height and width from the header chunk, which must be the first:
     length, "IHDR", width, height; 4 bytes each, big endian."""
+    # Padded: for a position past the end, substr fails with its own words and
+    # quotes the file.
+    start = tf.strings.join([tf.strings.substr(file, 0, 24), b"\0" * 24])
     whole = require(
-        tf.equal(tf.strings.substr(file, 12, 4), b"IHDR")
+        tf.equal(tf.strings.substr(start, 12, 4), b"IHDR")
         & (tf.strings.length(file) >= 24),
         "expected image_bytes to be a whole PNG file, received bytes:",
         tf.strings.length(file),
     )
     with tf.control_dependencies([whole]):
-        header = tf.io.decode_raw(tf.strings.substr(file, 16, 8), tf.uint8)
+        header = tf.io.decode_raw(tf.strings.substr(start, 16, 8), tf.uint8)
     digits = tf.reshape(tf.cast(header, tf.int64), (2, 4))
     width_height = tf.reduce_sum(
         digits * tf.constant([2**24, 2**16, 2**8, 1], tf.int64), axis=1

@@ -22,7 +22,8 @@ class Signatures:
     """The signatures of one model.
 
     Images are float32 `(batch, size, size, channels)` in [0, 1], beta is
-    float32 `(batch,)` unless said otherwise. Rate and distortion are nats per
+    float32 `(batch,)` unless said otherwise; a batch has `checks.MAX_ROWS`
+    rows at most. Rate and distortion are nats per
     image. Distortion is -log p(x|z, beta) at the posterior's mean, z =
     mean(x, beta): an answer that depends on nothing but the request, where
     `curve.csv` averages over one random z per image and is a little higher.
@@ -108,7 +109,8 @@ class Signatures:
         """`reconstruct` of every image at k betas of its own.
 
         Args:
-            beta: `(batch, k)`, k at most 256, the same k for all rows.
+            beta: `(batch, k)`, k at most 256, the same k for all rows;
+                `checks.MAX_ROWS` in all.
 
         Returns:
             `reconstruction` `(batch, k, size, size, channels)`, `rate` and
@@ -116,15 +118,11 @@ class Signatures:
         """
         image, beta, valid = self._images(image, beta, [None, None])
         shape = tf.shape(beta)
-        few = tf.debugging.Assert(
-            shape[1] <= MAX_CURVE_BETAS,
-            [
-                f"expected at most {MAX_CURVE_BETAS} betas per image, "
-                "received:",
-                shape[1],
-            ],
-        )
-        with tf.control_dependencies([few]):
+        few = [
+            checks.at_most(shape[1], MAX_CURVE_BETAS, "betas per image"),
+            checks.at_most(tf.size(beta), checks.MAX_ROWS, "betas per request"),
+        ]
+        with tf.control_dependencies(few):
             images = tf.repeat(image, shape[1], axis=0)
         outputs = self._reconstruct(images, tf.reshape(beta, [-1]))
         outputs = {

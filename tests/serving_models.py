@@ -67,6 +67,13 @@ class _Image(tf.Module):
     def upper(self, text):
         return {"upper": tf.strings.upper(text), "raw_bytes": text}
 
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, name="text")]
+    )
+    def tail(self, text):
+        """Fails for short texts, and quotes them."""
+        return {"tail": tf.strings.substr(text, 5, 1)}
+
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
     def total(self, x):
         return {"total": tf.reduce_sum(x)}
@@ -122,6 +129,7 @@ def _saved(kind: str) -> pathlib.Path:
         signatures = {
             "serving_default": module.reconstruct,
             "upper": module.upper,
+            "tail": module.tail,
             "total": module.total,
             "half": module.half,
             "echo": module.echo,

@@ -47,6 +47,7 @@ def test_a_folder_imports_only_what_lies_below_it(folder):
         "training.study.__main__",
         "training.tune",
         "export.saved_model",
+        "serving.benchmark",
         "serving.demo",
         "serving.page.__main__",
     ],

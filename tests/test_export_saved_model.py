@@ -3,6 +3,7 @@
 import base64
 import json
 import pathlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from export.signatures import Signatures
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.run_directory import RunDirectory
 
+ROOT = pathlib.Path(__file__).parents[1]
 FLOAT = types_pb2.DT_FLOAT
 IMAGE = [-1, 32, 32, 3]
 
@@ -167,14 +169,27 @@ def saved_model_cli(*arguments):
     ).stdout
 
 
-def test_saved_model_cli_shows_and_runs_it(exported, tmp_path):
-    shown = saved_model_cli(
-        "show",
-        *("--dir", exported.path, "--tag_set", "serve"),
-        *("--signature_def", "serving_default"),
-    )
-    assert "inputs['beta']" in shown
-    assert "outputs['reconstruction']" in shown
+def readme_commands():
+    """The saved_model_cli lines of the README, as lists of arguments."""
+    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    lines = [x for x in text.splitlines() if x.startswith("saved_model_cli")]
+    return [shlex.split(line)[1:] for line in lines]
+
+
+def test_the_readmes_saved_model_cli_commands_work(exported):
+    show, run = [
+        [exported.path if a == "models/shapes/1" else a for a in command]
+        for command in readme_commands()
+    ]
+    shown = saved_model_cli(*show)
+    assert "inputs['latent']" in shown
+    assert "outputs['image']" in shown
+    answer = saved_model_cli(*run)
+    assert "Result for output key in_range:\n[ True False]" in answer
+    assert "Result for output key beta_max:\n[512. 512.]" in answer
+
+
+def test_saved_model_cli_runs_it_on_a_file(exported, tmp_path):
     image, beta = export_runs.images(3), export_runs.betas(3)
     np.savez(tmp_path / "inputs.npz", image=image, beta=beta)
     file = tmp_path / "inputs.npz"

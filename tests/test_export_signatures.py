@@ -225,6 +225,29 @@ def test_a_curve_has_a_limit(exported):
     assert "expected at most 256 betas per image, received:] [257]" in text
 
 
+def test_a_batch_that_is_too_large_is_refused(exported):
+    """A request of a few megabytes must not end the server."""
+    beta = np.ones(1025, "float32")
+    for name, inputs in {
+        "reconstruct": {"image": np.zeros((1025, 32, 32, 3), "float32")},
+        "encode": {"image": np.zeros((1025, 32, 32, 3), "float32")},
+        "decode": {"latent": latents(1025)},
+        "sample": {"noise": latents(1025)},
+        "reconstruct_bytes": {"image_bytes": files(*[png()] * 1025)},
+    }.items():
+        code, text = exported.refusal(name, **inputs, beta=beta)
+        assert code == "INVALID_ARGUMENT"
+        assert "expected at most 1024 rows per request" in text
+        assert "[1025]" in text
+    code, text = exported.refusal(
+        "curve", image=images(5), beta=np.ones((5, 205), "float32")
+    )
+    assert code == "INVALID_ARGUMENT"
+    assert "expected at most 1024 betas per request, received:] [1025]" in text
+    found = exported.ask("beta_range", beta=np.ones(100_000, "float32"))
+    assert found["in_range"].all()
+
+
 @pytest.mark.parametrize("bad", [0.4, 513, 0, -1, 1e30, np.nan, np.inf])
 def test_a_beta_that_was_not_trained_is_refused(strict, bad):
     beta = np.float32([1, bad])
@@ -276,6 +299,10 @@ BAD_FILES = {
     "text": (b"hello", "to be a PNG or JPEG file, received bytes:] [5]"),
     "nothing": (b"", "to be a PNG or JPEG file, received bytes:] [0]"),
     "gif": (b"GIF89a" + bytes(50), "to be a PNG or JPEG file"),
+    "png signature": (
+        png()[:9],
+        "to be a whole PNG file, received bytes:] [9]",
+    ),
     "short png": (png()[:20], "to be a whole PNG file, received bytes:] [20]"),
     "half png": (png()[:200], "Invalid PNG"),
     "short jpeg": (JPEG[:50], "Invalid JPEG data, size 50"),

@@ -83,6 +83,15 @@ def test_the_graph_refuses_in_its_own_words(version):
     )
 
 
+def test_an_error_that_quotes_bytes_is_still_an_error_of_the_request(version):
+    """TensorFlow's Python fails to decode such a text."""
+    text = np.empty(1, object)
+    text[0] = b"\x89PNG"
+    error = error_of(version, "tail", text=text)
+    assert error.code == Code.INVALID_ARGUMENT
+    assert "pos 5 out of range for string b'\ufffdPNG'" in error.message
+
+
 def test_a_wrong_dtype_is_refused_in_the_words_of_session_run(version):
     inputs = serving_models.image_inputs(1)
     error = error_of(version, "", **{**inputs, "beta": np.ones(1)})

@@ -55,6 +55,35 @@ def test_float_texts_give_the_number_back(values):
     assert all(re.search(r"[.e]", text) for text in texts)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_float_texts_follow_the_rule_for_any_bits(dtype):
+    """Against the rule itself, value by value; halves of the last of six
+    digits and neighbours of powers of ten among them."""
+    rng = np.random.default_rng(0)
+    bits = np.dtype(f"u{np.dtype(dtype).itemsize}")
+    near = 10.0 ** np.arange(-30, 30)
+    halves = rng.integers(10**5, 10**6, 300) + 0.5
+    values = np.concatenate(
+        [
+            rng.integers(0, np.iinfo(bits).max, 2000, bits).view(dtype),
+            rng.uniform(size=300).round(6).astype(dtype),
+            near.astype(dtype),
+            np.nextafter(near.astype(dtype), dtype(0)),
+            (halves * 10.0 ** rng.integers(-20, 20, 300)).astype(dtype),
+        ]
+    )
+    values = values[np.isfinite(values)]
+    digits = {np.float32: 9, np.float64: 17}[dtype]
+    expected = []
+    for value in values.tolist():
+        text = f"{value:.6g}"
+        with np.errstate(over="ignore"):
+            if dtype(float(text)) != value:
+                text = f"{value:.{digits}g}"
+        expected.append(text if "." in text or "e" in text else text + ".0")
+    assert json_response.format_floats(values) == expected
+
+
 def write(outputs, row_format):
     return json.loads(json_response.write(outputs, row_format))
 

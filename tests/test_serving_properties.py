@@ -15,7 +15,15 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.apis import predict_pb2
 
-SIGNATURES = ["serving_default", "upper", "total", "half", "echo", "nothing"]
+SIGNATURES = [
+    "serving_default",
+    "upper",
+    "tail",
+    "total",
+    "half",
+    "echo",
+    "nothing",
+]
 ALIASES = ["image", "beta", "x", "text", "small", "long", "b64"]
 LIMITS = hypothesis.settings(
     max_examples=150,

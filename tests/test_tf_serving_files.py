@@ -4,6 +4,8 @@ No server starts here; the flags are those of `model_servers/main.cc`.
 """
 
 import pathlib
+import shutil
+import subprocess
 
 import kubernetes_validate
 import pytest
@@ -141,6 +143,28 @@ def test_the_manifests_name_each_other_rightly():
     assert claim == read("kubernetes/volume.yaml")["metadata"]["name"]
     (generated,) = read("kustomization.yaml")["configMapGenerator"]
     assert volumes["config"]["configMap"]["name"] == generated["name"]
+
+
+def test_kustomize_builds_what_kubectl_applies():
+    if not shutil.which("kubectl"):
+        pytest.skip("needs kubectl, which builds without a cluster")
+    built = subprocess.run(
+        ["kubectl", "kustomize", FOLDER],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    found = {d["kind"]: d for d in yaml.safe_load_all(built)}
+    assert len(found) == len(MANIFESTS) + 1
+    # The deployment asks for the files by the name with their hash.
+    template = found["Deployment"]["spec"]["template"]["spec"]
+    volumes = {v["name"]: v for v in template["volumes"]}
+    config = found["ConfigMap"]
+    assert volumes["config"]["configMap"] == {
+        "name": config["metadata"]["name"]
+    }
+    text = (FOLDER / "models.config").read_text()
+    assert config["data"]["models.config"] == text
 
 
 def test_probes_ask_for_a_configured_model():

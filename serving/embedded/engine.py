@@ -21,6 +21,7 @@ from tensorflow.core.protobuf import config_pb2
 
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
+from serving.embedded.status import invalid_argument
 
 # Each output filter needs executors of its own; a client that sends ever
 # new filters would otherwise fill the memory.
@@ -92,6 +93,12 @@ class SavedModelVersion:
             outputs = run(*[feed[name] for name in names])
         except tf.errors.OpError as error:
             raise StatusError(error.error_code, error.message) from error
+        except UnicodeDecodeError as error:
+            # A text that quotes bytes of the request. TensorFlow drops the
+            # code over it; what quotes the request finds fault with it.
+            raise invalid_argument(
+                error.object.decode("utf-8", "replace")
+            ) from error
         return [_as_array(output) for output in outputs]
 
     def _callable(self, feed: tuple, fetch: tuple):

@@ -33,18 +33,35 @@ def format_floats(array: np.ndarray) -> list[str]:
         One text for each value, in C order: 0.5, 9e+06, 999999.0, NaN.
     """
     flat = array.ravel()
-    values = flat.tolist()
-    count = len(values)
-    # One format operation for all the values: much faster than one for each.
-    texts = ("%.6g " * count % tuple(values)).split()
+    is_long = _surely_needs_all_digits(flat)
+    unsure = np.flatnonzero(~is_long)
+    short = _format(["%.6g"] * len(unsure), flat[unsure])
+    back = np.fromiter(map(float, short), np.float64, len(unsure))
     with np.errstate(over="ignore", invalid="ignore"):
-        back = np.fromiter(map(float, texts), np.float64, count)
-        lossy = np.flatnonzero(back.astype(flat.dtype) != flat).tolist()
-    long = f"%.{_DIGITS[array.dtype]}g " * len(lossy)
-    exact = (long % tuple(values[index] for index in lossy)).split()
-    for index, text in zip(lossy, exact, strict=True):
-        texts[index] = text
+        is_long[unsure] = back.astype(flat.dtype) != flat[unsure]
+    formats = np.where(is_long, f"%.{_DIGITS[array.dtype]}g", "%.6g")
+    texts = _format(formats.tolist(), flat)
     return [text if "." in text else _finish(text) for text in texts]
+
+
+def _surely_needs_all_digits(flat: np.ndarray) -> np.ndarray:
+    """Which values six digits do not give back, as far as arithmetic can tell.
+
+    Rounded to six digits, they move by more than half of the way to their
+    neighbour. For the others the digits have to be tried.
+    """
+    with np.errstate(all="ignore"):
+        wide = np.abs(flat.astype(np.float64))
+        unit = 10 ** (np.floor(np.log10(wide)) - 5)
+        moved = np.abs(np.rint(wide / unit) * unit - wide)
+        # The second term covers what this very arithmetic loses.
+        far = 0.6 * np.abs(np.spacing(flat)) + 8 * np.spacing(wide)
+        return moved > far
+
+
+def _format(formats: list[str], values: np.ndarray) -> list[str]:
+    # One operation for all values: much faster than one for each.
+    return (" ".join(formats) % tuple(values.tolist())).split()
 
 
 def write(outputs: Mapping[str, np.ndarray], row_format: bool) -> bytes:
@@ -164,21 +181,14 @@ def _nest(
         level: depth of the members of the outermost list.
         one_line: lists stand on one line, as in the row format.
     """
+    return _template(shape, level, one_line) % tuple(values)
+
+
+def _template(shape: tuple[int, ...], level: int, one_line: bool) -> str:
     if not shape:
-        return values[0]
-    if len(shape) == 1:
-        return _list(values, level, one_line)
-    size = len(values) // shape[0] if shape[0] else 0
-    items = [
-        _nest(
-            values[index * size : (index + 1) * size],
-            shape[1:],
-            level + 1,
-            one_line,
-        )
-        for index in range(shape[0])
-    ]
-    return _list(items, level, one_line)
+        return "%s"
+    item = _template(shape[1:], level + 1, one_line)
+    return _list([item] * shape[0], level, one_line)
 
 
 def _list(items: list[str], level: int, one_line: bool = False) -> str:

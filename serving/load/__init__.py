@@ -1,0 +1,1 @@
+"""Requests under load: what `serving.benchmark` is made of."""
