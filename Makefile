@@ -24,7 +24,7 @@ serve: $(INSTALLED)
 test: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(0 if ok else "error: expected Python 3.11 to 3.13, received: " + sys.version.split()[0] + "; choose one with: make PYTHON=python3.12 ...")'
