@@ -13,6 +13,7 @@ import serving_models
 from serving_grpc_client import request_of
 
 from export import batching as export_batching
+from serving import benchmark
 from serving.embedded import flags
 from serving.embedded import launch
 from serving.embedded import model_config
@@ -267,9 +268,8 @@ def test_many_clients_get_what_each_gets_alone():
 def loaded(tmp_path_factory):
     path = tmp_path_factory.mktemp("image") / "1"
     serving_models.image(path)
-    engine = SavedModelVersion(str(path))
-    yield engine
-    engine.close()
+    with contextlib.closing(SavedModelVersion(str(path))) as engine:
+        yield engine
 
 
 def test_outputs_without_the_rows_of_the_batch_are_refused(loaded):
@@ -402,3 +402,16 @@ def test_a_file_needs_its_flag(capsys):
         assert caught.value.code == 2
         assert "needs --enable_batching" in capsys.readouterr().err
     assert not flags.parse(arguments[:1]).enable_batching
+
+
+def test_flags_without_a_file_and_with_the_shipped_one():
+    arguments = ["--model_base_path=/m", "--enable_batching"]
+    found = launch._batching(flags.parse(arguments))
+    assert (found.max_batch_size, found.max_enqueued_batches) == (1000, 10)
+    assert found.timeout_seconds == 0
+    assert launch._batching(flags.parse(arguments[:1])) is None
+    shipped = benchmark.Arguments(batching_parameters_file=FILE, threads=7)
+    found = flags.parse(arguments[:1] + list(benchmark._flags(shipped)))
+    options = launch._options(found, None, launch._batching(found))
+    assert options.batching == model_config.read_batching(str(FILE))
+    assert (options.grpc_threads, options.rest_threads) == (7, 7)
