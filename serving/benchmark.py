@@ -43,6 +43,11 @@ class Arguments:
     """Name of the model there; if not given, the folder's."""
     remote: bool = False
     """Allow --urls that lead past this machine."""
+    batching_parameters_file: Path | None = None
+    """Start the server with --enable_batching and this file."""
+    threads: int | None = None
+    """Start the server with so many gRPC and REST threads; if not given, with
+    its own number, four for each core."""
     batch_sizes: tuple[int, ...] = (1, 8, 64)
     """Images per request."""
     clients: tuple[int, ...] = (1, 8, 32)
@@ -107,7 +112,9 @@ def _measure(arguments, base, version):
         maker = RequestMaker(loaded, name, Path(folder))
         server, urls = None, arguments.urls
         if not urls:
-            server = stack.enter_context(ServerProcess(name, base))
+            server = stack.enter_context(
+                ServerProcess(name, base, _flags(arguments))
+            )
             urls = server.urls
         workers = stack.enter_context(Workers())
         bench = cells.Bench(loaded, maker, workers, urls, name)
@@ -126,6 +133,19 @@ def _measure(arguments, base, version):
             results["soak"] = soak.run(bench, arguments.soak, pid)
             print(report.soak(results["soak"]))
     return results
+
+
+def _flags(arguments):
+    flags = ()
+    if arguments.batching_parameters_file is not None:
+        path = arguments.batching_parameters_file.absolute()
+        flags = ("--enable_batching", f"--batching_parameters_file={path}")
+    if arguments.threads is not None:
+        flags += (
+            f"--grpc_max_threads={arguments.threads}",
+            f"--rest_api_num_threads={arguments.threads}",
+        )
+    return flags
 
 
 def newest_model(folder):
@@ -175,6 +195,11 @@ def _check(arguments):
             "expected requests or a soak, and seconds above 0, received: "
             f"requests={arguments.requests}, soak={arguments.soak} and "
             f"seconds={arguments.seconds:g}"
+        )
+    if arguments.urls and _flags(arguments):
+        raise InputError(
+            "expected --urls, or --batching-parameters-file and --threads of "
+            "the server that is started, received both"
         )
     for url in arguments.urls:
         parts = urllib.parse.urlsplit(url)

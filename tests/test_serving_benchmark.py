@@ -210,6 +210,7 @@ def free_port():
         (["--urls", "localhost:8500"], "as grpc://HOST:PORT or http://"),
         (["--urls", "grpc://localhost"], "as grpc://HOST:PORT or http://"),
         (["--urls", "http://192.0.2.1:80"], "--remote allows it"),
+        (["--urls", "grpc://localhost:1", "--threads", "9"], "received both"),
         (["--model", "none/such"], "expected --model to be a model's folder"),
     ],
 )

@@ -13,9 +13,9 @@ _CPUS = os.cpu_count() or 1
 
 DESCRIPTION = """\
 A development and test server: it answers as TF Serving does, over gRPC and
-REST, for any SavedModel, on 127.0.0.1, in one Python process. It neither
-batches requests nor checks who asks. For everything past one machine use
-TF Serving, which takes the same flags, files and requests.
+REST, for any SavedModel, on 127.0.0.1, in one Python process. It does not
+check who asks. For everything past one machine use TF Serving, which takes
+the same flags, files and requests.
 """
 EPILOG = """\
 Relative paths are taken from the working directory, except in a
@@ -41,6 +41,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_model_flags(parser.add_argument_group("what to serve"))
     _add_port_flags(parser.add_argument_group("ports"))
     _add_loading_flags(parser.add_argument_group("loading"))
+    _add_batching_flags(parser.add_argument_group("batching"))
     _add_own_flags(parser.add_argument_group("unknown to TF Serving"))
     flags = parser.parse_args(arguments)
     if not flags.model_config_file and not flags.model_base_path:
@@ -51,6 +52,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--port and --rest_api_port are both 0: nothing to serve")
     if flags.port == flags.rest_api_port:
         parser.error(f"--port and --rest_api_port are both {flags.port}")
+    if flags.batching_parameters_file and not flags.enable_batching:
+        parser.error("--batching_parameters_file needs --enable_batching")
     return flags
 
 
@@ -180,6 +183,25 @@ def _add_loading_flags(group) -> None:
         metavar="BOOL",
         help="a new label may name a version that is not loaded; needed to "
         "start with labels in the --model_config_file",
+    )
+
+
+def _add_batching_flags(group) -> None:
+    group.add_argument(
+        "--enable_batching",
+        type=_boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="BOOL",
+        help="run requests of several clients as one batch; a batch holds "
+        "--grpc_max_threads and --rest_api_num_threads requests at most",
+    )
+    group.add_argument(
+        "--batching_parameters_file",
+        default="",
+        metavar="FILE",
+        help="text proto BatchingParameters; TF Serving's defaults without it",
     )
 
 

@@ -10,6 +10,7 @@ import threading
 import tensorflow as tf
 
 from serving.embedded import model_config
+from serving.embedded.batching import BatchingOptions
 from serving.embedded.model_manager import ManagerOptions
 from serving.embedded.server import EmbeddedServer
 from serving.embedded.server import ServerOptions
@@ -38,6 +39,7 @@ def serve(flags: argparse.Namespace, stop: threading.Event) -> int:
             metrics_path = model_config.read_monitoring(
                 flags.monitoring_config_file
             )
+        batching = _batching(flags)
     except StatusError as error:
         return _fail(2, error.message)
     _logger.info(
@@ -52,7 +54,7 @@ def serve(flags: argparse.Namespace, stop: threading.Event) -> int:
     for model in config.config:
         _logger.info("Model %s: versions under %s", model.name, model.base_path)
     try:
-        server = EmbeddedServer(config, _options(flags, metrics_path))
+        server = EmbeddedServer(config, _options(flags, metrics_path, batching))
     except (StatusError, OSError) as error:
         return _fail(1, f"Failed to start server. Error: {error}{_hint(error)}")
     try:
@@ -110,8 +112,18 @@ def _models(flags: argparse.Namespace):
     )
 
 
+def _batching(flags: argparse.Namespace) -> BatchingOptions | None:
+    if not flags.enable_batching:
+        return None
+    if not flags.batching_parameters_file:
+        return BatchingOptions()
+    return model_config.read_batching(flags.batching_parameters_file)
+
+
 def _options(
-    flags: argparse.Namespace, metrics_path: str | None
+    flags: argparse.Namespace,
+    metrics_path: str | None,
+    batching: BatchingOptions | None,
 ) -> ServerOptions:
     return ServerOptions(
         grpc_port=flags.port or None,
@@ -123,6 +135,7 @@ def _options(
         rest_timeout_seconds=flags.rest_api_timeout_in_ms / 1000,
         metrics_path=metrics_path,
         warmup=flags.enable_model_warmup,
+        batching=batching,
         manager=ManagerOptions(
             poll_wait_seconds=flags.file_system_poll_wait_seconds,
             max_load_retries=flags.max_num_load_retries,

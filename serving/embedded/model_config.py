@@ -1,8 +1,9 @@
 """The text protos that tell a server what to serve.
 
 `models.config` is a ModelServerConfig; its checks are those of
-`model_servers/server_core.cc`. The MonitoringConfig message is not in the
-tensorflow-serving-api package, so it is built here from its two fields.
+`model_servers/server_core.cc`. The MonitoringConfig and BatchingParameters
+messages are not in the tensorflow-serving-api package, so they are built here
+from their fields.
 """
 
 import os
@@ -12,8 +13,10 @@ from google.protobuf import descriptor_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf import message_factory
 from google.protobuf import text_format
+from google.protobuf import wrappers_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving.embedded.batching import BatchingOptions
 from serving.embedded.status import invalid_argument
 
 DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
@@ -109,6 +112,55 @@ def read_monitoring(path: str) -> str | None:
     return message.prometheus_config.path or DEFAULT_METRICS_PATH
 
 
+def read_batching(path: str) -> BatchingOptions:
+    """Reads a batching.config.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, naming the file and what is wrong.
+    """
+    message = batching_parameters_class()()
+    _read(path, message)
+    numbers = {}
+    for field, (name, least) in _BATCHING_NUMBERS.items():
+        if message.HasField(field):
+            numbers[name] = value = getattr(message, field).value
+            if value < least:
+                raise invalid_argument(
+                    f"{path}: {field} must be {least} or more; got {value}"
+                )
+    micros = numbers.pop("timeout_seconds", 0)
+    sizes = tuple(message.allowed_batch_sizes)
+    options = BatchingOptions(
+        timeout_seconds=micros / 1e6, allowed_batch_sizes=sizes, **numbers
+    )
+    if sizes and (list(sizes) != sorted(set(sizes)) or sizes[0] < 1):
+        raise invalid_argument(
+            f"{path}: allowed_batch_sizes entries must be positive and "
+            "monotonically increasing"
+        )
+    if sizes and sizes[-1] != options.max_batch_size:
+        raise invalid_argument(
+            f"{path}: Last entry in allowed_batch_sizes must match "
+            f"max_batch_size; last entry was {sizes[-1]}; expected "
+            f"{options.max_batch_size}"
+        )
+    if message.pad_variable_length_inputs:
+        raise invalid_argument(
+            f"{path}: pad_variable_length_inputs is not supported by this "
+            "server"
+        )
+    return options
+
+
+# Field of BatchingParameters -> attribute of BatchingOptions, least value.
+_BATCHING_NUMBERS = {
+    "max_batch_size": ("max_batch_size", 1),
+    "batch_timeout_micros": ("timeout_seconds", 0),
+    "max_enqueued_batches": ("max_enqueued_batches", 1),
+    "num_batch_threads": ("threads", 1),
+}
+
+
 def _read(path: str, message) -> None:
     try:
         with open(path, encoding="utf-8") as file:
@@ -146,4 +198,42 @@ def _monitoring_config_class():
     pool.Add(file)
     return message_factory.GetMessageClass(
         pool.FindMessageTypeByName("yoto_tf.serving.MonitoringConfig")
+    )
+
+
+def batching_parameters_class():
+    """`BatchingParameters` of TF Serving's `session_bundle_config.proto`.
+
+    Without its large batch splitting: a file that asks for it is refused.
+    """
+    field = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(
+        name="yoto_tf/batching_parameters.proto",
+        package="yoto_tf.serving",
+        syntax="proto3",
+        dependency=[wrappers_pb2.DESCRIPTOR.name],
+    )
+    add = file.message_type.add(name="BatchingParameters").field.add
+    wrapped = (*_BATCHING_NUMBERS, "thread_pool_name")
+    for number, name in enumerate(wrapped, 1):
+        kind = "String" if name == "thread_pool_name" else "Int64"
+        add(
+            name=name,
+            number=number,
+            type=field.TYPE_MESSAGE,
+            type_name=f".google.protobuf.{kind}Value",
+            label=1,
+        )
+    add(name="allowed_batch_sizes", number=6, type=field.TYPE_INT64, label=3)
+    add(
+        name="pad_variable_length_inputs",
+        number=7,
+        type=field.TYPE_BOOL,
+        label=1,
+    )
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.Add(file)
+    return message_factory.GetMessageClass(
+        pool.FindMessageTypeByName("yoto_tf.serving.BatchingParameters")
     )

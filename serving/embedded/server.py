@@ -6,6 +6,8 @@ import time
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.embedded import warmup
+from serving.embedded.batching import BatchingOptions
+from serving.embedded.batching import BatchingVersion
 from serving.embedded.core import Core
 from serving.embedded.engine import SavedModelVersion
 from serving.embedded.grpc_server import GrpcServer
@@ -31,6 +33,7 @@ class ServerOptions:
         rest_timeout_seconds: limit of one REST answer.
         metrics_path: path of the Prometheus page, None for none.
         warmup: replay warm-up requests at each load.
+        batching: how requests are put together, None for each alone.
         manager: polling and retries.
     """
 
@@ -43,6 +46,7 @@ class ServerOptions:
     rest_timeout_seconds: float = 30.0
     metrics_path: str | None = None
     warmup: bool = True
+    batching: BatchingOptions | None = None
     manager: ManagerOptions = ManagerOptions()
 
 
@@ -147,8 +151,10 @@ class EmbeddedServer:
     def __exit__(self, *_) -> None:
         self.stop()
 
-    def _load(self, path: str) -> SavedModelVersion:
+    def _load(self, path: str) -> SavedModelVersion | BatchingVersion:
         version = SavedModelVersion(path)
+        if self._options.batching is not None:
+            version = BatchingVersion(version, self._options.batching)
         if not self._options.warmup:
             return version
         start = time.perf_counter()

@@ -24,13 +24,16 @@ class ServerProcess:
     Args:
         name: of the model.
         base: its folder, which holds the versions.
+        flags: more flags of `serving.server`.
 
     Attributes:
         urls: of gRPC and REST.
         pid: of the process.
     """
 
-    def __init__(self, name: str, base: pathlib.Path):
+    def __init__(
+        self, name: str, base: pathlib.Path, flags: tuple[str, ...] = ()
+    ):
         grpc, rest = _free_ports(2)
         self.urls = (f"grpc://127.0.0.1:{grpc}", f"http://127.0.0.1:{rest}")
         self._log = tempfile.TemporaryFile()
@@ -44,6 +47,7 @@ class ServerProcess:
                 f"--rest_api_port={rest}",
                 # Large batches as JSON take a busy machine a while.
                 "--rest_api_timeout_in_ms=300000",
+                *flags,
             ],
             cwd=_ROOT,
             stderr=self._log,

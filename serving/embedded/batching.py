@@ -1,0 +1,209 @@
+"""Requests of several clients in one run of the graph.
+
+Follows TF Serving's `batching/batching_session.cc` and the scheduler under
+it, `batching_util/shared_batch_scheduler.h`: their checks, with their texts.
+There are no batch threads here: the request that opens a batch runs it, and
+the others wait for it. One client alone therefore pays nothing.
+
+Other than there, requests of different inner shapes never meet in a batch,
+`num_batch_threads` counts for each version alone, and the deadline of a
+request that waits is not looked at.
+"""
+
+import collections
+import dataclasses
+import os
+import threading
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy as np
+
+from serving.embedded.engine import SavedModelVersion
+from serving.embedded.status import Code
+from serving.embedded.status import StatusError
+from serving.embedded.status import invalid_argument
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchingOptions:
+    """How requests are put together; the defaults are TF Serving's.
+
+    Attributes:
+        max_batch_size: rows of a batch, and of a request, at most.
+        timeout_seconds: how long a batch waits for company; 0 takes what
+            waits already.
+        max_enqueued_batches: batches of one kind that may wait.
+        threads: batches that run at once.
+        allowed_batch_sizes: rising, the last is `max_batch_size`; a batch is
+            filled up to one of them. Empty allows all.
+    """
+
+    max_batch_size: int = 1000
+    timeout_seconds: float = 0.0
+    max_enqueued_batches: int = 10
+    threads: int = os.cpu_count() or 1
+    allowed_batch_sizes: tuple[int, ...] = ()
+
+
+class _Batch:
+    """Requests that run together, and what comes of them."""
+
+    def __init__(self):
+        self.feeds = []
+        self.rows = 0
+        self.full = threading.Event()
+        self.done = threading.Event()
+        self.outputs = None
+        self.error = None
+
+
+class BatchingVersion:
+    """A loaded version that runs the requests of its callers in batches.
+
+    Args:
+        version: what runs the batches; closed with this.
+        options: see `BatchingOptions`.
+
+    Attributes:
+        signatures: name -> SignatureDef, as in the saved file.
+    """
+
+    def __init__(self, version: SavedModelVersion, options: BatchingOptions):
+        self.signatures = version.signatures
+        self._version = version
+        self._options = options
+        self._lock = threading.Lock()
+        self._queues = {}  # kind of request -> batches that wait, oldest first
+        self._threads = threading.Semaphore(options.threads)
+
+    def run(
+        self,
+        feed: Mapping[str, np.ndarray],
+        fetch: Sequence[str],
+    ) -> list[np.ndarray]:
+        """Runs the graph once, for this request and others like it.
+
+        Args:
+            feed: tensor name -> array, all with one number of rows. Without
+                arrays, or without rows, the request runs alone.
+            fetch: tensor names.
+
+        Returns:
+            One array for each name of `fetch`, in that order.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT, the request cannot be batched;
+                UNAVAILABLE, too many batches wait; or what the whole batch
+                got.
+        """
+        rows = _rows(feed)
+        if not rows:
+            return self._version.run(feed, fetch)
+        if rows > self._options.max_batch_size:
+            raise invalid_argument(
+                f"Task size {rows} is larger than maximum input batch size "
+                f"{self._options.max_batch_size}"
+            )
+        names = sorted(feed)
+        kind = (
+            *((name, feed[name].dtype, feed[name].shape[1:]) for name in names),
+            *fetch,
+        )
+        batch, start = self._join(kind, feed, rows)
+        if start == 0:
+            self._lead(kind, batch, fetch)
+        else:
+            batch.done.wait()
+        if batch.error is not None:
+            # A copy: threads that raise one object mix their tracebacks.
+            raise StatusError(batch.error.code, batch.error.message)
+        return [output[start : start + rows] for output in batch.outputs]
+
+    def close(self) -> None:
+        """Frees the session. No run may be under way."""
+        self._version.close()
+
+    def _join(self, kind, feed, rows: int) -> tuple[_Batch, int]:
+        """Puts a request into a batch; returns it and the first row there."""
+        options = self._options
+        with self._lock:
+            queue = self._queues.setdefault(kind, collections.deque())
+            if not queue or queue[-1].rows + rows > options.max_batch_size:
+                if len(queue) >= options.max_enqueued_batches:
+                    raise StatusError(
+                        Code.UNAVAILABLE,
+                        "The batch scheduling queue to which this task was "
+                        "submitted is full",
+                    )
+                if queue:
+                    queue[-1].full.set()
+                queue.append(_Batch())
+            batch = queue[-1]
+            start = batch.rows
+            batch.feeds.append(feed)
+            batch.rows += rows
+            if batch.rows == options.max_batch_size:
+                batch.full.set()
+        return batch, start
+
+    def _lead(self, kind, batch: _Batch, fetch) -> None:
+        """Runs a batch once its time has come; others join it until then."""
+        try:
+            if self._options.timeout_seconds:
+                batch.full.wait(self._options.timeout_seconds)
+            with self._threads:
+                with self._lock:
+                    queue = self._queues[kind]
+                    queue.remove(batch)
+                    if not queue:
+                        del self._queues[kind]
+                batch.outputs = self._run_together(batch, fetch)
+        except StatusError as error:
+            batch.error = error
+        except BaseException as error:  # the others must not wait forever
+            batch.error = StatusError(Code.INTERNAL, repr(error))
+            raise
+        finally:
+            batch.done.set()
+
+    def _run_together(self, batch: _Batch, fetch) -> list[np.ndarray]:
+        size = next(
+            (s for s in self._options.allowed_batch_sizes if s >= batch.rows),
+            batch.rows,
+        )
+        if len(batch.feeds) == 1 and size == batch.rows:
+            feed = batch.feeds[0]
+        else:
+            feed = {}
+            for name, last in batch.feeds[-1].items():
+                parts = [f[name] for f in batch.feeds]
+                parts += [last[:1]] * (size - batch.rows)
+                feed[name] = np.concatenate(parts)
+        outputs = self._version.run(feed, fetch)
+        for output in outputs:
+            if not output.ndim:
+                raise StatusError(
+                    Code.FAILED_PRECONDITION,
+                    "Batched output tensor has 0 dimensions",
+                )
+            if len(output) != size:
+                raise StatusError(
+                    Code.FAILED_PRECONDITION,
+                    "Batched output tensor's 0th dimension does not equal "
+                    "the sum of the 0th dimension sizes of the input tensors",
+                )
+        return outputs
+
+
+def _rows(feed: Mapping[str, np.ndarray]) -> int:
+    if any(not array.ndim for array in feed.values()):
+        raise invalid_argument(
+            "Batching Run() input tensors must have at least one dimension"
+        )
+    sizes = {len(array) for array in feed.values()}
+    if len(sizes) > 1:
+        raise invalid_argument(
+            "Batching Run() input tensors must have equal 0th-dimension size"
+        )
+    return max(sizes, default=0)
