@@ -16,6 +16,7 @@ from serving.client import Client
 from serving.client import InvalidRequest
 from serving.client import Unavailable
 from serving.page import __main__ as page_command
+from serving.page import app
 from serving.page import betas
 from serving.page import examples
 from serving.page import ports
@@ -191,6 +192,22 @@ def test_what_fits_is_kept_when_the_server_is_back(handlers, images):
     assert (page["beta"]["beta"], page["sample_beta"]["beta"]) == (4.0, 5.0)
     assert page["wall"]["selected"] == 0
     assert page["noise"].shape == (12, LATENTS)
+
+
+def test_a_slider_moved_while_the_server_comes_back_stays(handlers):
+    facts = handlers.model.facts()
+    events = app._Events(handlers, {})
+    page = handlers.begin(facts)
+    sliders = (page["beta"], page["sample_beta"])
+    again = events._look(page["shown"], *sliders, page["noise"], None)
+    assert again["seen"] == facts
+    assert again["numbers"] == page["numbers"]
+    assert not {"beta", "sample_beta"} & set(again)
+    # Of another model's range nothing can stay as it is.
+    other = [{**slider, "high": 7.0} for slider in sliders]
+    again = events._look(page["shown"], *other, page["noise"], None)
+    assert [again["beta"], again["sample_beta"]] == list(sliders)
+    assert events._look(page["shown"], *sliders, page["noise"], facts) == {}
 
 
 def test_without_images_the_page_waits_for_a_picture(handlers):

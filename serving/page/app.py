@@ -159,8 +159,9 @@ class _Events:
 
         @functools.wraps(handler)
         def answer(*args):
-            # Of a slider, its beta.
-            args = [a["beta"] if isinstance(a, dict) else a for a in args]
+            if handler != self._look:
+                # Of a slider, its beta.
+                args = [a["beta"] if isinstance(a, dict) else a for a in args]
             try:
                 values = handler(*args)
             except ServingError as error:
@@ -185,8 +186,14 @@ class _Events:
         facts = self._handlers.model.facts()
         if facts == seen:
             return {}
-        kept = None if noise is None else (beta, sample_beta)
+        sliders = {"beta": beta, "sample_beta": sample_beta}
+        kept = None if noise is None else [s["beta"] for s in sliders.values()]
         filled = self._handlers.begin(facts, shown, kept, noise)
+        for name, slider in sliders.items():
+            # A slider that was moved while the server was asked stays where
+            # it is: the event of that move comes next.
+            if all(filled[name][end] == slider[end] for end in ("low", "high")):
+                del filled[name]
         return {**filled, "seen": facts}
 
     def _pick(self, beta, event: gr.EventData):

@@ -6,6 +6,9 @@ import sys
 
 # Gradio reads this at import: no telemetry, no look for a newer version.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# Nor does it sum up its events with pandas after each of them, which takes
+# longer than some answers and, with pandas 3, warns.
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
 
 from serving.client import Client
 from serving.client import ServingError
