@@ -297,6 +297,7 @@ def test_the_server_goes_and_comes_back(browser, exported, pictures):
             expect_beta(tab, 16)
             expect(banner).to_have_count(0)
             tab.locator("#wall button").nth(2).click()
+            check_shown(tab, exported, pictures[1][2], 16)
             type_beta(tab, 100)
             check_shown(tab, exported, pictures[1][2], 100)
         type_beta(tab, 50)
