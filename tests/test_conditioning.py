@@ -257,6 +257,8 @@ def test_a_spline_with_a_slope_starts_as_that_line_on_the_last_half(rng):
     np.testing.assert_array_equal(shift[:, :3], 0)
     expected = np.repeat(2 * c.sum(1, keepdims=True), 3, axis=1)
     np.testing.assert_allclose(shift[:, 3:], expected, rtol=1e-5, atol=1e-6)
+    # Half of one channel is none.
+    np.testing.assert_array_equal(SplineFiLM(slope=2.0)(x[:, :1], c), x[:, :1])
 
 
 @pytest.mark.parametrize("shape", SHAPES)

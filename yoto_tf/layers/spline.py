@@ -72,7 +72,7 @@ class SplineFiLM(ConditioningLayer):
 
     def _start(self, shape, dtype=None):
         start = np.zeros(shape, "float32")
-        sloped = start[:, -(shape[1] // 4) :]
+        sloped = start[:, shape[1] - shape[1] // 4 :]
         # Between its knots a spline through a line is the line.
         sloped += np.resize(self.slope * self._positions(), (shape[0], 1))
         return ops.convert_to_tensor(start, dtype)
