@@ -85,6 +85,23 @@ def read_experiment(path):
         ) from error
 
 
+def require_new(path, kind, mend):
+    """Refuses a path where something is already.
+
+    Args:
+        path: of the directory to be written.
+        kind: what it should be, for the message.
+        mend: what to do otherwise, for the message.
+
+    Raises:
+        InputError: if it exists and is not an empty directory.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(
+            f"expected a new {kind}, received: {path}, which exists; {mend}"
+        )
+
+
 class RunDirectory:
     """The files of one training run.
 
@@ -115,13 +132,11 @@ class RunDirectory:
         Raises:
             InputError: if it exists and is not empty.
         """
-        if self.path.exists() and (
-            not self.path.is_dir() or any(self.path.iterdir())
-        ):
-            raise InputError(
-                f"expected a new run directory, received: {self.path}, which "
-                "exists; choose another --run-dir or continue it with --resume"
-            )
+        require_new(
+            self.path,
+            "run directory",
+            "choose another --run-dir or continue it with --resume",
+        )
         self.path.mkdir(parents=True, exist_ok=True)
         self.write_json(self.config_file, {"config": config.to_dict(), **facts})
 

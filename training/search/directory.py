@@ -20,6 +20,7 @@ from training.search.space import NAMES
 from yoto_tf import provenance
 from yoto_tf.errors import InputError
 from yoto_tf.run_directory import RunDirectory
+from yoto_tf.run_directory import require_new
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +84,12 @@ class SearchDirectory:
         Raises:
             InputError: if it exists and is not empty.
         """
-        if self.path.exists() and (
-            not self.path.is_dir() or any(self.path.iterdir())
-        ):
-            raise InputError(
-                f"expected a new directory, received: {self.path}, which "
-                "exists; choose another --run-dir or continue the search in "
-                "it with --resume"
-            )
+        require_new(
+            self.path,
+            "directory",
+            "choose another --run-dir or continue the search in it with "
+            "--resume",
+        )
         self.write_search(search)
 
     def write_search(self, search):
