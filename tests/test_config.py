@@ -140,6 +140,8 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
             "normalization_power between 0 and 1",
         ),
         (BetaConfig, {"warmup_steps": -1}, "warmup_steps to be 0 or more"),
+        (BetaConfig, {"focus": 0.1}, "focus between low=0.125 and high=512"),
+        (BetaConfig, {"focus_share": 1.0}, "focus_share above 0 and below 1"),
         (OptimizerConfig, {"learning_rate": 0.0}, "learning_rate"),
         (OptimizerConfig, {"weight_decay": -1.0}, "weight_decay"),
         (

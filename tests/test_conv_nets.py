@@ -227,6 +227,16 @@ def test_only_a_variance_that_is_shifted_starts_with_a_slope(posterior, slope):
     }
 
 
+def test_a_spline_takes_the_place_of_the_bias():
+    config = config_with("spline", ("block", "posterior", "latent"))
+    for net in (ConvEncoder, ConvDecoder):
+        for stage in net((32, 32, 3), config).stages:
+            with_bias = getattr(stage.layer, "use_bias", stage.conditioning)
+            assert bool(with_bias) == (
+                stage.conditioning is None or stage.layer.name == "latent"
+            )
+
+
 def allowed_combinations():
     sites = typing.get_args(Site)
     for kind in typing.get_args(ConditioningKind):

@@ -18,8 +18,11 @@ ALL = [
     Uniform(0.5, 4.0),
     Choice([1.0, 16.0, 256.0]),
     Constant(3.0),
+    LogUniform(0.125, 512.0, focus=1.0),
+    # The octave around the focus is cut off by the ends.
+    LogUniform(0.5, 1.25, focus=0.5, focus_share=0.2),
 ]
-IDS = [type(w).__name__ for w in ALL]
+IDS = [type(w).__name__ for w in ALL[:4]] + ["focus", "focus_at_the_end"]
 MANY = 40_000
 
 
@@ -42,6 +45,43 @@ def test_log_uniform_has_the_quantiles_of_its_logarithm():
         # A quantile's standard error is sqrt(p (1 - p) / n), as a share.
         error = 4 * math.sqrt(share * (1 - share) / MANY)
         assert abs(np.mean(values < expected) - share) < error
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_a_focus_gets_its_share_within_half_an_octave_of_it(share):
+    values = np.log2(draw(LogUniform(0.125, 512.0, True, 1.0, share)))
+    # The range has 12 octaves; the rest of the draws are even over them.
+    for edge, octaves, near in [
+        (-2, 1, 0),
+        (-0.5, 2.5, 0),
+        (0, 3, share / 2),
+        (0.5, 3.5, share),
+        (4, 7, share),
+    ]:
+        expected = near + (1 - share) * octaves / 12
+        error = 4 * math.sqrt(expected * (1 - expected) / MANY)
+        assert abs(np.mean(values < edge) - expected) < error
+
+
+def test_a_focus_leaves_the_coordinate_alone():
+    plain, focused = LogUniform(0.125, 512.0), LogUniform(0.125, 512.0, focus=2)
+    x = np.float32([0.125, 1.0, 512.0])
+    np.testing.assert_array_equal(plain.coordinate(x), focused.coordinate(x))
+    assert LogUniform.from_config(focused.get_config()) == focused != plain
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"focus": 8.0}, "focus between low=0.5 and high=4.0"),
+        ({"focus": float("nan")}, "focus between low=0.5 and high=4.0"),
+        ({"focus": 1.0, "focus_share": 1.0}, "above 0 and below 1"),
+        ({"focus": 1.0, "focus_share": 0.0}, "above 0 and below 1"),
+    ],
+)
+def test_a_focus_that_cannot_be_is_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        LogUniform(0.5, 4.0, **arguments)
 
 
 def test_uniform_has_the_quantiles_of_its_value():
@@ -173,7 +213,7 @@ def test_equal_arguments_make_equal_weights(weight):
 
 
 def test_describe_names_the_trained_values():
-    assert [w.describe() for w in ALL] == [
+    assert [w.describe() for w in ALL[:4]] == [
         "between 0.125 and 512",
         "between 0.5 and 4",
         "one of 1, 16, 256",

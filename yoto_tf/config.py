@@ -22,6 +22,20 @@ ConditioningKind = Literal[
 Site = Literal["block", "conv", "dense", "posterior", "latent", "output"]
 
 
+def check_focus(low, high, focus, share):
+    """Raises `InputError` if `LogUniform` cannot draw so."""
+    if focus is not None and not low <= focus <= high:
+        raise InputError(
+            f"expected focus between low={low} and high={high}, "
+            f"received: focus={focus}"
+        )
+    if not 0 < share < 1:
+        raise InputError(
+            "expected focus_share above 0 and below 1, received: "
+            f"focus_share={share}"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Config):
     """Which images, at which size, in which split."""
@@ -170,6 +184,11 @@ class BetaConfig(Config):
     """Lowest beta of (log-)uniform."""
     high: float = 512.0
     """Highest beta of (log-)uniform."""
+    focus: float | None = None
+    """Of log_uniform: a beta to be drawn more often, because it needs more
+    training than the others or is asked for more; unset: none."""
+    focus_share: float = 0.5
+    """So many of all draws are within a factor of sqrt(2) of `focus`."""
     values: tuple[float, ...] = ()
     """The betas of `choice`, or the one of `constant` (fixed weight)."""
     draw_per: Literal["example", "batch"] = "example"
@@ -199,6 +218,8 @@ class BetaConfig(Config):
                 f"distribution={self.distribution!r}, "
                 f"received: values={self.values}"
             )
+        if self.distribution == "log_uniform":
+            check_focus(self.low, self.high, self.focus, self.focus_share)
         if self.distribution == "constant" and len(self.values) != 1:
             raise InputError(
                 "expected one value for distribution='constant', "

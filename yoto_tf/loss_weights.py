@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from yoto_tf.config import check_focus
 from yoto_tf.errors import InputError
 
 # float32 rounds a beta of 512 by up to 3e-5; the ends of the range are in it.
@@ -166,12 +167,50 @@ class LogUniform(_Interval):
     """log(weight) uniform in [log low, log high]; the paper's choice.
 
     The network's coordinate is the natural logarithm, standardised or not.
+    A weight that needs more training than the others, or is asked for more
+    often, can be given a share of the draws.
+
+    Args:
+        low, high, standardize: as in the other intervals; a focus leaves the
+            coordinate as it is.
+        focus: weight in [low, high] that is drawn more often; None: none.
+        focus_share: of all draws, so many are log-uniform within a factor of
+            sqrt(2) of `focus`, and the others over the whole range; between
+            0 and 1.
     """
 
     _forward = staticmethod(np.log)
     _backward = staticmethod(np.exp)
     _tensor_forward = staticmethod(ops.log)
     _tensor_backward = staticmethod(ops.exp)
+
+    def __init__(
+        self, low, high, standardize=True, focus=None, focus_share=0.5
+    ):
+        super().__init__(low, high, standardize)
+        check_focus(self.low, self.high, focus, focus_share)
+        self.focus = None if focus is None else float(focus)
+        self.focus_share = float(focus_share)
+
+    def sample(self, batch_size, seed):
+        if self.focus is None:
+            return super().sample(batch_size, seed)
+        low, high = self._ends()
+        near_low = max(low, math.log(self.focus) - math.log(2) / 2)
+        near_high = min(high, math.log(self.focus) + math.log(2) / 2)
+        share = self.focus_share
+        # One draw says both on which side of the share it lies and where.
+        uniform = keras.random.uniform((batch_size,), seed=seed)
+        near = near_low + uniform / share * (near_high - near_low)
+        anywhere = low + (uniform - share) / (1 - share) * (high - low)
+        return ops.exp(ops.where(uniform < share, near, anywhere))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "focus": self.focus,
+            "focus_share": self.focus_share,
+        }
 
 
 @keras.saving.register_keras_serializable("yoto_tf")

@@ -176,7 +176,7 @@ def space_around(config):
             float(f"{config.optimizer.learning_rate * f:.1g}")
             for f in (0.1, 0.3, 1, 3)
         ],
-        "kind": ["film", "sigmoid_film", "gate"],
+        "kind": ["film", "sigmoid_film", "gate", "spline"],
         "sites": ["block", "block+dense", "block+dense+posterior"],
         "hidden_units": _halved_and_doubled(
             config.model.conditioning.hidden_units

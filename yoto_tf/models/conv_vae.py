@@ -23,7 +23,9 @@ def beta_distribution(beta, standardize=True):
     """Builds the distribution that a `BetaConfig` names."""
     match beta.distribution:
         case "log_uniform":
-            return loss_weights.LogUniform(beta.low, beta.high, standardize)
+            return loss_weights.LogUniform(
+                beta.low, beta.high, standardize, beta.focus, beta.focus_share
+            )
         case "uniform":
             return loss_weights.Uniform(beta.low, beta.high, standardize)
         case "choice":
