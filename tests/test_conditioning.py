@@ -327,5 +327,8 @@ def test_make_conditioning_follows_the_config(kind, expected):
 
 
 def test_make_conditioning_gates_the_decoder_by_the_root_and_none_by_nothing():
-    assert make_conditioning(ConditioningConfig(), decoder=True).form == "sqrt"
+    assert (
+        make_conditioning(ConditioningConfig(kind="gate"), decoder=True).form
+        == "sqrt"
+    )
     assert make_conditioning(ConditioningConfig(kind="none")) is None

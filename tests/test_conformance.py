@@ -38,7 +38,10 @@ SMALL_NET = ModelConfig(
     convs_per_block=1,
     dense_units=8,
     conditioning=ConditioningConfig(
-        kind="film", sites=("conv", "dense"), hidden_units=4
+        kind="film",
+        sites=("conv", "dense"),
+        largest_map=None,
+        hidden_units=4,
     ),
 )
 

@@ -77,20 +77,26 @@ class DataConfig(Config):
 class ConditioningConfig(Config):
     """How and where the network is told the loss weight."""
 
-    kind: ConditioningKind = "gate"
-    """`film`: the paper's; `sigmoid_film`: the seed report's, both outputs
-    through a sigmoid; `gate`: Multi-Rate VAE; `spline`: FiLM that is
-    piecewise linear in the weight; `concatenation`: the weight as further
-    channels; `none`: not told at all."""
-    sites: tuple[Site, ...] = ("block", "dense", "posterior")
+    kind: ConditioningKind = "spline"
+    """`spline`: FiLM that is piecewise linear in the log of the weight;
+    `film`: the paper's; `sigmoid_film`: the seed report's, both outputs
+    through a sigmoid; `gate`: Multi-Rate VAE; `concatenation`: the weight as
+    further channels; `none`: not told at all."""
+    sites: tuple[Site, ...] = (
+        "block",
+        "dense",
+        "posterior",
+        "latent",
+        "output",
+    )
     """`block`: last conv of each block (the paper); `conv`: every conv;
     `dense`: every hidden dense layer; `posterior`: mean and spread of the
     posterior; `latent`: what enters the decoder; `output`: the decoder's
     last layer."""
-    largest_map: int | None = None
+    largest_map: int | None = 8
     """Leave convolutions of `block` and `conv` alone whose output has more
     pixels a side than this: every site reads and writes its whole map, and
-    the largest maps cost most of it; unset: all (the paper)."""
+    the largest maps cost most of it; None: all (the paper)."""
     knots: int = 5
     """Of `spline`: values of the weight, evenly over its range, at which
     scale and shift are learned."""
@@ -141,11 +147,13 @@ class ModelConfig(Config):
     likelihood: Likelihood = "bernoulli"
     """p(x|z): `bernoulli` on [0, 1], or `gaussian` with a learned scale for
     every pixel on [-1, 1]."""
-    posterior: Literal["softplus", "variance_preserving"] = "softplus"
+    posterior: Literal["softplus", "variance_preserving"] = (
+        "variance_preserving"
+    )
     """How q(z|x, beta) is made of the encoder's two outputs a, b per latent.
-    `softplus`: mean a, deviation softplus(b) (the authors).
     `variance_preserving`: variance v = sigmoid(b), mean a * sqrt(1 - v), so
-    that a latent whose b grows turns into the prior and costs no rate."""
+    that a latent whose b grows turns into the prior and costs no rate.
+    `softplus`: mean a, deviation softplus(b) (the authors)."""
     latent_size: int = 32
     """Number of latents."""
     width: int = 1
@@ -187,19 +195,18 @@ class BetaConfig(Config):
     focus: float | None = None
     """Of log_uniform: a beta to be drawn more often, because it needs more
     training than the others or is asked for more; unset: none."""
-    focus_share: float = 0.5
+    focus_share: float = 0.6
     """So many of all draws are within a factor of sqrt(2) of `focus`."""
     values: tuple[float, ...] = ()
     """The betas of `choice`, or the one of `constant` (fixed weight)."""
     draw_per: Literal["example", "batch"] = "example"
     """`batch`: one beta for a whole batch, for ablations."""
-    normalization: Literal["none", "geometric_mean", "sum"] = "none"
-    """Divide all weights by their geometric mean (authors' option; here
-    sqrt(beta)) or by their sum, so that large betas do not drown the
-    gradients of small ones."""
-    normalization_power: float = 1.0
-    """Divide by the above to this power: 0.5 with geometric_mean divides
-    the loss by beta^0.25."""
+    normalization: Literal["none", "geometric_mean", "sum"] = "sum"
+    """Divide the loss by the weights' sum (here 1 + beta) or their geometric
+    mean (authors' option; here sqrt(beta)), so that large betas do not drown
+    the gradients of small ones."""
+    normalization_power: float = 0.45
+    """Divide by the above to this power (the authors: 1)."""
     warmup_steps: int = 0
     """KL warm-up: the weight of the rate rises linearly from 0 to beta over
     so many steps. Fixed weights collapse at large beta without it."""

@@ -50,13 +50,10 @@ _RENDERED_SHAPES3D = ExperimentConfig(
         base_channels=8,
         convs_per_block=1,
         dense_units=256,
-        conditioning=ConditioningConfig(
-            kind="gate", sites=("block", "dense", "posterior"), largest_map=8
-        ),
     ),
-    beta=BetaConfig(low=0.5, high=512.0, normalization="geometric_mean"),
+    beta=BetaConfig(low=0.5, high=512.0, focus=1.0, warmup_steps=300),
     optimizer=OptimizerConfig(
-        learning_rate=1e-3, schedule="cosine", warmup_steps=100
+        learning_rate=3e-3, schedule="cosine", warmup_steps=100
     ),
     training=TrainingConfig(epochs=12, batch_size=64),
     evaluation=EvaluationConfig(
@@ -72,11 +69,8 @@ _CIFAR10 = ExperimentConfig(
         base_channels=8,
         convs_per_block=2,
         dense_units=256,
-        conditioning=ConditioningConfig(
-            kind="gate", sites=("block", "dense", "posterior"), largest_map=8
-        ),
     ),
-    beta=BetaConfig(low=0.125, high=512.0, normalization="geometric_mean"),
+    beta=BetaConfig(low=0.125, high=512.0, focus=1.0, warmup_steps=300),
     optimizer=OptimizerConfig(
         learning_rate=3e-3,
         schedule="cosine",
@@ -98,9 +92,6 @@ _SHAPES3D = dataclasses.replace(
         _CIFAR10.model,
         latent_size=20,
         convs_per_block=1,
-        conditioning=dataclasses.replace(
-            _CIFAR10.model.conditioning, largest_map=16
-        ),
     ),
     beta=dataclasses.replace(_CIFAR10.beta, low=0.5),
     evaluation=EvaluationConfig(betas=_powers_of_two(-1, 9)),
@@ -115,6 +106,7 @@ _CIFAR10_PAPER = ExperimentConfig(
     ),
     model=ModelConfig(
         likelihood="gaussian",
+        posterior="softplus",
         latent_size=256,
         # The released file has 16 channels; the paper's 1x is 8.
         base_channels=8,
@@ -124,12 +116,13 @@ _CIFAR10_PAPER = ExperimentConfig(
         conditioning=ConditioningConfig(
             kind="film",
             sites=("block",),
+            largest_map=None,
             hidden_units=256,
             strength=0.1,
             standardize=False,
         ),
     ),
-    beta=BetaConfig(low=0.125, high=512.0),
+    beta=BetaConfig(low=0.125, high=512.0, normalization="none"),
     optimizer=OptimizerConfig(
         learning_rate=1e-4,
         schedule="halving",
@@ -150,6 +143,7 @@ _SHAPES3D_PAPER = ExperimentConfig(
     ),
     model=ModelConfig(
         likelihood="bernoulli",
+        posterior="softplus",
         latent_size=10,
         base_channels=8,
         convs_per_block=1,
@@ -158,12 +152,13 @@ _SHAPES3D_PAPER = ExperimentConfig(
         conditioning=ConditioningConfig(
             kind="film",
             sites=("block",),
+            largest_map=None,
             hidden_units=256,
             strength=0.01,
             standardize=False,
         ),
     ),
-    beta=BetaConfig(low=0.5, high=512.0),
+    beta=BetaConfig(low=0.5, high=512.0, normalization="none"),
     optimizer=OptimizerConfig(
         learning_rate=2e-4,
         schedule="halving",
@@ -182,7 +177,7 @@ _SMOKE = ExperimentConfig(
     model=ModelConfig(
         latent_size=4, base_channels=4, convs_per_block=1, dense_units=32
     ),
-    beta=BetaConfig(low=0.5, high=512.0, normalization="geometric_mean"),
+    beta=BetaConfig(low=0.5, high=512.0, focus=1.0),
     optimizer=OptimizerConfig(learning_rate=3e-3),
     training=TrainingConfig(epochs=2, batch_size=32),
     evaluation=EvaluationConfig(

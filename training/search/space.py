@@ -176,16 +176,22 @@ def space_around(config):
             float(f"{config.optimizer.learning_rate * f:.1g}")
             for f in (0.1, 0.3, 1, 3)
         ],
-        "kind": ["film", "sigmoid_film", "gate", "spline"],
-        "sites": ["block", "block+dense", "block+dense+posterior"],
+        "kind": ["film", "sigmoid_film", "gate"],
+        "sites": [
+            "block",
+            "block+dense+posterior",
+            "block+dense+posterior+latent+output",
+        ],
         "hidden_units": _halved_and_doubled(
             config.model.conditioning.hidden_units
         ),
         "strength": [0.03, 0.1, 0.3],
-        "normalization": ["none", "geometric_mean"],
+        "normalization": ["none", "geometric_mean", "sum"],
         "normalization_power": [0.25, 0.5, 0.75, 1.0],
         "latent_size": _halved_and_doubled(config.model.latent_size),
     }
+    if config.model.conditioning.standardize:
+        around["kind"].append("spline")
     for name, candidates in around.items():
         own = value_in(config, name)
         if own not in candidates:

@@ -7,6 +7,8 @@ from yoto_tf.config import ExperimentConfig
 from yoto_tf.errors import InputError
 from yoto_tf.presets import get_preset
 
+UNSET = "unset"
+
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -80,7 +82,8 @@ def with_settings(config, settings):
 
     Args:
         config: `ExperimentConfig`.
-        settings: dict, dotted name as `"model.conditioning.kind"` -> value.
+        settings: dict, dotted name as `"model.conditioning.kind"` -> value;
+            `"unset"` stands for None, which TOML does not have.
 
     Raises:
         InputError: for an unknown name or a value that cannot be used.
@@ -102,7 +105,7 @@ def with_settings(config, settings):
             raise InputError(
                 f"expected a setting below {dotted}, received: {dotted!r}"
             )
-        place[last] = value
+        place[last] = None if value == UNSET else value
     return ExperimentConfig.from_dict(values)
 
 

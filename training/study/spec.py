@@ -8,6 +8,7 @@
 
     [overrides]                     # of all runs, names as in training.train
     training.epochs = 5
+    model.conditioning.largest_map = "unset"
 
     [methods.yoto]                  # one run per width and seed
     title = "YOTO"
