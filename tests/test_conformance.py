@@ -72,7 +72,7 @@ LAYERS = [
     (
         "SplineFiLM-dense",
         SplineFiLM,
-        LayerCase(lambda: SplineFiLM(3, slope=2.0), ((4, 6), (4, 2)), 1),
+        LayerCase(lambda: SplineFiLM(3, (1.0, 2.0)), ((4, 6), (4, 2)), 1),
     ),
     (
         "SplineFiLM-maps",

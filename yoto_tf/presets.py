@@ -46,6 +46,7 @@ _RENDERED_SHAPES3D = ExperimentConfig(
     data=DataConfig(name="rendered_shapes3d"),
     model=ModelConfig(
         likelihood="bernoulli",
+        initial_variance=0.5,
         latent_size=10,
         base_channels=8,
         convs_per_block=1,

@@ -7,14 +7,16 @@ from yoto_tf.layers.conditioning import SigmoidFiLM
 from yoto_tf.layers.spline import SplineFiLM
 
 
-def make_conditioning(config, *, width=1, decoder=False, slope=0.0, name=None):
+def make_conditioning(
+    config, *, width=1, decoder=False, start=(0.0, 0.0), name=None
+):
     """Builds the conditioning layer that a `ConditioningConfig` names.
 
     Args:
         config: `yoto_tf.config.ConditioningConfig`.
         width: multiplier of FiLM's hidden units.
         decoder: whether the layer sits in the decoder (gates differ there).
-        slope: with which splines start the last half of the channels.
+        start: of splines: offset and slope of the last half of the shifts.
         name: of the layer.
 
     Returns:
@@ -28,7 +30,7 @@ def make_conditioning(config, *, width=1, decoder=False, slope=0.0, name=None):
         case "gate":
             return Gate("sqrt" if decoder else "sigmoid", name=name)
         case "spline":
-            return SplineFiLM(config.knots, slope, name=name)
+            return SplineFiLM(config.knots, start, name=name)
         case "concatenation":
             return Concatenation(name=name)
         case "none":

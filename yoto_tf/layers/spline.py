@@ -31,17 +31,17 @@ class SplineFiLM(ConditioningLayer):
 
     Args:
         knots: number of hats per coordinate, 2 or more.
-        slope: the shift of the last half of the channels starts as slope *
-            the sum of the coordinates, not as 0. For the channels that a
-            `GaussianPosterior` takes its variance from.
+        start: the shift of the last half of the channels starts as
+            start[0] + start[1] * (sum of the coordinates), not as 0. For the
+            channels that a `GaussianPosterior` takes its variance from.
     """
 
-    def __init__(self, knots=5, slope=0.0, **kwargs):
+    def __init__(self, knots=5, start=(0.0, 0.0), **kwargs):
         super().__init__(**kwargs)
         if not knots >= 2:
             raise InputError(f"expected knots of 2 or more, received: {knots=}")
         self.knots = int(knots)
-        self.slope = float(slope)
+        self.start = tuple(float(s) for s in start)
 
     def build(self, features_shape, conditioning_shape):
         # One matrix for scale and shift: starting operations is what costs.
@@ -71,15 +71,17 @@ class SplineFiLM(ConditioningLayer):
         return ops.reshape(hats, (-1, conditioning.shape[-1] * self.knots))
 
     def _start(self, shape, dtype=None):
+        offset, slope = self.start
+        # Between its knots a spline through a line is the line; every
+        # coordinate adds its part of the offset.
+        line = offset * self.knots / shape[0] + slope * self._positions()
         start = np.zeros(shape, "float32")
-        sloped = start[:, shape[1] - shape[1] // 4 :]
-        # Between its knots a spline through a line is the line.
-        sloped += np.resize(self.slope * self._positions(), (shape[0], 1))
+        start[:, shape[1] - shape[1] // 4 :] = np.resize(line, (shape[0], 1))
         return ops.convert_to_tensor(start, dtype)
 
     def get_config(self):
         return {
             **super().get_config(),
             "knots": self.knots,
-            "slope": self.slope,
+            "start": self.start,
         }

@@ -62,10 +62,10 @@ class _ConvNet(keras.layers.Layer):
     def _make_stages(self):
         raise NotImplementedError
 
-    def _stage(self, layer, sites, slope, map_size=1, start_slope=0.0):
+    def _stage(self, layer, sites, slope, map_size=1, start=(0.0, 0.0)):
         """Wraps `layer`; it is conditioned if one of `sites` is configured
         and its output has at most the configured pixels a side. Splines
-        start with `start_slope`."""
+        start with `start`."""
         conditioning = None
         largest = self.config.conditioning.largest_map or math.inf
         if (
@@ -76,7 +76,7 @@ class _ConvNet(keras.layers.Layer):
                 self.config.conditioning,
                 width=self.config.width,
                 decoder=self._decoder,
-                slope=start_slope,
+                start=start,
                 name="conditioning",
             )
         if isinstance(conditioning, SplineFiLM) and hasattr(layer, "use_bias"):
@@ -173,13 +173,16 @@ class ConvEncoder(_ConvNet):
                 self._dense(self.dense_units, "dense"), ("dense",), _DENSE_SLOPE
             )
         )
-        variance = self.config.posterior == "variance_preserving"
+        start = (0.0, 0.0)
+        if self.config.posterior == "variance_preserving":
+            variance = self.config.initial_variance
+            start = (math.log(variance / (1 - variance)), _VARIANCE_SLOPE)
         stages.append(
             self._stage(
                 self._dense(2 * self.config.latent_size, "posterior"),
                 ("posterior",),
                 None,
-                start_slope=_VARIANCE_SLOPE if variance else 0.0,
+                start=start,
             )
         )
         return stages
