@@ -62,6 +62,26 @@ _RENDERED_SHAPES3D = ExperimentConfig(
     ),
 )
 
+_SHAPES3D = ExperimentConfig(
+    data=DataConfig(name="rendered_shapes3d"),
+    model=ModelConfig(
+        likelihood="bernoulli",
+        initial_variance=0.5,
+        latent_size=10,
+        base_channels=8,
+        convs_per_block=1,
+        dense_units=256,
+    ),
+    beta=BetaConfig(low=0.5, high=512.0, focus=1.0, warmup_steps=300),
+    optimizer=OptimizerConfig(
+        learning_rate=3e-3, schedule="cosine", warmup_steps=100
+    ),
+    training=TrainingConfig(epochs=12, batch_size=64),
+    evaluation=EvaluationConfig(
+        betas=_powers_of_two(-1, 9), watched_betas=(1.0, 16.0, 256.0)
+    ),
+)
+
 _CIFAR10 = ExperimentConfig(
     data=DataConfig(name="cifar10"),
     model=ModelConfig(
