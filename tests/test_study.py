@@ -233,7 +233,7 @@ def test_runs_of_other_settings_are_refused(study, spec_file, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nonsense"], "a study among ['cifar10_comparison'"),
+        (["nonsense"], "a study among ['cifar10_changes'"),
         (["smoke", "--set", "training.epoch=1"], "'training.epoch'"),
         (["smoke", "--preset", "x"], "expected a preset among"),
         (["smoke", "--jobs", "-1"], "expected jobs of 0 or more"),
@@ -297,8 +297,10 @@ def test_the_comparison_is_the_same_on_both_data_sets():
     """So that what was tried with one is tried with the other."""
     first = load_spec("cifar10_comparison")
     second = load_spec("rendered_shapes3d_comparison")
-    assert list(first.methods) == list(second.methods)
-    for name in first.methods:
+    assert [m for m in first.methods if m != "fixed_softplus"] == list(
+        second.methods
+    )
+    for name in second.methods:
         # Steps of warm-up and the paper's strength go with the data.
         assert set(first.methods[name].overrides) == set(
             second.methods[name].overrides

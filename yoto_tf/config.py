@@ -16,10 +16,12 @@ from yoto_tf.strict_config import Config
 IMAGE_SIZES = (32, 64, 128)
 
 Likelihood = Literal["bernoulli", "gaussian"]
+Posterior = Literal["variance_preserving", "softplus"]
 ConditioningKind = Literal[
     "film", "sigmoid_film", "gate", "spline", "concatenation", "none"
 ]
 Site = Literal["block", "conv", "dense", "posterior", "latent", "output"]
+DEFAULT_SITES = ("block", "dense", "posterior", "latent", "output")
 
 
 def check_focus(low, high, focus, share):
@@ -82,13 +84,7 @@ class ConditioningConfig(Config):
     `film`: the paper's; `sigmoid_film`: the seed report's, both outputs
     through a sigmoid; `gate`: Multi-Rate VAE; `concatenation`: the weight as
     further channels; `none`: not told at all."""
-    sites: tuple[Site, ...] = (
-        "block",
-        "dense",
-        "posterior",
-        "latent",
-        "output",
-    )
+    sites: tuple[Site, ...] = DEFAULT_SITES
     """`block`: last conv of each block (the paper); `conv`: every conv;
     `dense`: every hidden dense layer; `posterior`: mean and spread of the
     posterior; `latent`: what enters the decoder; `output`: the decoder's
@@ -147,19 +143,16 @@ class ModelConfig(Config):
     likelihood: Likelihood = "bernoulli"
     """p(x|z): `bernoulli` on [0, 1], or `gaussian` with a learned scale for
     every pixel on [-1, 1]."""
-    posterior: Literal["softplus", "variance_preserving"] = (
-        "variance_preserving"
-    )
+    posterior: Posterior = "variance_preserving"
     """How q(z|x, beta) is made of the encoder's two outputs a, b per latent.
     `variance_preserving`: variance v = sigmoid(b), mean a * sqrt(1 - v), so
     that a latent whose b grows turns into the prior and costs no rate.
     `softplus`: mean a, deviation softplus(b) (the authors)."""
     initial_variance: float = 0.9
     """The variance_preserving posterior that splines condition starts with
-    this variance in the middle of the range of log(beta), lower towards small
-    betas: 0.9 on [0.125, 512] is beta / (1 + beta). Less, as 0.5, starts with
-    more rate: better where the images are worth it (`gaussian` on CIFAR-10),
-    but where they are not the posterior collapses (`bernoulli`)."""
+    this variance in the middle of the range of log(beta): 0.9 on [0.125, 512]
+    is beta / (1 + beta). Less starts with more rate: 0.5 is better for
+    `gaussian` on CIFAR-10, but with `bernoulli` the posterior collapses."""
     latent_size: int = 32
     """Number of latents."""
     width: int = 1
@@ -213,9 +206,8 @@ class BetaConfig(Config):
     draw_per: Literal["example", "batch"] = "example"
     """`batch`: one beta for a whole batch, for ablations."""
     normalization: Literal["none", "geometric_mean", "sum"] = "sum"
-    """Divide the loss by the weights' sum (here 1 + beta) or their geometric
-    mean (authors' option; here sqrt(beta)), so that large betas do not drown
-    the gradients of small ones."""
+    """Divide the loss by the weights' sum (1 + beta) or their geometric mean
+    (authors' option; sqrt(beta)): large betas would drown small ones."""
     normalization_power: float = 0.45
     """Divide by the above to this power (the authors: 1)."""
     warmup_steps: int = 0

@@ -213,8 +213,10 @@ PRESETS = {
     "rendered_shapes3d": Preset(
         summary="Rendered Shapes3D, the default: no download",
         source="Network, latents, likelihood, batch and range of beta: the "
-        "paper's Shapes3D settings. Gates, a normalised loss and a cosine "
-        "from 1e-3 are ours: the paper's form takes 700,000 steps.",
+        "paper's Shapes3D settings. Ours: the library's default conditioning "
+        "(docs/study.md says what it gains), the focus on beta = 1, KL "
+        "warm-up and a cosine from 3e-3; the paper's form takes 700,000 "
+        "steps.",
         cost="12 epochs: 3 to 6 minutes; 1 GB of memory.",
         expect="Hues of floor, wall and object survive up to beta = 512; "
         "shape and scale are blurred and fade as beta grows. Seed 0: full "
@@ -226,10 +228,10 @@ PRESETS = {
         summary="CIFAR-10, the seed report's experiment",
         source="Network, 256 latents, Bernoulli likelihood, batch, weight "
         "decay, range of beta and 100 epochs: the COMP6248 reproduction of "
-        "YOTO, without its faults. Ours: gates on maps of at most 8x8, the "
-        "loss divided by sqrt(beta), a cosine from 3e-3 in place of a "
-        "constant 1e-4, because with the report's own form (sigmoid_film, "
-        "no normalisation) the posterior is still collapsed after 3 epochs.",
+        "YOTO, without its faults. Ours: the library's default conditioning "
+        "(docs/study.md says what it gains), the focus on beta = 1, KL "
+        "warm-up and a cosine from 5e-3 in place of a constant 1e-4, with "
+        "which the report's own form is still collapsed after 3 epochs.",
         cost="15 to 20 s an epoch: 25 to 35 minutes; 1 GB of memory.",
         expect="Recognisable colours and outlines at small beta, the mean "
         "image above beta = 100. 40 epochs, seed 0: full loss 1832 at beta 1 "
