@@ -96,6 +96,15 @@ def test_shipped_studies_can_be_planned(name):
         assert run.config.training.epochs == runs[0].config.training.epochs
 
 
+def test_unset_is_none():
+    runs = planned_runs(load_spec("cifar10_comparison"))
+    film = next(r.config for r in runs if r.method == "film")
+    assert film.model.conditioning.largest_map is None
+    assert film.beta.focus is None
+    default = next(r.config for r in runs if r.method == "default")
+    assert default.beta.focus == 1.0
+
+
 def test_the_pictures_of_the_real_shapes3d_are_one_word_away():
     runs = planned_runs(load_spec("shapes3d_pictures", preset="shapes3d"))
     assert {r.config.data.name for r in runs} == {"shapes3d"}
