@@ -1,5 +1,7 @@
 """Reconstructions of the same test images by the models of a study."""
 
+import textwrap
+
 import numpy as np
 
 from training.figures import image_grid
@@ -62,5 +64,7 @@ def reconstructions_figure(planned, folder, spec):
     for beta, pair in chosen:
         for one in pair:
             rows.append(models[one.name].reconstruct(images, beta))
-            labels.append(f"{spec.title(one.method)}\n" rf"$\beta$ = {beta:g}")
+            # What fits before the grid.
+            title = textwrap.fill(spec.title(one.method), 14)
+            labels.append(f"{title}\n" rf"$\beta$ = {beta:g}")
     return image_grid(rows, labels, "Test images and their reconstructions")
