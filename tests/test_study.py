@@ -23,6 +23,7 @@ from training.study import results as results_module
 from training.study import runner
 from training.study import worker
 from training.study.pictures import pictured_runs
+from training.study.pictures import row_label
 from training.study.plan import planned_runs
 from training.study.spec import load_spec
 from yoto_tf.run_directory import RunDirectory
@@ -320,6 +321,14 @@ def test_a_process_that_dies_is_reported_and_the_next_run_goes_on():
         alive = pool.schedule(abs, [-3])
         assert runner._outcome(dead) == "its process ended with exit code 7"
         assert alive.result() == 3
+
+
+def test_rows_of_pictures_have_names_that_fit():
+    assert row_label("fixed weight, KL warm-up", 16.0).split("\n") == [
+        "fixed weight,",
+        "KL warm-up",
+        r"$\beta$ = 16",
+    ]
 
 
 def test_pictures_show_both_kinds_of_model_at_every_beta(spec_file):

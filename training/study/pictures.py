@@ -64,7 +64,10 @@ def reconstructions_figure(planned, folder, spec):
     for beta, pair in chosen:
         for one in pair:
             rows.append(models[one.name].reconstruct(images, beta))
-            # What fits before the grid.
-            title = textwrap.fill(spec.title(one.method), 14)
-            labels.append(f"{title}\n" rf"$\beta$ = {beta:g}")
+            labels.append(row_label(spec.title(one.method), beta))
     return image_grid(rows, labels, "Test images and their reconstructions")
+
+
+def row_label(title, beta):
+    """Names a row, in lines that fit before the grid."""
+    return textwrap.fill(title, 14) + f"\n$\\beta$ = {beta:g}"
