@@ -185,7 +185,7 @@ class LogUniform(_Interval):
     _tensor_backward = staticmethod(ops.exp)
 
     def __init__(
-        self, low, high, standardize=True, focus=None, focus_share=0.5
+        self, low, high, standardize=True, focus=None, focus_share=0.6
     ):
         super().__init__(low, high, standardize)
         check_focus(self.low, self.high, focus, focus_share)
