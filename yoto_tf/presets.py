@@ -222,7 +222,7 @@ PRESETS = {
         expect="Recognisable colours and outlines at small beta, the mean "
         "image above beta = 100. Not run to its end with these settings; "
         "after 3 epochs the full loss is about 1870 nats per image at beta 1 "
-        "and 2000 at 16. At 4x this learning rate diverges; take 1e-3.",
+        "and 2000 at 16. At 4x this learning rate diverges.",
         config=_CIFAR10,
         image_shape=_32,
     ),
