@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from yoto_tf.config import ConditioningConfig
 from yoto_tf.errors import InputError
+from yoto_tf.interval_weights import LogUniform
 from yoto_tf.layers import Concatenation
 from yoto_tf.layers import FiLM
 from yoto_tf.layers import Gate
@@ -13,7 +14,6 @@ from yoto_tf.layers import SigmoidFiLM
 from yoto_tf.layers import SplineFiLM
 from yoto_tf.layers.conditioning import modulate
 from yoto_tf.layers.factory import make_conditioning
-from yoto_tf.loss_weights import LogUniform
 
 # Batch, height, width and channels are equal, so that a scale that is
 # broadcast over the wrong axis gives wrong numbers and not an error.

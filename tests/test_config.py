@@ -143,6 +143,14 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
         (BetaConfig, {"warmup_steps": -1}, "warmup_steps to be 0 or more"),
         (BetaConfig, {"focus": 0.1}, "focus between low=0.125 and high=512"),
         (BetaConfig, {"focus_share": 1.0}, "focus_share above 0 and below 1"),
+        (BetaConfig, {"lead": 600.0}, "lead between low=0.125 and high=512"),
+        (BetaConfig, {"lead_steps": -1}, "lead_steps to be 0 or more"),
+        (
+            BetaConfig,
+            {"focus": 1.0, "lead": 256.0, "lead_share": 0.5},
+            "focus_share and lead_share to sum to less than 1",
+        ),
+        (OptimizerConfig, {"beta_2": 1.0}, "beta_2 above 0 and below 1"),
         (OptimizerConfig, {"learning_rate": 0.0}, "learning_rate"),
         (OptimizerConfig, {"weight_decay": -1.0}, "weight_decay"),
         (

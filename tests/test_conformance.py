@@ -13,6 +13,8 @@ from layer_checks import LayerCase
 import yoto_tf
 from yoto_tf.config import ConditioningConfig
 from yoto_tf.config import ModelConfig
+from yoto_tf.interval_weights import LogUniform
+from yoto_tf.interval_weights import Uniform
 from yoto_tf.joint_weights import Dirichlet
 from yoto_tf.joint_weights import Independent
 from yoto_tf.layers import Concatenation
@@ -24,8 +26,6 @@ from yoto_tf.layers import SplineFiLM
 from yoto_tf.layers.stage import ConditionedStage
 from yoto_tf.loss_weights import Choice
 from yoto_tf.loss_weights import Constant
-from yoto_tf.loss_weights import LogUniform
-from yoto_tf.loss_weights import Uniform
 from yoto_tf.models import ConditionalVAE
 from yoto_tf.models import LossConditionalModel
 from yoto_tf.models.conv_nets import ConvDecoder

@@ -14,8 +14,8 @@ from yoto_tf.config import ConditioningKind
 from yoto_tf.config import ModelConfig
 from yoto_tf.config import Site
 from yoto_tf.errors import InputError
+from yoto_tf.interval_weights import LogUniform
 from yoto_tf.layers.posterior import GaussianPosterior
-from yoto_tf.loss_weights import LogUniform
 from yoto_tf.models.conv_nets import ConvDecoder
 from yoto_tf.models.conv_nets import ConvEncoder
 from yoto_tf.presets import get_preset

@@ -13,10 +13,10 @@ from yoto_tf import ConditionalVAE
 from yoto_tf import ConditioningConfig
 from yoto_tf import InputError
 from yoto_tf import ModelConfig
+from yoto_tf.interval_weights import LogUniform
+from yoto_tf.interval_weights import Uniform
 from yoto_tf.loss_weights import Choice
 from yoto_tf.loss_weights import Constant
-from yoto_tf.loss_weights import LogUniform
-from yoto_tf.loss_weights import Uniform
 from yoto_tf.models.conv_vae import beta_distribution
 from yoto_tf.models.inputs import to_unit_interval
 from yoto_tf.presets import PRESETS
@@ -385,6 +385,18 @@ def test_kind_none_is_trained_on_many_betas_and_told_none(images):
     ("config", "expected"),
     [
         (BetaConfig(low=0.5, high=8.0), LogUniform(0.5, 8.0, False)),
+        (
+            BetaConfig(
+                low=0.5,
+                high=8.0,
+                focus=1.0,
+                focus_share=0.3,
+                lead=4.0,
+                lead_steps=7,
+                lead_share=0.1,
+            ),
+            LogUniform(0.5, 8.0, False, 1.0, 0.3, 4.0, 7, 0.1),
+        ),
         (
             BetaConfig(distribution="uniform", low=0.5, high=8.0),
             Uniform(0.5, 8.0, False),

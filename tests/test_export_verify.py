@@ -15,7 +15,7 @@ from export import verify
 from export import warmup
 from export.signatures import Signatures
 from yoto_tf.errors import InputError
-from yoto_tf.loss_weights import LogUniform
+from yoto_tf.interval_weights import LogUniform
 
 OUTPUTS = {
     "serving_default": {

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from yoto_tf.errors import InputError
+from yoto_tf.interval_weights import LogUniform
+from yoto_tf.interval_weights import Uniform
 from yoto_tf.joint_weights import Dirichlet
 from yoto_tf.joint_weights import Independent
 from yoto_tf.loss_weights import Choice
 from yoto_tf.loss_weights import Constant
-from yoto_tf.loss_weights import LogUniform
-from yoto_tf.loss_weights import Uniform
 
 MANY = 40_000
 

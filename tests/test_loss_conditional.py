@@ -417,6 +417,27 @@ def test_a_weight_that_warms_up_rises_linearly_to_what_was_drawn(data):
     np.testing.assert_allclose(scored["loss"], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("draw_per", ["example", "batch"])
+def test_training_begins_with_the_lead_alone(data, draw_per):
+    lead = LogUniform(0.01, 1.0, lead=0.1, lead_steps=2, lead_share=0.0)
+    model = compiled(
+        loss_weights={"error": 1.0, "l1": lead, "smooth": 2.0},
+        draw_per=draw_per,
+        seed=2,
+    )
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    seen = []
+    terms = model.loss_terms
+    model.loss_terms = lambda x, y, weights, training: (
+        seen.append(np.log2(weights["l1"] / 0.1))
+        or terms(x, y, weights, training)
+    )
+    model.fit(*data, batch_size=10, verbose=0)
+    assert len(seen) == 6
+    farthest = [np.abs(drawn).max() for drawn in seen]
+    assert max(farthest[:2]) <= 0.5 < min(farthest[2:])
+
+
 @pytest.mark.parametrize("steps", [{"l2": 3}, {"l1": -1}])
 def test_a_warmup_of_unknown_terms_or_below_zero_is_refused(steps):
     with pytest.raises(InputError, match=r"among \['error', 'l1', 'smooth'\]"):

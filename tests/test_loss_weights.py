@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from yoto_tf.errors import InputError
+from yoto_tf.interval_weights import LogUniform
+from yoto_tf.interval_weights import Uniform
 from yoto_tf.loss_weights import Choice
 from yoto_tf.loss_weights import Constant
-from yoto_tf.loss_weights import LogUniform
 from yoto_tf.loss_weights import LossWeight
-from yoto_tf.loss_weights import Uniform
 
 ALL = [
     LogUniform(0.125, 512.0),
@@ -21,8 +21,15 @@ ALL = [
     LogUniform(0.125, 512.0, focus=1.0),
     # The octave around the focus is cut off by the ends.
     LogUniform(0.5, 1.25, focus=0.5, focus_share=0.2),
+    LogUniform(0.5, 512.0, focus=1.0, focus_share=0.4, lead=256.0),
+    LogUniform(0.5, 512.0, lead=512.0, lead_share=0.0),
 ]
-IDS = [type(w).__name__ for w in ALL[:4]] + ["focus", "focus_at_the_end"]
+IDS = [type(w).__name__ for w in ALL[:4]] + [
+    "focus",
+    "focus_at_the_end",
+    "focus_and_lead",
+    "lead_without_a_share",
+]
 MANY = 40_000
 
 
@@ -70,16 +77,75 @@ def test_a_focus_leaves_the_coordinate_alone():
     assert LogUniform.from_config(focused.get_config()) == focused != plain
 
 
+def draw_at(weight, step):
+    values = weight.sample_at(MANY, 1, step)
+    return np.log2(keras.ops.convert_to_numpy(values))
+
+
+def check_shares_below(values, expected):
+    for edge, share in expected.items():
+        error = 4 * math.sqrt(share * (1 - share) / MANY)
+        assert abs(np.mean(values < edge) - share) <= error
+
+
+def test_a_lead_is_drawn_alone_and_gets_its_share_afterwards():
+    weight = LogUniform(
+        0.5, 512.0, True, 1.0, 0.4, lead=128.0, lead_steps=3, lead_share=0.2
+    )
+    for step in (0, 2):
+        check_shares_below(
+            draw_at(weight, step), {6.5: 0, 6.75: 0.25, 7: 0.5, 7.5: 1}
+        )
+    # Ten octaves; what the two leave is even over them.
+    expected = {
+        -0.5: 0.02,
+        0: 0.4 / 2 + 0.04,
+        0.5: 0.4 + 0.06,
+        6.5: 0.4 + 0.3,
+        7: 0.4 + 0.2 / 2 + 0.32,
+        7.5: 0.4 + 0.2 + 0.34,
+    }
+    check_shares_below(draw_at(weight, 3), expected)
+    np.testing.assert_array_equal(draw_at(weight, 3), np.log2(draw(weight)))
+
+
+def test_a_lead_at_the_end_is_cut_off_there_and_may_have_no_share():
+    weight = LogUniform(0.5, 512.0, lead=512.0, lead_steps=2, lead_share=0.0)
+    check_shares_below(draw_at(weight, 1), {8.5: 0, 8.75: 0.5, 9.01: 1})
+    check_shares_below(draw_at(weight, 2), {4: 0.5, 8.5: 0.95})
+
+
+def test_weights_without_a_lead_are_the_same_at_every_step():
+    for weight in ALL[:6]:
+        first = keras.ops.convert_to_numpy(weight.sample_at(50, 1, 0))
+        np.testing.assert_array_equal(first, draw(weight, 50))
+
+
+def test_a_lead_leaves_the_coordinate_alone():
+    plain, led = LogUniform(0.125, 512.0), LogUniform(0.125, 512.0, lead=256)
+    x = np.float32([0.125, 1.0, 512.0])
+    np.testing.assert_array_equal(plain.coordinate(x), led.coordinate(x))
+    assert LogUniform.from_config(led.get_config()) == led != plain
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"lead": 8.0}, "lead between low=0.5 and high=4.0"),
+        ({"lead": 1.0, "lead_share": 1.0}, "lead_share of 0 or more and below"),
+        ({"lead": 1.0, "lead_share": -0.1}, "lead_share of 0 or more and"),
+        ({"lead": 1.0, "lead_steps": -1}, "lead_steps of 0 or more"),
+        (
+            {"focus": 1, "focus_share": 0.6, "lead": 4, "lead_share": 0.4},
+            "focus_share and lead_share to sum to less than 1",
+        ),
         ({"focus": 8.0}, "focus between low=0.5 and high=4.0"),
         ({"focus": float("nan")}, "focus between low=0.5 and high=4.0"),
         ({"focus": 1.0, "focus_share": 1.0}, "above 0 and below 1"),
         ({"focus": 1.0, "focus_share": 0.0}, "above 0 and below 1"),
     ],
 )
-def test_a_focus_that_cannot_be_is_refused(arguments, message):
+def test_a_focus_or_lead_that_cannot_be_is_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         LogUniform(0.5, 4.0, **arguments)
 

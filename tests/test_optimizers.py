@@ -50,6 +50,17 @@ def test_fused_adam_refuses_amsgrad():
         FusedAdam(amsgrad=True)
 
 
+def test_the_optimizer_has_the_settings_of_the_configuration():
+    config = OptimizerConfig(
+        beta_2=0.9, epsilon=1e-3, clip_norm=5.0, weight_decay=0.1
+    )
+    optimizer = make_optimizer(config, 10)
+    assert optimizer.beta_2 == 0.9
+    assert optimizer.epsilon == 1e-3
+    assert optimizer.global_clipnorm == 5.0
+    assert optimizer.weight_decay == 0.1
+
+
 def _rate(config, step, total_steps=100):
     rate = make_optimizer(config, total_steps)._learning_rate
     return float(rate(step)) if callable(rate) else float(rate)

@@ -14,6 +14,7 @@ def make_optimizer(config, total_steps):
     """
     return FusedAdam(
         learning_rate=_schedule(config, total_steps),
+        beta_2=config.beta_2,
         epsilon=config.epsilon,
         # Keras decays by weight_decay * learning rate; None switches it off.
         weight_decay=config.weight_decay or None,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
 
+from yoto_tf.beta_config import BetaConfig
 from yoto_tf.errors import InputError
 from yoto_tf.strict_config import Config
 
@@ -22,20 +23,6 @@ ConditioningKind = Literal[
 ]
 Site = Literal["block", "conv", "dense", "posterior", "latent", "output"]
 DEFAULT_SITES = ("block", "dense", "posterior", "latent", "output")
-
-
-def check_focus(low, high, focus, share):
-    """Raises `InputError` if `LogUniform` cannot draw so."""
-    if focus is not None and not low <= focus <= high:
-        raise InputError(
-            f"expected focus between low={low} and high={high}, "
-            f"received: focus={focus}"
-        )
-    if not 0 < share < 1:
-        raise InputError(
-            "expected focus_share above 0 and below 1, received: "
-            f"focus_share={share}"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,84 +173,32 @@ class ModelConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BetaConfig(Config):
-    """The distribution of beta, the weight of the rate, during training."""
-
-    distribution: Literal["log_uniform", "uniform", "choice", "constant"] = (
-        "log_uniform"
-    )
-    low: float = 0.125
-    """Lowest beta of (log-)uniform."""
-    high: float = 512.0
-    """Highest beta of (log-)uniform."""
-    focus: float | None = None
-    """Of log_uniform: a beta to be drawn more often, because it needs more
-    training than the others or is asked for more; unset: none."""
-    focus_share: float = 0.6
-    """So many of all draws are within a factor of sqrt(2) of `focus`."""
-    values: tuple[float, ...] = ()
-    """The betas of `choice`, or the one of `constant` (fixed weight)."""
-    draw_per: Literal["example", "batch"] = "example"
-    """`batch`: one beta for a whole batch, for ablations."""
-    normalization: Literal["none", "geometric_mean", "sum"] = "sum"
-    """Divide the loss by the weights' sum (1 + beta) or their geometric mean
-    (authors' option; sqrt(beta)): large betas would drown small ones."""
-    normalization_power: float = 0.45
-    """Divide by the above to this power (the authors: 1)."""
-    warmup_steps: int = 0
-    """KL warm-up: the weight of the rate rises linearly from 0 to beta over
-    so many steps. Fixed weights collapse at large beta without it."""
-
-    def _check(self):
-        self._not_negative("warmup_steps")
-        if self.distribution in ("log_uniform", "uniform"):
-            if not 0 < self.low < self.high:
-                raise InputError(
-                    "expected 0 < low < high, received: "
-                    f"low={self.low}, high={self.high}"
-                )
-        elif not self.values or not all(v > 0 for v in self.values):
-            raise InputError(
-                f"expected values above 0 for "
-                f"distribution={self.distribution!r}, "
-                f"received: values={self.values}"
-            )
-        if self.distribution == "log_uniform":
-            check_focus(self.low, self.high, self.focus, self.focus_share)
-        if self.distribution == "constant" and len(self.values) != 1:
-            raise InputError(
-                "expected one value for distribution='constant', "
-                f"received: values={self.values}"
-            )
-        if not 0 <= self.normalization_power <= 1:
-            raise InputError(
-                "expected normalization_power between 0 and 1, received: "
-                f"normalization_power={self.normalization_power}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class OptimizerConfig(Config):
     """Adam and its learning rate."""
 
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine", "halving"] = "cosine"
-    """`cosine`: down to 0 at the last step; `halving`: halved at each of
-    `halve_at`."""
+    """`cosine`: to 0 at the last step; `halving`: halved at `halve_at`."""
     warmup_steps: int = 0
     """Linear rise to the learning rate (cosine only)."""
     halve_at: tuple[int, ...] = ()
     """Steps of `halving`."""
     weight_decay: float = 0.0
     """Decoupled, per step and unit of learning rate (as Keras has it)."""
+    beta_2: float = 0.999
     epsilon: float = 1e-8
-    """Adam's."""
+    """Adam's, as `beta_2`, the decay of the mean squared gradients."""
     clip_norm: float | None = None
     """Clip the gradients' global norm; unset: do not clip."""
 
     def _check(self):
         self._positive("learning_rate", "epsilon", "clip_norm")
         self._not_negative("weight_decay", "warmup_steps")
+        if not 0 < self.beta_2 < 1:
+            raise InputError(
+                "expected beta_2 above 0 and below 1, received: "
+                f"beta_2={self.beta_2}"
+            )
         if self.warmup_steps and self.schedule != "cosine":
             raise InputError(
                 "expected schedule='cosine' with warmup_steps above 0, "

@@ -43,15 +43,26 @@ class Independent:
         """Length of the conditioning vector of one example."""
         return sum(w.num_coordinates for w in self.weights.values())
 
-    def sample(self, batch_size, seed):
+    def sample(self, batch_size, seed, step=None):
         """Draws one weight per term and example.
+
+        Args:
+            batch_size, seed: see `LossWeight.sample`.
+            step: number of finished train steps, for distributions that begin
+                with other draws; None: long after they began.
 
         Returns:
             dict, name -> float32 tensor `(batch_size,)`.
         """
+        seeds = {n: _seed_of_term(seed, i) for i, n in enumerate(self.weights)}
+        if step is None:
+            return {
+                n: w.sample(batch_size, seeds[n])
+                for n, w in self.weights.items()
+            }
         return {
-            name: w.sample(batch_size, _seed_of_term(seed, i))
-            for i, (name, w) in enumerate(self.weights.items())
+            n: w.sample_at(batch_size, seeds[n], step)
+            for n, w in self.weights.items()
         }
 
     def coordinates(self, weights):
@@ -126,8 +137,8 @@ class Dirichlet:
         """Length of the conditioning vector of one example."""
         return len(self.concentration)
 
-    def sample(self, batch_size, seed):
-        """Draws weights; see `Independent.sample`."""
+    def sample(self, batch_size, seed, step=None):
+        """Draws weights, the same way at every step; see `Independent`."""
         # Normalised independent gamma variables are Dirichlet.
         gammas = [
             # The smallest float32 keeps a weight from being exactly zero.

@@ -13,7 +13,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from yoto_tf.config import check_focus
 from yoto_tf.errors import InputError
 
 # float32 rounds a beta of 512 by up to 3e-5; the ends of the range are in it.
@@ -40,6 +39,19 @@ class LossWeight:
             float32 tensor of shape `(batch_size,)`.
         """
         raise NotImplementedError
+
+    def sample_at(self, batch_size, seed, step):
+        """Draws weights for the train step after `step` others; as `sample`
+        does unless a subclass begins with other draws.
+
+        Args:
+            batch_size, seed: as for `sample`.
+            step: number of finished train steps, an int or a scalar tensor.
+
+        Returns:
+            float32 tensor of shape `(batch_size,)`.
+        """
+        return self.sample(batch_size, seed)
 
     def grid(self, num):
         """Returns `num` values that cover the distribution, ascending."""
@@ -97,125 +109,6 @@ class LossWeight:
     def __repr__(self):
         arguments = ", ".join(f"{k}={v}" for k, v in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
-
-
-class _Interval(LossWeight):
-    """A weight between `low` and `high`.
-
-    Args:
-        low, high: ends of the interval, `0 < low < high`.
-        standardize: give the network the coordinate with mean 0 and
-            deviation 1 under the distribution (Multi-Rate VAE, section 4);
-            off, the coordinate as it is (the paper).
-    """
-
-    def __init__(self, low, high, standardize=True):
-        if not (math.isfinite(high) and 0 < low < high):
-            raise InputError(
-                f"expected 0 < low < high, received: low={low}, high={high}"
-            )
-        self.low = float(low)
-        self.high = float(high)
-        self.standardize = bool(standardize)
-
-    # The coordinate in which the distribution is uniform.
-    _forward = staticmethod(lambda x: x)
-    _backward = staticmethod(lambda x: x)
-    _tensor_forward = staticmethod(lambda x: x)
-    _tensor_backward = staticmethod(lambda x: x)
-
-    def _ends(self):
-        return float(self._forward(self.low)), float(self._forward(self.high))
-
-    def sample(self, batch_size, seed):
-        low, high = self._ends()
-        uniform = keras.random.uniform((batch_size,), low, high, seed=seed)
-        return self._tensor_backward(uniform)
-
-    def grid(self, num):
-        if num == 1:
-            return self._backward(np.mean(self._ends(), keepdims=True))
-        values = self._backward(np.linspace(*self._ends(), num))
-        # The ends exactly, not through exp(log(x)).
-        values[0], values[-1] = self.low, self.high
-        return values
-
-    def _ranges(self):
-        return [(self.low, self.high)]
-
-    def coordinate(self, weights):
-        x = self._tensor_forward(weights)
-        if self.standardize:
-            low, high = self._ends()
-            # Deviation of a uniform variable: its length / sqrt(12).
-            x = (x - (low + high) / 2) * (math.sqrt(12) / (high - low))
-        return ops.expand_dims(x, -1)
-
-    def describe(self):
-        return f"between {self.low:g} and {self.high:g}"
-
-    def get_config(self):
-        return {
-            "low": self.low,
-            "high": self.high,
-            "standardize": self.standardize,
-        }
-
-
-@keras.saving.register_keras_serializable("yoto_tf")
-class LogUniform(_Interval):
-    """log(weight) uniform in [log low, log high]; the paper's choice.
-
-    The network's coordinate is the natural logarithm, standardised or not.
-    A weight that needs more training than the others, or is asked for more
-    often, can be given a share of the draws.
-
-    Args:
-        low, high, standardize: as in the other intervals; a focus leaves the
-            coordinate as it is.
-        focus: weight in [low, high] that is drawn more often; None: none.
-        focus_share: of all draws, so many are log-uniform within a factor of
-            sqrt(2) of `focus`, and the others over the whole range; between
-            0 and 1.
-    """
-
-    _forward = staticmethod(np.log)
-    _backward = staticmethod(np.exp)
-    _tensor_forward = staticmethod(ops.log)
-    _tensor_backward = staticmethod(ops.exp)
-
-    def __init__(
-        self, low, high, standardize=True, focus=None, focus_share=0.6
-    ):
-        super().__init__(low, high, standardize)
-        check_focus(self.low, self.high, focus, focus_share)
-        self.focus = None if focus is None else float(focus)
-        self.focus_share = float(focus_share)
-
-    def sample(self, batch_size, seed):
-        if self.focus is None:
-            return super().sample(batch_size, seed)
-        low, high = self._ends()
-        near_low = max(low, math.log(self.focus) - math.log(2) / 2)
-        near_high = min(high, math.log(self.focus) + math.log(2) / 2)
-        share = self.focus_share
-        # One draw says both on which side of the share it lies and where.
-        uniform = keras.random.uniform((batch_size,), seed=seed)
-        near = near_low + uniform / share * (near_high - near_low)
-        anywhere = low + (uniform - share) / (1 - share) * (high - low)
-        return ops.exp(ops.where(uniform < share, near, anywhere))
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "focus": self.focus,
-            "focus_share": self.focus_share,
-        }
-
-
-@keras.saving.register_keras_serializable("yoto_tf")
-class Uniform(_Interval):
-    """weight uniform in [low, high]."""
 
 
 @keras.saving.register_keras_serializable("yoto_tf")

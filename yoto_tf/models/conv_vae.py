@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from yoto_tf import interval_weights
 from yoto_tf import likelihoods
 from yoto_tf import loss_weights
 from yoto_tf.config import BetaConfig
@@ -23,11 +24,18 @@ def beta_distribution(beta, standardize=True):
     """Builds the distribution that a `BetaConfig` names."""
     match beta.distribution:
         case "log_uniform":
-            return loss_weights.LogUniform(
-                beta.low, beta.high, standardize, beta.focus, beta.focus_share
+            return interval_weights.LogUniform(
+                beta.low,
+                beta.high,
+                standardize,
+                beta.focus,
+                beta.focus_share,
+                beta.lead,
+                beta.lead_steps,
+                beta.lead_share,
             )
         case "uniform":
-            return loss_weights.Uniform(beta.low, beta.high, standardize)
+            return interval_weights.Uniform(beta.low, beta.high, standardize)
         case "choice":
             return loss_weights.Choice(beta.values, standardize)
         case "constant":

@@ -137,11 +137,18 @@ class LossConditionalModel(keras.Model):
         """Maps a dict of `(batch,)` weights to the network's `(batch, k)`."""
         return self.weight_distribution.coordinates(loss_weights)
 
-    def sample_loss_weights(self, batch_size):
-        """Draws a dict, name -> `(batch_size,)`."""
+    def sample_loss_weights(self, batch_size, step=None):
+        """Draws a dict, name -> `(batch_size,)`.
+
+        Args:
+            batch_size: number of examples.
+            step: number of finished train steps, for distributions that begin
+                with other draws; None: long after they began.
+        """
+        draw = self.weight_distribution.sample
         if self.draw_per == "example":
-            return self.weight_distribution.sample(batch_size, self.weight_seed)
-        one = self.weight_distribution.sample(1, self.weight_seed)
+            return draw(batch_size, self.weight_seed, step)
+        one = draw(1, self.weight_seed, step)
         return {n: ops.broadcast_to(w, (batch_size,)) for n, w in one.items()}
 
     def weighted_loss(self, terms, loss_weights):
@@ -215,7 +222,9 @@ class LossConditionalModel(keras.Model):
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         batch_size = ops.shape(tf.nest.flatten(x)[0])[0]
-        loss_weights = self.sample_loss_weights(batch_size)
+        loss_weights = self.sample_loss_weights(
+            batch_size, self.optimizer.iterations
+        )
         with tf.GradientTape() as tape:
             terms = self.loss_terms(x, y, loss_weights, training=True)
             per_example = self.weighted_loss(

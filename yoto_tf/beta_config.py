@@ -1,0 +1,108 @@
+"""The distribution of beta, as an experiment declares it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from yoto_tf.errors import InputError
+from yoto_tf.strict_config import Config
+
+
+def check_shares(low, high, weights, shares):
+    """Raises `InputError` if `LogUniform` cannot draw so.
+
+    Args:
+        low, high: ends of the range.
+        weights: dict, `"focus"` and `"lead"` -> weight or None.
+        shares: dict, the same -> its share of the draws.
+    """
+    for name, weight in weights.items():
+        if weight is not None and not low <= weight <= high:
+            raise InputError(
+                f"expected {name} between low={low} and high={high}, "
+                f"received: {name}={weight}"
+            )
+    if not 0 < shares["focus"] < 1:
+        raise InputError(
+            "expected focus_share above 0 and below 1, received: "
+            f"focus_share={shares['focus']}"
+        )
+    if not 0 <= shares["lead"] < 1:
+        raise InputError(
+            "expected lead_share of 0 or more and below 1, received: "
+            f"lead_share={shares['lead']}"
+        )
+    if None not in weights.values() and not sum(shares.values()) < 1:
+        raise InputError(
+            "expected focus_share and lead_share to sum to less than 1, "
+            f"received: focus_share={shares['focus']}, "
+            f"lead_share={shares['lead']}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BetaConfig(Config):
+    """The distribution of beta, the weight of the rate, during training."""
+
+    distribution: Literal["log_uniform", "uniform", "choice", "constant"] = (
+        "log_uniform"
+    )
+    low: float = 0.125
+    """Lowest beta of (log-)uniform."""
+    high: float = 512.0
+    """Highest beta of (log-)uniform."""
+    focus: float | None = None
+    """Of log_uniform: a beta to be drawn more often, because it needs more
+    training than the others or is asked for more; unset: none."""
+    focus_share: float = 0.6
+    """So many of all draws are within a factor of sqrt(2) of `focus`."""
+    lead: float | None = None
+    """Of log_uniform: a beta to begin with, so that a lean code for it is
+    found before small betas settle on another; unset: none."""
+    lead_steps: int = 150
+    """So many steps draw betas within a factor of sqrt(2) of `lead` ..."""
+    lead_share: float = 0.15
+    """... and so many of all draws do afterwards."""
+    values: tuple[float, ...] = ()
+    """The betas of `choice`, or the one of `constant` (fixed weight)."""
+    draw_per: Literal["example", "batch"] = "example"
+    """`batch`: one beta for a whole batch, for ablations."""
+    normalization: Literal["none", "geometric_mean", "sum"] = "sum"
+    """Divide the loss by the weights' sum (1 + beta) or their geometric mean
+    (authors' option; sqrt(beta)): large betas would drown small ones."""
+    normalization_power: float = 0.45
+    """Divide by the above to this power (the authors: 1)."""
+    warmup_steps: int = 0
+    """KL warm-up: the weight of the rate rises linearly from 0 to beta over
+    so many steps. Fixed weights collapse at large beta without it."""
+
+    def _check(self):
+        self._not_negative("warmup_steps", "lead_steps")
+        if self.distribution in ("log_uniform", "uniform"):
+            if not 0 < self.low < self.high:
+                raise InputError(
+                    "expected 0 < low < high, received: "
+                    f"low={self.low}, high={self.high}"
+                )
+        elif not self.values or not all(v > 0 for v in self.values):
+            raise InputError(
+                f"expected values above 0 for "
+                f"distribution={self.distribution!r}, "
+                f"received: values={self.values}"
+            )
+        if self.distribution == "log_uniform":
+            check_shares(
+                self.low,
+                self.high,
+                {"focus": self.focus, "lead": self.lead},
+                {"focus": self.focus_share, "lead": self.lead_share},
+            )
+        if self.distribution == "constant" and len(self.values) != 1:
+            raise InputError(
+                "expected one value for distribution='constant', "
+                f"received: values={self.values}"
+            )
+        if not 0 <= self.normalization_power <= 1:
+            raise InputError(
+                "expected normalization_power between 0 and 1, received: "
+                f"normalization_power={self.normalization_power}"
+            )
