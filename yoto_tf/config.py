@@ -186,8 +186,9 @@ class OptimizerConfig(Config):
     weight_decay: float = 0.0
     """Decoupled, per step and unit of learning rate (as Keras has it)."""
     beta_2: float = 0.999
+    """Decay of Adam's mean of squared gradients."""
     epsilon: float = 1e-8
-    """Adam's, as `beta_2`, the decay of the mean squared gradients."""
+    """Adam's."""
     clip_norm: float | None = None
     """Clip the gradients' global norm; unset: do not clip."""
 

@@ -3,8 +3,9 @@
 In loss-conditional training every example is trained under its own weights
 (Dosovitskiy & Djolonga, ICLR 2020, section 2). A distribution says how one
 weight is drawn, which values count as trained, which grid covers it, and in
-which coordinate the network sees it. `Independent` and `Dirichlet` join the
-weights of all loss terms into one draw.
+which coordinate the network sees it. Those over an interval stand in
+`interval_weights`. `Independent` and `Dirichlet` join the weights of all loss
+terms into one draw.
 """
 
 import math
