@@ -7,35 +7,29 @@ from yoto_tf.errors import InputError
 from yoto_tf.strict_config import Config
 
 
-def check_shares(low, high, weights, shares):
-    """Raises `InputError` if `LogUniform` cannot draw so.
-
-    Args:
-        low, high: ends of the range.
-        weights: dict, `"focus"` and `"lead"` -> weight or None.
-        shares: dict, the same -> its share of the draws.
-    """
-    for name, weight in weights.items():
+def check_shares(low, high, focus, focus_share, lead, lead_share):
+    """Raises `InputError` if `LogUniform` cannot draw so."""
+    for name, weight in (("focus", focus), ("lead", lead)):
         if weight is not None and not low <= weight <= high:
             raise InputError(
                 f"expected {name} between low={low} and high={high}, "
                 f"received: {name}={weight}"
             )
-    if not 0 < shares["focus"] < 1:
+    if not 0 < focus_share < 1:
         raise InputError(
-            "expected focus_share above 0 and below 1, received: "
-            f"focus_share={shares['focus']}"
+            "expected focus_share above 0 and below 1, "
+            f"received: {focus_share=}"
         )
-    if not 0 <= shares["lead"] < 1:
+    if not 0 <= lead_share < 1:
         raise InputError(
-            "expected lead_share of 0 or more and below 1, received: "
-            f"lead_share={shares['lead']}"
+            "expected lead_share of 0 or more and below 1, "
+            f"received: {lead_share=}"
         )
-    if None not in weights.values() and not sum(shares.values()) < 1:
+    both = focus is not None and lead is not None
+    if both and not focus_share + lead_share < 1:
         raise InputError(
             "expected focus_share and lead_share to sum to less than 1, "
-            f"received: focus_share={shares['focus']}, "
-            f"lead_share={shares['lead']}"
+            f"received: {focus_share=}, {lead_share=}"
         )
 
 
@@ -93,8 +87,10 @@ class BetaConfig(Config):
             check_shares(
                 self.low,
                 self.high,
-                {"focus": self.focus, "lead": self.lead},
-                {"focus": self.focus_share, "lead": self.lead_share},
+                self.focus,
+                self.focus_share,
+                self.lead,
+                self.lead_share,
             )
         if self.distribution == "constant" and len(self.values) != 1:
             raise InputError(

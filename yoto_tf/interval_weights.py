@@ -114,12 +114,7 @@ class LogUniform(_Interval):
         lead_share=0.15,
     ):
         super().__init__(low, high, standardize)
-        check_shares(
-            self.low,
-            self.high,
-            {"focus": focus, "lead": lead},
-            {"focus": focus_share, "lead": lead_share},
-        )
+        check_shares(self.low, self.high, focus, focus_share, lead, lead_share)
         if not lead_steps >= 0:
             raise InputError(
                 f"expected lead_steps of 0 or more, received: {lead_steps=}"
@@ -131,21 +126,22 @@ class LogUniform(_Interval):
         self.lead_share = float(lead_share)
 
     def sample(self, batch_size, seed):
-        return self.sample_at(batch_size, seed, self.lead_steps)
+        return self.sample_at(batch_size, seed)
 
-    def sample_at(self, batch_size, seed, step):
+    def sample_at(self, batch_size, seed, step=None):
         if self.focus is None and self.lead is None:
             return super().sample(batch_size, seed)
         # One draw says both in which share it lies and where there.
         uniform = keras.random.uniform((batch_size,), seed=seed)
         logs = self._steady(uniform)
-        if self.lead is not None:
+        if self.lead is not None and step is not None:
             low, high = self._near(self.lead)
             alone = low + uniform * (high - low)
             logs = ops.where(step < self.lead_steps, alone, logs)
         return ops.exp(logs)
 
     def _steady(self, uniform):
+        """Logarithms as they are drawn without, or after, the lead alone."""
         shares = []
         if self.focus is not None:
             shares.append((self.focus_share, *self._near(self.focus)))

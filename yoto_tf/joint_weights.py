@@ -47,22 +47,14 @@ class Independent:
         """Draws one weight per term and example.
 
         Args:
-            batch_size, seed: see `LossWeight.sample`.
-            step: number of finished train steps, for distributions that begin
-                with other draws; None: long after they began.
+            batch_size, seed, step: see `LossWeight.sample_at`.
 
         Returns:
             dict, name -> float32 tensor `(batch_size,)`.
         """
-        seeds = {n: _seed_of_term(seed, i) for i, n in enumerate(self.weights)}
-        if step is None:
-            return {
-                n: w.sample(batch_size, seeds[n])
-                for n, w in self.weights.items()
-            }
         return {
-            n: w.sample_at(batch_size, seeds[n], step)
-            for n, w in self.weights.items()
+            name: w.sample_at(batch_size, _seed_of_term(seed, i), step)
+            for i, (name, w) in enumerate(self.weights.items())
         }
 
     def coordinates(self, weights):

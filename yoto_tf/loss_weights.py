@@ -41,13 +41,14 @@ class LossWeight:
         """
         raise NotImplementedError
 
-    def sample_at(self, batch_size, seed, step):
+    def sample_at(self, batch_size, seed, step=None):
         """Draws weights for the train step after `step` others; as `sample`
         does unless a subclass begins with other draws.
 
         Args:
             batch_size, seed: as for `sample`.
-            step: number of finished train steps, an int or a scalar tensor.
+            step: number of finished train steps, an int or a scalar tensor;
+                None: long after the beginning.
 
         Returns:
             float32 tensor of shape `(batch_size,)`.

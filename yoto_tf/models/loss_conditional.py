@@ -142,8 +142,7 @@ class LossConditionalModel(keras.Model):
 
         Args:
             batch_size: number of examples.
-            step: number of finished train steps, for distributions that begin
-                with other draws; None: long after they began.
+            step: see `LossWeight.sample_at`.
         """
         draw = self.weight_distribution.sample
         if self.draw_per == "example":
