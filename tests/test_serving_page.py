@@ -199,15 +199,32 @@ def test_a_slider_moved_while_the_server_comes_back_stays(handlers):
     events = app._Events(handlers, {})
     page = handlers.begin(facts)
     sliders = (page["beta"], page["sample_beta"])
-    again = events._look(page["shown"], *sliders, page["noise"], None)
+    kept = (page["shown"], page["noise"])
+    again = events._look(*sliders, *kept, None, 16.0, 16.0)
     assert again["seen"] == facts
     assert again["numbers"] == page["numbers"]
     assert not {"beta", "sample_beta"} & set(again)
     # Of another model's range nothing can stay as it is.
     other = [{**slider, "high": 7.0} for slider in sliders]
-    again = events._look(page["shown"], *other, page["noise"], None)
+    again = events._look(*other, *kept, None, 16.0, 16.0)
     assert [again["beta"], again["sample_beta"]] == list(sliders)
-    assert events._look(page["shown"], *sliders, page["noise"], facts) == {}
+    assert events._look(*sliders, *kept, facts, 16.0, 16.0) == {}
+
+
+def test_a_lost_event_is_caught_up_with(handlers):
+    facts = handlers.model.facts()
+    events = app._Events(handlers, {})
+    page = handlers.begin(facts)
+    drawn = (page["shown_beta"], page["sampled_beta"])
+    assert drawn == (16.0, 16.0)
+    kept = (page["shown"], page["noise"], facts, *drawn)
+    moved = {**page["beta"], "beta": 3.0}
+    caught_up = events._look(moved, page["sample_beta"], *kept)
+    assert caught_up == handlers.move(page["shown"], 3.0)
+    assert caught_up["shown_beta"] == 3.0
+    caught_up = events._look(page["beta"], moved, *kept)
+    assert caught_up == handlers.sample(page["noise"], 3.0)
+    assert caught_up["sampled_beta"] == 3.0
 
 
 def test_without_images_the_page_waits_for_a_picture(handlers):

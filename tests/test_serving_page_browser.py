@@ -177,6 +177,23 @@ def test_typed_betas_are_kept_in_the_range(tab, exported, pictures):
     assert number(tab) == LOW
 
 
+def test_an_event_that_gets_lost_is_caught_up_with(tab, exported, pictures):
+    lost = []
+
+    def swallow(route):
+        lost.append(route.request.post_data_json)
+        route.fulfill(json={"event_id": "0" * 32})
+
+    def is_move(url):
+        return "queue/join" in url
+
+    tab.route(is_move, swallow, times=1)
+    type_beta(tab, 64)
+    expect_beta(tab, 64)
+    check_shown(tab, exported, pictures[1][0], 64)
+    assert len(lost) == 1
+
+
 def test_an_image_is_picked_and_a_beta_of_its_strip(tab, exported, pictures):
     from playwright.sync_api import expect
 

@@ -9,6 +9,8 @@ from serving.client import ServingError
 from serving.page import controls
 
 _LOOK_SECONDS = 2.0
+# What the page remembers: what is shown, of which model, at which betas.
+_STATES = ("shown", "noise", "seen", "shown_beta", "sampled_beta")
 _CSS = Path(__file__).with_name("page.css")
 # No font that would be fetched from elsewhere.
 _THEME = gr.themes.Default(
@@ -50,8 +52,7 @@ def build(handlers):
 
 
 def _layout():
-    parts = {"shown": gr.State(None), "noise": gr.State(None)}
-    parts["seen"] = gr.State(None)
+    parts = {name: gr.State(None) for name in _STATES}
     controls.text("<h1>One model, every beta</h1>", elem_id="title")
     parts["heading"] = controls.text(elem_id="heading")
     parts["banner"] = controls.text(elem_id="banner")
@@ -104,9 +105,9 @@ def _sample_tab(parts):
 
 
 # What an event changes, besides the banner.
-_MOVED = ("pair", "numbers", "curve")
+_MOVED = ("pair", "numbers", "curve", "shown_beta")
 _CHOSEN = ("shown", "wall", "strip", "problem", *_MOVED)
-_SAMPLED = ("noise", "samples")
+_SAMPLED = ("noise", "samples", "sampled_beta")
 _FILLED = ("heading", "beta", "sample_beta", *_CHOSEN, *_SAMPLED)
 
 
@@ -119,7 +120,7 @@ class _Events:
 
     def tie(self, page):
         parts, handlers = self._parts, self._handlers
-        state = ("shown", "beta", "sample_beta", "noise", "seen")
+        state = ("beta", "sample_beta", *_STATES)
         # Not before the page is filled: a second filling could undo what
         # somebody did in between.
         timer = gr.Timer(_LOOK_SECONDS, active=False)
@@ -182,12 +183,12 @@ class _Events:
             api_visibility="private",
         )
 
-    def _look(self, shown, beta, sample_beta, noise, seen):
+    def _look(self, beta, sample_beta, shown, noise, seen, *drawn_betas):
         facts = self._handlers.model.facts()
-        if facts == seen:
-            return {}
         sliders = {"beta": beta, "sample_beta": sample_beta}
         kept = None if noise is None else [s["beta"] for s in sliders.values()]
+        if facts == seen:
+            return self._handlers.catch_up(shown, kept, noise, drawn_betas)
         filled = self._handlers.begin(facts, shown, kept, noise)
         for name, slider in sliders.items():
             # A slider that was moved while the server was asked stays where

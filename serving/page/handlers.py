@@ -79,12 +79,30 @@ class Handlers:
             page |= self.show(choice[0], first, 0)
         else:
             page |= dict.fromkeys(("numbers", "curve", "strip"), "")
-            page |= {"pair": _EMPTY, "shown": None}
+            page |= {"pair": _EMPTY, "shown": None, "shown_beta": None}
             page |= {"wall": self._wall(facts.image_shape, -1)}
         if noise is None or noise.shape[1] != facts.latent_size:
             page |= self.new_noise(second, seed=0)
         else:
             page |= self.sample(noise, second)
+        return page
+
+    def catch_up(self, shown, wanted, noise, drawn):
+        """Draws again what does not show the beta of its slider.
+
+        For events that were lost on their way: there is no second one.
+
+        Args:
+            shown: `Shown` or None.
+            wanted: betas of the two sliders.
+            noise: that was sampled from, or None.
+            drawn: betas that image and samples were last drawn for.
+        """
+        page = {}
+        if wanted[0] != drawn[0]:
+            page |= self.move(shown, wanted[0])
+        if wanted[1] != drawn[1]:
+            page |= self.sample(noise, wanted[1])
         return page
 
     def failed(self, error):
@@ -151,6 +169,7 @@ class Handlers:
             "pair": views.pair(shown.image, reconstruction, beta),
             "numbers": views.numbers(beta, rate, distortion),
             "curve": views.curve(shown.points, beta, rate, distortion),
+            "shown_beta": beta,
         }
 
     def new_noise(self, beta, seed=None):
@@ -164,7 +183,7 @@ class Handlers:
         if noise is None:
             return {}
         images = self.model.sample(noise, beta)
-        return {"samples": views.samples(images, beta)}
+        return {"samples": views.samples(images, beta), "sampled_beta": beta}
 
     def _wall(self, image_shape, selected):
         choice = self.examples(image_shape)
