@@ -172,6 +172,33 @@ def test_a_study_that_was_cut_off_ends_as_the_uninterrupted_one(
     pd.testing.assert_frame_equal(received[_SCORES], expected[_SCORES])
 
 
+def test_a_run_has_as_many_threads_when_it_is_the_last_one_left(
+    study, spec_file, tmp_path, monkeypatch
+):
+    spec = load_spec(spec_file)
+    planned = planned_runs(spec)
+    shutil.copytree(study[0] / "runs", tmp_path / "runs")
+    left = RunDirectory(tmp_path / "runs/gates/width1-seed0")
+    left.curve_file.unlink()
+    started = {}
+
+    class Started(Exception):
+        pass
+
+    def pool(jobs, initargs, **_):
+        started.update(jobs=jobs, threads=initargs[0])
+        raise Started
+
+    monkeypatch.setattr(pebble, "ProcessPool", pool)
+    monkeypatch.setattr(runner, "num_cores", lambda: 4)
+    with pytest.raises(Started):
+        runner.train_all(planned, tmp_path / "runs", "smoke", 4, None)
+    assert started == {"jobs": 1, "threads": 1}
+    # A study of fewer runs than jobs has the cores to itself.
+    assert runner.threads_of_a_run(planned[:1], 4) == 4
+    assert runner.threads_of_a_run(planned, 8) == 1
+
+
 def test_a_finished_study_trains_nothing(study, spec_file, tmp_path, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(study[0], folder)

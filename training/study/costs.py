@@ -8,8 +8,8 @@ import numpy as np
 from training.study.plan import num_steps
 from training.study.progress import duration
 from training.study.runner import is_finished
-from training.study.runner import num_cores
 from training.study.runner import run_directory
+from training.study.runner import threads_of_a_run
 
 _STEPS = 10
 _SCORED = 500
@@ -37,8 +37,8 @@ def print_estimate(spec, planned, folder, jobs):
     from training.study.worker import images_of
     from training.study.worker import set_threads
 
+    set_threads(threads_of_a_run(planned, jobs))
     jobs = max(1, min(jobs, len(planned)))
-    set_threads(max(1, num_cores() // jobs))
     costs = known_costs(planned, folder)
     total = 0.0
     for one in planned:

@@ -29,6 +29,16 @@ def num_cores():
     return len(os.sched_getaffinity(0))
 
 
+def threads_of_a_run(planned, jobs):
+    """Returns the threads of one TensorFlow operation.
+
+    They do not grow when fewer runs than `jobs` are left: they decide in which
+    order sums are rounded, and a run that was cut off has to end as it would
+    have.
+    """
+    return max(1, num_cores() // min(jobs, max(1, len(planned))))
+
+
 def run_directory(folder, planned):
     """Returns the `RunDirectory` of a planned run."""
     return RunDirectory(folder / planned.name)
@@ -88,13 +98,12 @@ def train_all(planned, folder, preset, jobs, progress):
             waiting.append(one)
     if not waiting:
         return failures
-    jobs = min(jobs, len(waiting))
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
     pool = pebble.ProcessPool(
-        jobs,
+        min(jobs, len(waiting)),
         initializer=worker.start,
-        initargs=(max(1, num_cores() // jobs), messages),
+        initargs=(threads_of_a_run(planned, jobs), messages),
         context=context,
     )
     try:
