@@ -394,8 +394,10 @@ def test_kind_none_is_trained_on_many_betas_and_told_none(images):
                 lead=4.0,
                 lead_steps=7,
                 lead_share=0.1,
+                lead_fade_steps=9,
+                lead_last_share=0.3,
             ),
-            LogUniform(0.5, 8.0, False, 1.0, 0.3, 4.0, 7, 0.1),
+            LogUniform(0.5, 8.0, False, 1.0, 0.3, 4.0, 7, 0.1, 9, 0.3),
         ),
         (
             BetaConfig(distribution="uniform", low=0.5, high=8.0),

@@ -88,31 +88,77 @@ def check_shares_below(values, expected):
         assert abs(np.mean(values < edge) - share) <= error
 
 
-def test_a_lead_is_drawn_alone_and_gets_its_share_afterwards():
+def test_a_lead_is_drawn_alone_and_gets_a_fading_share_afterwards():
     weight = LogUniform(
-        0.5, 512.0, True, 1.0, 0.4, lead=128.0, lead_steps=3, lead_share=0.2
+        0.5,
+        512.0,
+        True,
+        1.0,
+        0.4,
+        lead=64.0,
+        lead_steps=3,
+        lead_share=0.6,
+        lead_fade_steps=10,
+        lead_last_share=0.1,
     )
     for step in (0, 2):
         check_shares_below(
-            draw_at(weight, step), {6.5: 0, 6.75: 0.25, 7: 0.5, 7.5: 1}
+            draw_at(weight, step), {5.5: 0, 5.75: 0.25, 6: 0.5, 6.5: 1}
         )
-    # Ten octaves; what the two leave is even over them.
-    expected = {
-        -0.5: 0.02,
-        0: 0.4 / 2 + 0.04,
-        0.5: 0.4 + 0.06,
-        6.5: 0.4 + 0.3,
-        7: 0.4 + 0.2 / 2 + 0.32,
-        7.5: 0.4 + 0.2 + 0.34,
-    }
-    check_shares_below(draw_at(weight, 3), expected)
-    np.testing.assert_array_equal(draw_at(weight, 3), np.log2(draw(weight)))
+    # Without the lead: ten octaves, 0.4 of the draws within half an octave of
+    # the focus and 0.06 more in each octave. The lead's are within two
+    # octaves of it.
+    for step, lead in ((3, 0.6), (8, 0.35), (12, 0.15), (13, 0.1), (99, 0.1)):
+        others = 1 - lead
+        expected = {
+            -0.5: others * 0.03,
+            0: others * (0.4 / 2 + 0.06),
+            0.5: others * (0.4 + 0.09),
+            4: others * (0.4 + 0.3),
+            5: others * (0.4 + 0.36) + lead / 4,
+            8: others * (0.4 + 0.54) + lead,
+        }
+        check_shares_below(draw_at(weight, step), expected)
+    np.testing.assert_allclose(
+        draw_at(weight, 13), np.log2(draw(weight)), atol=1e-5
+    )
 
 
 def test_a_lead_at_the_end_is_cut_off_there_and_may_have_no_share():
-    weight = LogUniform(0.5, 512.0, lead=512.0, lead_steps=2, lead_share=0.0)
+    weight = LogUniform(
+        0.5,
+        512.0,
+        lead=512.0,
+        lead_steps=2,
+        lead_share=0.0,
+        lead_last_share=0.0,
+    )
     check_shares_below(draw_at(weight, 1), {8.5: 0, 8.75: 0.5, 9.01: 1})
     check_shares_below(draw_at(weight, 2), {4: 0.5, 8.5: 0.95})
+    weight = LogUniform(
+        0.5,
+        512.0,
+        lead=512.0,
+        lead_steps=0,
+        lead_share=1.0,
+        lead_fade_steps=4,
+        lead_last_share=0.0,
+    )
+    check_shares_below(draw_at(weight, 0), {7: 0, 8: 0.5, 9.01: 1})
+    check_shares_below(draw_at(weight, 2), {4: 0.25, 7: 0.4, 8: 0.7})
+
+
+def test_a_lead_without_a_fade_goes_to_its_last_share_at_once():
+    plain = LogUniform(0.5, 512.0, focus=1.0)
+    fields = {"focus": 1.0, "lead": 256.0, "lead_steps": 2}
+    weight = LogUniform(
+        0.5, 512.0, **fields, lead_fade_steps=0, lead_last_share=0.0
+    )
+    np.testing.assert_array_equal(draw_at(weight, 2), np.log2(draw(plain)))
+    weight = LogUniform(
+        0.5, 512.0, **fields, lead_fade_steps=0, lead_last_share=1.0
+    )
+    check_shares_below(draw_at(weight, 2), {6: 0, 7.5: 0.5, 9.01: 1})
 
 
 def test_weights_without_a_lead_are_the_same_at_every_step():
@@ -132,13 +178,11 @@ def test_a_lead_leaves_the_coordinate_alone():
     ("arguments", "message"),
     [
         ({"lead": 8.0}, "lead between low=0.5 and high=4.0"),
-        ({"lead": 1.0, "lead_share": 1.0}, "lead_share of 0 or more and below"),
-        ({"lead": 1.0, "lead_share": -0.1}, "lead_share of 0 or more and"),
+        ({"lead": 1.0, "lead_share": 1.1}, "lead_share between 0 and 1"),
+        ({"lead": 1.0, "lead_share": -0.1}, "lead_share between 0 and 1"),
+        ({"lead": 1.0, "lead_last_share": 2}, "lead_last_share between 0"),
         ({"lead": 1.0, "lead_steps": -1}, "lead_steps of 0 or more"),
-        (
-            {"focus": 1, "focus_share": 0.6, "lead": 4, "lead_share": 0.4},
-            "focus_share and lead_share to sum to less than 1",
-        ),
+        ({"lead": 1.0, "lead_fade_steps": -1}, "lead_fade_steps of 0 or more"),
         ({"focus": 8.0}, "focus between low=0.5 and high=4.0"),
         ({"focus": float("nan")}, "focus between low=0.5 and high=4.0"),
         ({"focus": 1.0, "focus_share": 1.0}, "above 0 and below 1"),

@@ -7,7 +7,9 @@ from yoto_tf.errors import InputError
 from yoto_tf.strict_config import Config
 
 
-def check_shares(low, high, focus, focus_share, lead, lead_share):
+def check_shares(
+    low, high, focus, focus_share, lead, lead_share, lead_last_share
+):
     """Raises `InputError` if `LogUniform` cannot draw so."""
     for name, weight in (("focus", focus), ("lead", lead)):
         if weight is not None and not low <= weight <= high:
@@ -20,17 +22,14 @@ def check_shares(low, high, focus, focus_share, lead, lead_share):
             "expected focus_share above 0 and below 1, "
             f"received: {focus_share=}"
         )
-    if not 0 <= lead_share < 1:
-        raise InputError(
-            "expected lead_share of 0 or more and below 1, "
-            f"received: {lead_share=}"
-        )
-    both = focus is not None and lead is not None
-    if both and not focus_share + lead_share < 1:
-        raise InputError(
-            "expected focus_share and lead_share to sum to less than 1, "
-            f"received: {focus_share=}, {lead_share=}"
-        )
+    for name, share in (
+        ("lead_share", lead_share),
+        ("lead_last_share", lead_last_share),
+    ):
+        if not 0 <= share <= 1:
+            raise InputError(
+                f"expected {name} between 0 and 1, received: {name}={share}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +52,14 @@ class BetaConfig(Config):
     """Of log_uniform: a beta to begin with, so that a lean code for it is
     found before small betas settle on another; unset: none."""
     lead_steps: int = 150
-    """So many steps draw betas within a factor of sqrt(2) of `lead` ..."""
-    lead_share: float = 0.15
-    """... and so many of all draws do afterwards."""
+    """So many steps draw betas within a factor of sqrt(2) of `lead` alone."""
+    lead_share: float = 0.6
+    """Right afterwards so many of all draws are within a factor of 4 of
+    `lead`, so that its code is not lost ..."""
+    lead_fade_steps: int = 1350
+    """... and ever fewer, until after so many steps ..."""
+    lead_last_share: float = 0.1
+    """... it is this share, to the end."""
     values: tuple[float, ...] = ()
     """The betas of `choice`, or the one of `constant` (fixed weight)."""
     draw_per: Literal["example", "batch"] = "example"
@@ -69,8 +73,13 @@ class BetaConfig(Config):
     """KL warm-up: the weight of the rate rises linearly from 0 to beta over
     so many steps. Fixed weights collapse at large beta without it."""
 
+    @property
+    def varies(self):
+        """Whether there is more than one beta to be told about."""
+        return self.distribution != "constant"
+
     def _check(self):
-        self._not_negative("warmup_steps", "lead_steps")
+        self._not_negative("warmup_steps", "lead_steps", "lead_fade_steps")
         if self.distribution in ("log_uniform", "uniform"):
             if not 0 < self.low < self.high:
                 raise InputError(
@@ -91,6 +100,7 @@ class BetaConfig(Config):
                 self.focus_share,
                 self.lead,
                 self.lead_share,
+                self.lead_last_share,
             )
         if self.distribution == "constant" and len(self.values) != 1:
             raise InputError(

@@ -81,7 +81,7 @@ class LogUniform(_Interval):
     The network's coordinate is the natural logarithm, standardised or not.
     A weight that needs more training than the others, or is asked for more
     often, can be given a share of the draws. Training can begin with one
-    weight alone.
+    weight alone, from which the draws spread over the others.
 
     Args:
         low, high, standardize: as in the other intervals; a focus or a lead
@@ -93,8 +93,11 @@ class LogUniform(_Interval):
         lead: weight in [low, high] that is drawn first; None: none.
         lead_steps: so many train steps draw log-uniformly within a factor of
             sqrt(2) of `lead` alone.
-        lead_share: afterwards, so many of all draws do; 0 to 1, with
-            `focus_share` below 1.
+        lead_share: right afterwards, so many of all draws are log-uniform
+            within a factor of 4 of `lead`; 0 to 1. The others are drawn as
+            if there were no lead.
+        lead_fade_steps: within so many steps that share changes linearly ...
+        lead_last_share: ... to this one, which stays; 0 to 1.
     """
 
     _forward = staticmethod(np.log)
@@ -111,19 +114,35 @@ class LogUniform(_Interval):
         focus_share=0.6,
         lead=None,
         lead_steps=150,
-        lead_share=0.15,
+        lead_share=0.6,
+        lead_fade_steps=1350,
+        lead_last_share=0.1,
     ):
         super().__init__(low, high, standardize)
-        check_shares(self.low, self.high, focus, focus_share, lead, lead_share)
-        if not lead_steps >= 0:
-            raise InputError(
-                f"expected lead_steps of 0 or more, received: {lead_steps=}"
-            )
+        check_shares(
+            self.low,
+            self.high,
+            focus,
+            focus_share,
+            lead,
+            lead_share,
+            lead_last_share,
+        )
+        for name, steps in (
+            ("lead_steps", lead_steps),
+            ("lead_fade_steps", lead_fade_steps),
+        ):
+            if not steps >= 0:
+                raise InputError(
+                    f"expected {name} of 0 or more, received: {name}={steps}"
+                )
         self.focus = None if focus is None else float(focus)
         self.focus_share = float(focus_share)
         self.lead = None if lead is None else float(lead)
         self.lead_steps = int(lead_steps)
         self.lead_share = float(lead_share)
+        self.lead_fade_steps = int(lead_fade_steps)
+        self.lead_last_share = float(lead_last_share)
 
     def sample(self, batch_size, seed):
         return self.sample_at(batch_size, seed)
@@ -133,32 +152,53 @@ class LogUniform(_Interval):
             return super().sample(batch_size, seed)
         # One draw says both in which share it lies and where there.
         uniform = keras.random.uniform((batch_size,), seed=seed)
-        logs = self._steady(uniform)
-        if self.lead is not None and step is not None:
-            low, high = self._near(self.lead)
-            alone = low + uniform * (high - low)
-            logs = ops.where(step < self.lead_steps, alone, logs)
-        return ops.exp(logs)
+        if self.lead is None:
+            return ops.exp(self._focused(uniform))
+        return ops.exp(self._led(uniform, step))
 
-    def _steady(self, uniform):
-        """Logarithms as they are drawn without, or after, the lead alone."""
-        shares = []
-        if self.focus is not None:
-            shares.append((self.focus_share, *self._near(self.focus)))
-        if self.lead is not None and self.lead_share:
-            shares.append((self.lead_share, *self._near(self.lead)))
-        rest = 1 - sum(share for share, _, _ in shares)
-        start, logs = 0.0, 0.0
-        for share, low, high in [*shares, (rest, *self._ends())]:
-            inside = low + (uniform - start) / share * (high - low)
-            logs = ops.where(uniform >= start, inside, logs)
-            start += share
-        return logs
+    def _led(self, uniform, step):
+        """Logarithms as they are drawn at `step`; None: at the end."""
+        alone, share = False, self.lead_last_share
+        if step is not None:
+            step = ops.cast(step, "float32")
+            alone = step < self.lead_steps
+            share = ops.where(alone, 1.0, self._fading(step))
+        low, high = (
+            ops.where(alone, near, wide)
+            for near, wide in zip(
+                self._near(self.lead, octaves=1),
+                self._near(self.lead, octaves=4),
+                strict=True,
+            )
+        )
+        # Where a share is 0, what is made of it is not taken.
+        led = low + uniform / ops.maximum(share, 1e-6) * (high - low)
+        others = (uniform - share) / ops.maximum(1 - share, 1e-6)
+        return ops.where(uniform < share, led, self._focused(others))
 
-    def _near(self, weight):
-        """Ends of the logarithms within half an octave of `weight`."""
+    def _fading(self, step):
+        """The share of the lead at a `step` after it was alone."""
+        if not self.lead_fade_steps:
+            return self.lead_last_share
+        passed = (step - self.lead_steps) / self.lead_fade_steps
+        change = self.lead_last_share - self.lead_share
+        return self.lead_share + change * ops.minimum(passed, 1.0)
+
+    def _focused(self, uniform):
+        """Logarithms as they are drawn without the lead."""
         low, high = self._ends()
-        half = math.log(2) / 2
+        if self.focus is None:
+            return low + uniform * (high - low)
+        share = self.focus_share
+        near_low, near_high = self._near(self.focus, octaves=1)
+        near = near_low + uniform / share * (near_high - near_low)
+        others = low + (uniform - share) / (1 - share) * (high - low)
+        return ops.where(uniform < share, near, others)
+
+    def _near(self, weight, octaves):
+        """Ends of `octaves` logarithms around that of `weight`."""
+        low, high = self._ends()
+        half = octaves * math.log(2) / 2
         center = math.log(weight)
         return max(low, center - half), min(high, center + half)
 
@@ -170,6 +210,8 @@ class LogUniform(_Interval):
             "lead": self.lead,
             "lead_steps": self.lead_steps,
             "lead_share": self.lead_share,
+            "lead_fade_steps": self.lead_fade_steps,
+            "lead_last_share": self.lead_last_share,
         }
 
 

@@ -33,6 +33,8 @@ def beta_distribution(beta, standardize=True):
                 beta.lead,
                 beta.lead_steps,
                 beta.lead_share,
+                beta.lead_fade_steps,
+                beta.lead_last_share,
             )
         case "uniform":
             return interval_weights.Uniform(beta.low, beta.high, standardize)
