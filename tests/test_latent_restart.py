@@ -163,6 +163,22 @@ def test_the_callback_restarts_the_dead_at_its_steps_alone(images):
     assert said == ["step 5: latents restarted: none"]
 
 
+def test_several_steps_in_one_execution_hide_no_restart(images):
+    vae = make_vae()
+    vae.compile("adam", steps_per_execution=2)
+    said = []
+    restart = RestartLatents([1, 3, 9], images, log=said.append)
+    vae.fit(images, batch_size=4, verbose=0, callbacks=[restart])
+    assert said == [f"step {n}: latents restarted: none" for n in (2, 4)]
+
+
+def test_models_of_other_kinds_are_refused(images):
+    callback = RestartLatents([1], images)
+    callback.set_model(keras.Sequential([keras.layers.Dense(1)]))
+    with pytest.raises(InputError, match="a ConditionalVAE .* a Sequential"):
+        callback.on_train_begin()
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -12,6 +12,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from yoto_tf.errors import InputError
+from yoto_tf.models.conv_vae import ConditionalVAE
+
 
 def latent_rates(model, images, beta):
     """Returns the rate of every latent, `(latent_size,)` nats per image.
@@ -75,7 +78,8 @@ class RestartLatents(keras.callbacks.Callback):
     carries less at every other.
 
     Args:
-        at: numbers of finished train steps after which it looks.
+        at: numbers of finished train steps after which it looks; with
+            `steps_per_execution`, at the next end of an execution.
         images: `(n, size, size, channels)` uint8 to look with; a few hundred
             are enough.
         below: rate in nats per image at the smallest beta below which a
@@ -88,19 +92,24 @@ class RestartLatents(keras.callbacks.Callback):
 
     def __init__(self, at, images, below=0.2, log=print):
         super().__init__()
-        self.at = frozenset(at)
+        self.at = tuple(at)
         self.images = images
         self.below = below
         self.log = log
 
     def on_train_begin(self, logs=None):
+        if not isinstance(self.model, ConditionalVAE):
+            raise InputError(
+                "expected a ConditionalVAE to restart latents of, received: "
+                f"a {type(self.model).__name__}"
+            )
         self.model.model_config.check_restartable()
+        self._looked = self._step()
 
     def on_train_batch_end(self, batch, logs=None):
-        if not self.at:
-            return
-        step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
-        if step not in self.at:
+        before, step = self._looked, self._step()
+        self._looked = step
+        if not any(before < due <= step for due in self.at):
             return
         low = self.model.beta_range.grid(2)[0]
         rates = latent_rates(self.model, self.images, low)
@@ -110,3 +119,6 @@ class RestartLatents(keras.callbacks.Callback):
         restart_latents(self.model, dead, int(seeds.generate_state(1)[0]))
         names = ", ".join(map(str, dead)) or "none"
         self.log(f"step {step:,}: latents restarted: {names}")
+
+    def _step(self):
+        return int(ops.convert_to_numpy(self.model.optimizer.iterations))
