@@ -93,7 +93,9 @@ def rate(mean, stddev):
     Returns:
         `(batch,)`, nats per image.
     """
-    per_latent = 0.5 * (ops.square(mean) + ops.square(stddev) - 1) - ops.log(
-        stddev
-    )
-    return ops.sum(per_latent, axis=-1)
+    return ops.sum(rate_per_latent(mean, stddev), axis=-1)
+
+
+def rate_per_latent(mean, stddev):
+    """The terms of `rate`'s sum, `(batch, latent_size)`."""
+    return 0.5 * (ops.square(mean) + ops.square(stddev) - 1) - ops.log(stddev)

@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from yoto_tf.errors import InputError
+from yoto_tf.layers.posterior import rate_per_latent
 from yoto_tf.models.conv_vae import ConditionalVAE
 
 
@@ -24,9 +25,8 @@ def latent_rates(model, images, beta):
         images: `(n, size, size, channels)`, uint8 or in [0, 1].
         beta: in the trained range.
     """
-    mean, stddev = (np.asarray(a) for a in model.encode(images, beta))
-    per_latent = (np.square(mean) + np.square(stddev) - 1) / 2 - np.log(stddev)
-    return per_latent.mean(axis=0)
+    rates = rate_per_latent(*model.encode(images, beta))
+    return ops.convert_to_numpy(ops.mean(rates, axis=0))
 
 
 def restart_latents(model, which, seed):
@@ -45,18 +45,18 @@ def restart_latents(model, which, seed):
         seed: of the draws.
     """
     which = np.asarray(which, "int32")
-    both = np.concatenate([which, which + model.model_config.latent_size])
+    variances = which + model.model_config.latent_size
     posterior = model.encoder.stages[-1]
-    _redraw(posterior.layer, both, 1, seed)
-    positions = posterior.conditioning.positions
-    start = posterior.conditioning.start
-    line = start[0] + start[1] * positions * np.where(positions > 0, 2, 1)
-    posterior.conditioning.set_channels(which, scale=1.0, shift=0.0)
-    posterior.conditioning.set_channels(both[len(which) :], 1.0, line)
+    told = posterior.conditioning
+    offset, slope = told.start
+    line = offset + slope * told.positions * np.where(told.positions > 0, 2, 1)
+    _redraw(posterior.layer, np.append(which, variances), 1, seed)
+    told.set_channels(which, scale=1.0, shift=0.0)
+    told.set_channels(variances, scale=1.0, shift=line)
     latent, dense = model.decoder.stages[:2]
-    latent.conditioning.set_channels(
-        which, np.where(latent.conditioning.positions > 0, 0.0, 1.0), 0.0
-    )
+    told = latent.conditioning
+    gain = np.where(told.positions > 0, 0.0, 1.0)
+    told.set_channels(which, scale=gain, shift=0.0)
     _redraw(dense.layer, which, 0, seed + 1)
 
 
