@@ -155,8 +155,10 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
         (
             OptimizerConfig,
             {"schedule": "constant", "warmup_steps": 5},
-            "schedule='cosine' with warmup_steps",
+            "schedule='cosine' or 'wsd' with warmup_steps",
         ),
+        (OptimizerConfig, {"decay_share": 0.0}, "decay_share above 0"),
+        (OptimizerConfig, {"decay_share": 1.1}, "decay_share above 0"),
         (OptimizerConfig, {"schedule": "halving"}, "rising steps"),
         (
             OptimizerConfig,

@@ -31,6 +31,7 @@ from yoto_tf.models import LossConditionalModel
 from yoto_tf.models.conv_nets import ConvDecoder
 from yoto_tf.models.conv_nets import ConvEncoder
 from yoto_tf.optimizers import FusedAdam
+from yoto_tf.optimizers import WarmupStableDecay
 
 SMALL_NET = ModelConfig(
     latent_size=3,
@@ -169,6 +170,7 @@ OBJECTS = [
         FusedAdam,
         lambda: FusedAdam(0.25, 0.8, 0.9, 1e-5, weight_decay=0.5, name="mine"),
     ),
+    (WarmupStableDecay, lambda: WarmupStableDecay(0.25, 100, 10, 40)),
     (
         LossConditionalModel,
         lambda: LossConditionalModel(
@@ -214,7 +216,8 @@ def test_every_registered_class_has_a_case():
 
 
 def test_every_layer_and_model_of_the_package_is_registered():
-    bases = keras.Layer | keras.Optimizer
+    schedule = keras.optimizers.schedules.LearningRateSchedule
+    bases = keras.Layer | keras.Optimizer | schedule
     written = set()
     for module in pkgutil.walk_packages(yoto_tf.__path__, "yoto_tf."):
         for name, thing in vars(importlib.import_module(module.name)).items():

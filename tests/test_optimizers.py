@@ -77,6 +77,30 @@ def test_the_cosine_rises_linearly_and_ends_at_zero():
     assert _rate(config, 100) == pytest.approx(0, abs=1e-9)
 
 
+def test_wsd_rises_stays_and_falls_linearly_to_zero():
+    config = OptimizerConfig(
+        learning_rate=2e-3, schedule="wsd", warmup_steps=20, decay_share=0.4
+    )
+    steps = [0, 10, 20, 60, 80, 100, 110]
+    expected = [0, 1e-3, 2e-3, 2e-3, 1e-3, 0, 0]
+    rates = [_rate(config, step) for step in steps]
+    np.testing.assert_allclose(rates, expected, atol=1e-9)
+
+
+def test_wsd_without_warmup_begins_at_the_full_rate():
+    config = OptimizerConfig(learning_rate=2e-3, schedule="wsd")
+    assert _rate(config, 0) == _rate(config, 50) == pytest.approx(2e-3)
+    assert _rate(config, 75) == pytest.approx(1e-3)
+
+
+def test_wsd_shorter_than_its_warmup_falls_from_where_it_meets():
+    config = OptimizerConfig(
+        learning_rate=2e-3, schedule="wsd", warmup_steps=150, decay_share=1.0
+    )
+    assert _rate(config, 60) == pytest.approx(2e-3 * 0.4)
+    assert _rate(config, 100) == 0
+
+
 def test_halving_follows_the_authors_steps():
     config = OptimizerConfig(
         learning_rate=1e-4, schedule="halving", halve_at=(600, 780)

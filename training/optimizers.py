@@ -3,6 +3,7 @@
 import keras
 
 from yoto_tf.optimizers import FusedAdam
+from yoto_tf.optimizers import WarmupStableDecay
 
 
 def make_optimizer(config, total_steps):
@@ -10,7 +11,7 @@ def make_optimizer(config, total_steps):
 
     Args:
         config: `yoto_tf.config.OptimizerConfig`.
-        total_steps: of the whole run; where the cosine reaches 0.
+        total_steps: of the whole run; where `cosine` and `wsd` reach 0.
     """
     return FusedAdam(
         learning_rate=_schedule(config, total_steps),
@@ -41,4 +42,11 @@ def _schedule(config, total_steps):
                 total_steps - warmup,
                 warmup_target=rate,
                 warmup_steps=warmup,
+            )
+        case "wsd":
+            return WarmupStableDecay(
+                rate,
+                total_steps,
+                config.warmup_steps,
+                round(config.decay_share * total_steps),
             )

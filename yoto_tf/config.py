@@ -193,10 +193,14 @@ class OptimizerConfig(Config):
     """Adam and its learning rate."""
 
     learning_rate: float = 1e-3
-    schedule: Literal["constant", "cosine", "halving"] = "cosine"
-    """`cosine`: to 0 at the last step; `halving`: halved at `halve_at`."""
+    schedule: Literal["constant", "cosine", "halving", "wsd"] = "cosine"
+    """`cosine`: to 0 at the last step; `wsd` (warm-up, stable, decay):
+    constant, then linear to 0 at the last step; `halving`: halved at
+    `halve_at`."""
     warmup_steps: int = 0
-    """Linear rise to the learning rate (cosine only)."""
+    """Linear rise to the learning rate (cosine and wsd)."""
+    decay_share: float = 0.5
+    """The last part of all steps, in which `wsd` falls."""
     halve_at: tuple[int, ...] = ()
     """Steps of `halving`."""
     weight_decay: float = 0.0
@@ -216,10 +220,15 @@ class OptimizerConfig(Config):
                 "expected beta_2 above 0 and below 1, received: "
                 f"beta_2={self.beta_2}"
             )
-        if self.warmup_steps and self.schedule != "cosine":
+        if not 0 < self.decay_share <= 1:
             raise InputError(
-                "expected schedule='cosine' with warmup_steps above 0, "
-                f"received: schedule={self.schedule!r}"
+                "expected decay_share above 0 and at most 1, received: "
+                f"decay_share={self.decay_share}"
+            )
+        if self.warmup_steps and self.schedule not in ("cosine", "wsd"):
+            raise InputError(
+                "expected schedule='cosine' or 'wsd' with warmup_steps above "
+                f"0, received: schedule={self.schedule!r}"
             )
         if self.schedule == "halving" and (
             not self.halve_at or list(self.halve_at) != sorted(self.halve_at)

@@ -1,7 +1,8 @@
-"""Adam with its update in one operation per variable."""
+"""Adam with its update in one operation per variable, and a schedule."""
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from yoto_tf.errors import InputError
 
@@ -60,3 +61,42 @@ class FusedAdam(keras.optimizers.Adam):
         for variable in variables:
             if self._use_weight_decay(variable):
                 variable.assign_sub(variable * tf.cast(rate, variable.dtype))
+
+
+@keras.saving.register_keras_serializable("yoto_tf")
+class WarmupStableDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear rise, a constant rate, linear fall to 0 (Hu et al., MiniCPM,
+    COLM 2024).
+
+    Under a distribution of loss weights only some of a batch's examples
+    teach what one weight needs, so that more steps at the full rate pay
+    longer than in training for that weight alone.
+
+    Args:
+        learning_rate: of the constant part.
+        total_steps: after so many steps the rate is 0.
+        warmup_steps: of the rise.
+        decay_steps: of the fall.
+    """
+
+    def __init__(self, learning_rate, total_steps, warmup_steps, decay_steps):
+        super().__init__()
+        self.learning_rate = float(learning_rate)
+        self.total_steps = int(total_steps)
+        self.warmup_steps = int(warmup_steps)
+        self.decay_steps = int(decay_steps)
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        risen = step / self.warmup_steps if self.warmup_steps else 1.0
+        left = (self.total_steps - step) / max(self.decay_steps, 1)
+        share = ops.minimum(ops.minimum(risen, left), 1.0)
+        return self.learning_rate * ops.maximum(share, 0.0)
+
+    def get_config(self):
+        return {
+            "learning_rate": self.learning_rate,
+            "total_steps": self.total_steps,
+            "warmup_steps": self.warmup_steps,
+            "decay_steps": self.decay_steps,
+        }
