@@ -56,13 +56,21 @@ _RENDERED_SHAPES3D = ExperimentConfig(
         low=0.5,
         high=512.0,
         focus=1.0,
-        focus_share=0.3,
-        normalization_power=0.1,
+        focus_share=0.55,
+        lead=256.0,
+        normalization_power=0.2,
+        warmup_steps=300,
     ),
     optimizer=OptimizerConfig(
-        learning_rate=3e-3, schedule="cosine", warmup_steps=100
+        learning_rate=1e-2,
+        schedule="wsd",
+        warmup_steps=100,
+        beta_2=0.99,
+        clip_norm=1500.0,
     ),
-    training=TrainingConfig(epochs=12, batch_size=64),
+    training=TrainingConfig(
+        epochs=20, batch_size=64, restart_latents_at=(500, 1000, 1500, 2000)
+    ),
     evaluation=EvaluationConfig(
         betas=_powers_of_two(-1, 9), watched_betas=(1.0, 16.0, 256.0)
     ),
@@ -101,7 +109,13 @@ _SHAPES3D = dataclasses.replace(
         latent_size=20,
         convs_per_block=1,
     ),
-    beta=_RENDERED_SHAPES3D.beta,
+    beta=BetaConfig(
+        low=0.5,
+        high=512.0,
+        focus=1.0,
+        focus_share=0.3,
+        normalization_power=0.1,
+    ),
     evaluation=EvaluationConfig(betas=_powers_of_two(-1, 9)),
 )
 
