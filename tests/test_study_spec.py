@@ -96,6 +96,19 @@ def test_shipped_studies_can_be_planned(name):
         assert run.config.training.epochs == runs[0].config.training.epochs
 
 
+def test_the_preset_of_rendered_shapes3d_is_what_its_study_compares():
+    runs = planned_runs(load_spec("rendered_shapes3d_longer"))
+    preset = get_preset("rendered_shapes3d").config
+    for run in runs:
+        assert run.config.optimizer == preset.optimizer
+        assert run.config.training.epochs == preset.training.epochs
+        if run.method == "default":
+            assert run.config.model == preset.model
+            assert run.config.beta == preset.beta
+            restarts = run.config.training.restart_latents_at
+            assert restarts == preset.training.restart_latents_at
+
+
 def test_unset_is_none():
     runs = planned_runs(load_spec("cifar10_comparison"))
     film = next(r.config for r in runs if r.method == "film")

@@ -171,20 +171,27 @@ class ModelConfig(Config):
                 f"initial_variance={self.initial_variance}"
             )
 
-    def check_restartable(self):
-        """Raises `InputError` if latents cannot be closed at some betas and
-        open at others, as `yoto_tf.RestartLatents` begins them."""
+    @property
+    def restartable(self):
+        """Whether latents can be closed at some betas and open at others, as
+        `yoto_tf.RestartLatents` begins them."""
         told = self.conditioning
-        if not (
+        return (
             self.posterior == "variance_preserving"
             and told.kind == "spline"
             and {"posterior", "latent"} <= set(told.sites)
-        ):
+        )
+
+    def check_restartable(self):
+        """Raises `InputError` if the model is not `restartable`."""
+        told = self.conditioning
+        if not self.restartable:
             raise InputError(
                 "expected posterior='variance_preserving', kind='spline' and "
-                "the sites 'posterior' and 'latent' to restart latents, "
-                f"received: posterior={self.posterior!r}, "
-                f"kind={told.kind!r}, sites={told.sites}"
+                "the sites 'posterior' and 'latent' to restart latents, or "
+                "an empty restart_latents_at, received: "
+                f"posterior={self.posterior!r}, kind={told.kind!r}, "
+                f"sites={told.sites}"
             )
 
 
