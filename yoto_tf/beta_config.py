@@ -72,6 +72,13 @@ class BetaConfig(Config):
     warmup_steps: int = 0
     """KL warm-up: the weight of the rate rises linearly from 0 to beta over
     so many steps. Fixed weights collapse at large beta without it."""
+    free_nats: float = 0.0
+    """A latent whose part of the loss, beta times its rate, is smaller than
+    this has no rate to pay at first, so that a beginning at large betas does
+    not cost the latents that only small ones need (free bits: Kingma et al.,
+    NeurIPS 2016, appendix C.8)."""
+    free_steps: int = 2500
+    """`free_nats` falls linearly to 0 over so many steps."""
 
     @property
     def varies(self):
@@ -79,7 +86,10 @@ class BetaConfig(Config):
         return self.distribution != "constant"
 
     def _check(self):
-        self._not_negative("warmup_steps", "lead_steps", "lead_fade_steps")
+        self._not_negative(
+            "warmup_steps", "lead_steps", "lead_fade_steps", "free_nats"
+        )
+        self._positive("free_steps")
         if self.distribution in ("log_uniform", "uniform"):
             if not 0 < self.low < self.high:
                 raise InputError(

@@ -3,6 +3,7 @@
 import dataclasses
 
 import keras
+from keras import ops
 
 from yoto_tf import interval_weights
 from yoto_tf import likelihoods
@@ -12,6 +13,7 @@ from yoto_tf.config import ModelConfig
 from yoto_tf.errors import InputError
 from yoto_tf.layers.posterior import GaussianPosterior
 from yoto_tf.layers.posterior import rate
+from yoto_tf.layers.posterior import rate_per_latent
 from yoto_tf.models import inputs
 from yoto_tf.models.conv_nets import ConvDecoder
 from yoto_tf.models.conv_nets import ConvEncoder
@@ -213,7 +215,23 @@ class ConditionalVAE(LossConditionalModel):
         outputs = self(
             {"image": x, "beta": loss_weights["rate"]}, training=training
         )
-        return {"distortion": outputs["distortion"], "rate": outputs["rate"]}
+        paid = outputs["rate"]
+        if training and self.beta_config.free_nats:
+            paid = self._paid_rate(
+                outputs["mean"], outputs["stddev"], loss_weights["rate"]
+            )
+        return {"distortion": outputs["distortion"], "rate": paid}
+
+    def _paid_rate(self, mean, stddev, beta):
+        """The rate, `(batch,)`, without gradient of the latents that are
+        still free."""
+        passed = ops.cast(self.optimizer.iterations, "float32")
+        left = ops.maximum(1 - passed / self.beta_config.free_steps, 0.0)
+        free = ops.expand_dims(self.beta_config.free_nats * left / beta, -1)
+        rates = rate_per_latent(mean, stddev)
+        return ops.sum(
+            ops.where(rates < free, ops.stop_gradient(rates), rates), -1
+        )
 
     # What users call.
 
