@@ -105,8 +105,6 @@ def test_the_preset_of_rendered_shapes3d_is_what_its_study_compares():
         if run.method == "default":
             assert run.config.model == preset.model
             assert run.config.beta == preset.beta
-            restarts = run.config.training.restart_latents_at
-            assert restarts == preset.training.restart_latents_at
 
 
 def test_unset_is_none():

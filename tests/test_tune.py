@@ -484,16 +484,6 @@ def test_the_default_space_holds_the_preset_and_keeps_its_width(name):
     assert other.data == config.data
 
 
-def test_another_conditioning_than_the_presets_trains_without_its_restarts():
-    config = PRESETS["rendered_shapes3d"].config
-    assert config.training.restart_latents_at
-    space = space_around(config)
-    film = space.configured(config, {"kind": "film"})
-    assert film.training.restart_latents_at == ()
-    spline = space.configured(config, {"latent_size": "20"})
-    assert spline.training == config.training
-
-
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

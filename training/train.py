@@ -87,7 +87,6 @@ def train(
     from yoto_tf.data import load_images
     from yoto_tf.data import training_batches
     from yoto_tf.models import ConditionalVAE
-    from yoto_tf.models import RestartLatents
 
     run = RunDirectory(run_dir)
     if resume:
@@ -136,14 +135,6 @@ def train(
         run.keep_log_until(first_epoch)
         csv_log = keras.callbacks.CSVLogger(run.log_file, append=True)
         hooks = [*hooks, callbacks.StopOnNonFinite(run)]
-        if config.training.restart_latents_at and config.beta.varies:
-            hooks.append(
-                RestartLatents(
-                    config.training.restart_latents_at,
-                    images.train[:256],
-                    log=log,
-                )
-            )
         if tensorboard:
             hooks.append(
                 keras.callbacks.TensorBoard(run.tensorboard, profile_batch=0)

@@ -13,7 +13,6 @@ from yoto_tf.presets import get_preset
 _LAZY = {
     "ConditionalVAE": "yoto_tf.models.conv_vae",
     "LossConditionalModel": "yoto_tf.models.loss_conditional",
-    "RestartLatents": "yoto_tf.models.latent_restart",
     "Choice": "yoto_tf.loss_weights",
     "Constant": "yoto_tf.loss_weights",
     "LogUniform": "yoto_tf.interval_weights",

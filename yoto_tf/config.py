@@ -171,29 +171,6 @@ class ModelConfig(Config):
                 f"initial_variance={self.initial_variance}"
             )
 
-    @property
-    def restartable(self):
-        """Whether latents can be closed at some betas and open at others, as
-        `yoto_tf.RestartLatents` begins them."""
-        told = self.conditioning
-        return (
-            self.posterior == "variance_preserving"
-            and told.kind == "spline"
-            and {"posterior", "latent"} <= set(told.sites)
-        )
-
-    def check_restartable(self):
-        """Raises `InputError` if the model is not `restartable`."""
-        told = self.conditioning
-        if not self.restartable:
-            raise InputError(
-                "expected posterior='variance_preserving', kind='spline' and "
-                "the sites 'posterior' and 'latent' to restart latents, or "
-                "an empty restart_latents_at, received: "
-                f"posterior={self.posterior!r}, kind={told.kind!r}, "
-                f"sites={told.sites}"
-            )
-
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig(Config):
@@ -260,21 +237,12 @@ class TrainingConfig(Config):
     jit_compile: bool = False
     """Compile the step with XLA. Slower on CPU as measured by
     `training.benchmark`; worth a try on a GPU."""
-    restart_latents_at: tuple[int, ...] = ()
-    """After so many steps, latents that carry nothing even at the smallest
-    beta get new weights (`yoto_tf.RestartLatents`). A lead costs latents; a
-    model of one fixed beta has none to restart."""
     pictures_every: int = 1
     """Write TensorBoard pictures every so many epochs; 0: never."""
 
     def _check(self):
         self._positive("epochs", "steps", "batch_size")
         self._not_negative("seed", "pictures_every")
-        if any(step < 1 for step in self.restart_latents_at):
-            raise InputError(
-                "expected restart_latents_at of 1 or more, received: "
-                f"restart_latents_at={self.restart_latents_at}"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,7 +273,3 @@ class ExperimentConfig(Config):
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-
-    def _check(self):
-        if self.training.restart_latents_at and self.beta.varies:
-            self.model.check_restartable()

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from yoto_tf.config import ConditioningKind
 from yoto_tf.config import ExperimentConfig
-from yoto_tf.config import ModelConfig
 from yoto_tf.config import Site
 from yoto_tf.errors import InputError
 from yoto_tf.strict_config import Config
@@ -115,9 +114,6 @@ class SearchSpace(Config):
             for key in path:
                 place = place[key]
             place[last] = value.split("+") if name == "sites" else value
-        if not ModelConfig.from_dict(values["model"]).restartable:
-            # A preset's restarts go with its own conditioning.
-            values["training"]["restart_latents_at"] = ()
         return ExperimentConfig.from_dict(values)
 
 

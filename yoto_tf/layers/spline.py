@@ -62,28 +62,12 @@ class SplineFiLM(ConditioningLayer):
         scale, shift = ops.split(both, 2, axis=-1)
         return modulate(features, 1 + scale, shift)
 
-    @property
-    def positions(self):
-        """The coordinates of the knots, `(knots,)`."""
+    def _positions(self):
         return np.linspace(-_END, _END, self.knots, dtype="float32")
-
-    def set_channels(self, channels, scale, shift):
-        """Sets the modulation of some channels, of one coordinate.
-
-        Args:
-            channels: their numbers.
-            scale, shift: at the knots, `(knots,)`, or a number for all.
-        """
-        num = self.kernel.shape[1] // 2
-        kernel = np.array(self.kernel)
-        for values, first in ((np.asarray(scale) - 1, 0), (shift, num)):
-            column = np.broadcast_to(values, (self.knots,))[:, None]
-            kernel[:, first + np.asarray(channels)] = column
-        self.kernel.assign(kernel)
 
     def _hats(self, conditioning):
         """Maps `(batch, k)` to `(batch, k * knots)`."""
-        positions = ops.cast(self.positions, conditioning.dtype)
+        positions = ops.cast(self._positions(), conditioning.dtype)
         inside = ops.clip(conditioning, -_END, _END)
         distance = ops.abs(ops.expand_dims(inside, -1) - positions)
         hats = ops.relu(1 - distance * ((self.knots - 1) / (2 * _END)))
@@ -93,7 +77,7 @@ class SplineFiLM(ConditioningLayer):
         offset, slope = self.start
         # Between its knots a spline through a line is the line; every
         # coordinate adds its part of the offset.
-        line = offset * self.knots / shape[0] + slope * self.positions
+        line = offset * self.knots / shape[0] + slope * self._positions()
         start = np.zeros(shape, "float32")
         start[:, shape[1] - shape[1] // 4 :] = np.resize(line, (shape[0], 1))
         return ops.convert_to_tensor(start, dtype)

@@ -4,7 +4,6 @@ import keras
 
 from yoto_tf.errors import InputError
 from yoto_tf.models.conv_vae import ConditionalVAE
-from yoto_tf.models.latent_restart import RestartLatents
 from yoto_tf.models.loss_conditional import LossConditionalModel
 
 # So that Keras finds it when it loads a model that was trained with it.
@@ -13,7 +12,6 @@ from yoto_tf.optimizers import FusedAdam  # noqa: F401
 __all__ = [
     "ConditionalVAE",
     "LossConditionalModel",
-    "RestartLatents",
     "load_model",
 ]
 
