@@ -80,11 +80,6 @@ class BetaConfig(Config):
     free_steps: int = 2500
     """`free_nats` falls linearly to 0 over so many steps."""
 
-    @property
-    def varies(self):
-        """Whether there is more than one beta to be told about."""
-        return self.distribution != "constant"
-
     def _check(self):
         self._not_negative(
             "warmup_steps", "lead_steps", "lead_fade_steps", "free_nats"

@@ -218,11 +218,12 @@ PRESETS = {
         "a rate of 1e-2 that falls in the second half of the run "
         "(docs/study.md says what each gains); the paper's form takes 700,000 "
         "steps.",
-        cost="20 epochs: 4 to 8 minutes; 1 GB of memory. A few epochs alone do "
+        cost="20 epochs: 3 to 7 minutes; 1 GB of memory. A few epochs alone do "
         "better without the beginning at 256: --beta.lead None.",
-        expect="Hues of floor, wall and object survive up to beta = 128 and "
-        "fade at 512; shape and scale are blurred. Seed 0: full loss 3638 at "
-        "beta 1 and 5919 at 256 nats per image, rate 31 and 4.",
+        expect="Hues of floor, wall and object survive up to beta = 128, the "
+        "object's is gone at 512; shapes can be told apart up to 32. Seed 0: "
+        "full loss 3567 at beta 1 and 5765 at 256 nats per image, rate 26 and "
+        "4.",
         config=_RENDERED_SHAPES3D,
         image_shape=_64,
     ),
