@@ -1,5 +1,6 @@
 """What several test files share: quiet logs, prepared data, a trained run."""
 
+import collections
 import os
 import pathlib
 
@@ -8,6 +9,20 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+
+_seconds = collections.Counter()
+
+
+def pytest_runtest_logreport(report):
+    file = report.nodeid.split("::")[0]
+    _seconds[str(pathlib.PurePath(file).parent)] += report.duration
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says where the time went, summed over the processes."""
+    terminalreporter.section("minutes by folder")
+    for folder, seconds in _seconds.most_common():
+        terminalreporter.write_line(f"{seconds / 60:6.2f}  {folder}")
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ from training.study.plan import planned_runs
 from training.study.spec import load_spec
 from yoto_tf.run_directory import RunDirectory
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 TEXT = """
 summary = "A test."
 preset = "smoke"
@@ -90,6 +90,7 @@ def study(spec_file, tmp_path_factory):
     return folder, _study(spec_file, folder)
 
 
+@pytest.mark.slow
 def test_a_study_leaves_results_report_and_figures(study):
     folder, ended = study
     # One run diverged; all others went on.
@@ -123,6 +124,7 @@ def study_path(ended):
     return ended.args[3]
 
 
+@pytest.mark.slow
 def test_a_study_says_how_far_it_is(study):
     _, ended = study
     assert "tiny: 4 runs, 0 of them finished" in ended.stdout
@@ -134,6 +136,7 @@ def test_a_study_says_how_far_it_is(study):
     assert "ms/step" not in ended.stdout
 
 
+@pytest.mark.slow
 def test_times_are_those_of_the_epochs(study):
     folder, _ = study
     results = results_module.read(folder / "results.csv")
@@ -146,6 +149,7 @@ def test_times_are_those_of_the_epochs(study):
     assert 0 < gates.train_cpu_seconds
 
 
+@pytest.mark.slow
 def test_a_study_that_was_cut_off_ends_as_the_uninterrupted_one(
     study, spec_file, tmp_path
 ):
@@ -172,6 +176,7 @@ def test_a_study_that_was_cut_off_ends_as_the_uninterrupted_one(
     pd.testing.assert_frame_equal(received[_SCORES], expected[_SCORES])
 
 
+@pytest.mark.slow
 def test_a_run_has_as_many_threads_when_it_is_the_last_one_left(
     study, spec_file, tmp_path, monkeypatch
 ):
@@ -199,6 +204,7 @@ def test_a_run_has_as_many_threads_when_it_is_the_last_one_left(
     assert runner.threads_of_a_run(planned, 8) == 1
 
 
+@pytest.mark.slow
 def test_a_finished_study_trains_nothing(study, spec_file, tmp_path, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(study[0], folder)
@@ -223,6 +229,7 @@ def test_a_dry_run_prints_runs_and_costs_and_leaves_nothing(
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.slow
 def test_a_report_is_made_again_from_the_results_alone(
     study, spec_file, tmp_path, capsys
 ):
@@ -244,6 +251,7 @@ def test_a_report_is_made_again_from_the_results_alone(
     assert (tmp_path / "report.md").read_text().startswith(before.rstrip())
 
 
+@pytest.mark.slow
 def test_runs_of_other_settings_are_refused(study, spec_file, capsys):
     with pytest.raises(SystemExit) as ended:
         study_module.main(
@@ -293,6 +301,7 @@ _SMALL = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["cifar10_widths", "cifar10_comparison", "shapes3d_pictures"]
 )
@@ -341,6 +350,7 @@ def _die():
     os._exit(7)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_reported_and_the_next_run_goes_on():
     context = multiprocessing.get_context("spawn")
     with pebble.ProcessPool(1, context=context) as pool:

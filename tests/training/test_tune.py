@@ -33,7 +33,7 @@ from yoto_tf.errors import TrainingDiverged
 from yoto_tf.presets import PRESETS
 from yoto_tf.run_directory import RunDirectory
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 # The preset's own, another, and one that diverges in its first step.
 _RATES = ("0.003", "0.001", "1e+30")
@@ -170,6 +170,7 @@ def _command(run_dir, data_dir, *more):
     ]
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_where_it_stopped(finished, data_dir, tmp_path):
     directory = SearchDirectory(tmp_path / "search")
     process = subprocess.Popen(
@@ -227,6 +228,7 @@ def _process(name, port, command):
         process.stderr.close()
 
 
+@pytest.mark.slow
 def test_two_workers_share_a_search(finished, data_dir, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -264,6 +266,7 @@ def test_two_workers_share_a_search(finished, data_dir, tmp_path):
     assert said[first][0] == "first: no more trials\n"
 
 
+@pytest.mark.slow
 def test_hyperband_continues_its_best_short_trials(search, tmp_path):
     hyperband = dataclasses.replace(
         search,

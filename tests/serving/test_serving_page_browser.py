@@ -11,6 +11,8 @@ from PIL import Image
 from serving.page import examples
 from serving.page import launch
 
+pytestmark = pytest.mark.slow
+
 HIGH, LOW, SIZE = serving_pages.HIGH, serving_pages.LOW, serving_pages.SIZE
 
 

@@ -88,6 +88,7 @@ def test_an_export_that_cannot_be_loaded_is_named(tmp_path):
     assert ended.value.code.startswith(f"error: {version}: ")
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_exported_served_and_shown(trained_run, tmp_path):
     shutil.copytree(trained_run.path, tmp_path / "run")
     command = [sys.executable, "-m", "serving.demo", *FREE_PORTS]

@@ -11,7 +11,7 @@ import pytest
 from export import publish
 from yoto_tf.errors import InputError
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def make(base, text="new"):

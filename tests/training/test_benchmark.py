@@ -7,6 +7,7 @@ import pytest
 from training import benchmark
 
 
+@pytest.mark.slow
 def test_a_small_benchmark_reports_every_figure(tmp_path, capsys):
     path = tmp_path / "figures.json"
     benchmark.main(

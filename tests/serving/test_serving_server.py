@@ -19,7 +19,7 @@ from serving_models import free_port
 
 from serving.embedded import launch
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "serving.server"]
 
 

@@ -18,7 +18,7 @@ from yoto_tf.errors import InputError
 from yoto_tf.evaluation import hypervolume
 from yoto_tf.run_directory import RunDirectory
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -59,6 +59,7 @@ def test_other_betas_can_be_scored_and_the_result_is_the_same_again(own_run):
         assert a.rate == pytest.approx(b.rate, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_commands_work_in_processes_of_their_own(own_run):
     """What one process saved is loaded by another, without what the first
     had imported."""

@@ -23,7 +23,7 @@ from serving.client import ServerFault
 from serving.client import ServingError
 from serving.client import Unavailable
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 SCHEMES = ["grpc", "http"]
 
 
@@ -104,6 +104,7 @@ class Load:
             self.right += 1
 
 
+@pytest.mark.slow
 def test_a_server_killed_under_load_and_started_again(tmp_path):
     serving_models.image(tmp_path / "1")
     ports = free_port(), free_port()

@@ -13,7 +13,7 @@ from yoto_tf.errors import SaveError
 from yoto_tf.run_directory import RunDirectory
 from yoto_tf.run_directory import written_whole
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

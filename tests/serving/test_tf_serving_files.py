@@ -16,7 +16,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from export import batching
 from serving.embedded import model_config
 
-FOLDER = pathlib.Path(__file__).parents[1] / "serving" / "tf_serving"
+FOLDER = pathlib.Path(__file__).parents[2] / "serving" / "tf_serving"
 MANIFESTS = sorted((FOLDER / "kubernetes").glob("*.yaml"))
 PROBES = ("startupProbe", "readinessProbe")
 IMAGE = "tensorflow/serving:2.20.0"

@@ -29,7 +29,7 @@ from yoto_tf.data.preprocessing import to_square
 
 SIZE, LATENTS = export_runs.SIZE, export_runs.LATENTS
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 SCHEMES = ["grpc", "http"]
 
 

@@ -19,7 +19,7 @@ from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
 from yoto_tf.run_directory import RunDirectory
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def _with_training(config, **changes):
@@ -101,6 +101,7 @@ def test_a_run_is_resumed_with_its_own_settings_only(trained_run, smoke_config):
         train(other, trained_run.path, resume=True, verbose=0)
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_as_the_uninterrupted_one(data_dir, tmp_path):
     more = ("--training.epochs", "4", "--training.pictures-every", "0")
     whole = RunDirectory(tmp_path / "whole")
@@ -175,6 +176,7 @@ def test_fixed_weight_runs_watch_and_score_their_own_beta(
     assert [p.beta for p in evaluate(run)] == [16.0]
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_a_sentence_and_keeps_checkpoints(
     data_dir, tmp_path
 ):

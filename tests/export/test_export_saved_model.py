@@ -21,7 +21,7 @@ from export.signatures import Signatures
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.run_directory import RunDirectory
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 FLOAT = types_pb2.DT_FLOAT
 IMAGE = [-1, 32, 32, 3]
 
@@ -176,6 +176,7 @@ def readme_commands():
     return [shlex.split(line)[1:] for line in lines]
 
 
+@pytest.mark.slow
 def test_the_readmes_saved_model_cli_commands_work(exported):
     show, run = [
         [exported.path if a == "models/shapes/1" else a for a in command]
@@ -189,6 +190,7 @@ def test_the_readmes_saved_model_cli_commands_work(exported):
     assert "Result for output key beta_max:\n[512. 512.]" in answer
 
 
+@pytest.mark.slow
 def test_saved_model_cli_runs_it_on_a_file(exported, tmp_path):
     image, beta = export_runs.images(3), export_runs.betas(3)
     np.savez(tmp_path / "inputs.npz", image=image, beta=beta)

@@ -37,6 +37,7 @@ def exported():
     return export_runs.exported("bernoulli", "error")
 
 
+@pytest.mark.slow
 def test_a_small_benchmark_and_a_soak(exported, tmp_path, capsys):
     file = tmp_path / "figures.json"
     benchmark.main(
