@@ -9,8 +9,8 @@ import tyro
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
+from yoto_tf.files import written_whole
 from yoto_tf.run_directory import RunDirectory
-from yoto_tf.run_directory import written_whole
 
 _ROWS = 6
 _COLUMNS = 10

@@ -156,7 +156,7 @@ class SearchDirectory:
             The best `Outcome`, or None while no trial was completed.
         """
         from training import figures
-        from yoto_tf.run_directory import written_whole
+        from yoto_tf.files import written_whole
 
         outcomes = self.outcomes()
         columns = [f.name for f in dataclasses.fields(Outcome)]

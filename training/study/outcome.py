@@ -7,7 +7,7 @@ from training.study import runner
 from training.study.costs import known_costs
 from training.study.progress import StudyProgress
 from yoto_tf.command_line import import_tensorflow_quietly
-from yoto_tf.run_directory import written_whole
+from yoto_tf.files import written_whole
 
 RESULTS = "results.csv"
 REPORT = "report.md"
