@@ -31,8 +31,13 @@ def digests(images):
     return np.frombuffer(b"".join(parts), ">u8").astype(np.uint64)
 
 
-def fingerprint(numbers):
-    """A text for images in their order, made of their `digests`."""
+def fingerprint(images):
+    """A text for images in their order: 16 hexadecimal digits.
+
+    Args:
+        images: as of `digests`, or their digests.
+    """
+    numbers = images if images.dtype == np.uint64 else digests(images)
     return hashlib.sha256(numbers.astype(">u8").tobytes()).hexdigest()[:16]
 
 
@@ -119,6 +124,28 @@ class DataRecord:
             if number != before:
                 found.append(f"{number} {part} images in place of {before}")
         return found
+
+    def begin_or_continue(self, images, begun, log):
+        """Makes the record, or compares `ImageSplits` with the one there is.
+
+        Args:
+            images: `ImageSplits`, `train` loaded.
+            begun: whether something was trained already; then a missing
+                record is said, not made.
+            log: called with a sentence.
+
+        Raises:
+            InputError: as of `require_same`.
+        """
+        if self.read() is not None:
+            self.require_same(images)
+        elif begun:
+            log(
+                f"{self.folder} has no record of its data, as those of earlier "
+                "versions: whether these are the same is not known"
+            )
+        else:
+            self.write(images)
 
     def require_same(self, images):
         """Refuses `ImageSplits`, `train` loaded, of other images.

@@ -38,6 +38,12 @@ def run_study(spec, planned, folder, to, jobs, command, log=print):
         f"{spec.name}: {len(planned)} runs, {len(planned) - len(waiting)} of "
         f"them finished; {jobs} at a time; run directories in {folder}"
     )
+    unknown = runner.without_record(folder, planned)
+    if unknown:
+        log(
+            "runs with no record of their data, as those of earlier versions: "
+            f"{len(unknown)}; whether it is the same is not known"
+        )
     progress = StudyProgress(
         waiting, len(planned), jobs, known_costs(planned, folder)
     )
