@@ -55,6 +55,8 @@ def write(folder, run, model, endpoints, invalid_rows, differences):
         },
         "curve": "curve.csv",
         "trained": recorded,
+        # None for a run of an earlier version.
+        "data": run.data.read(),
     }
     if run.evaluation_file.is_file():
         content["evaluation"] = json.loads(run.evaluation_file.read_text())

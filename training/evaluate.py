@@ -33,9 +33,19 @@ class Arguments:
 
 
 def evaluate(
-    run, betas=(), batch_size=500, seed=0, verbose=0, images=None, model=None
+    run,
+    betas=(),
+    batch_size=500,
+    seed=0,
+    verbose=0,
+    images=None,
+    model=None,
+    log=print,
 ):
     """Scores a run and writes `curve.csv` and `evaluation.json`.
+
+    Test images that the run was trained on are left out; see
+    `training.test_images`.
 
     Args:
         run: `RunDirectory` of a trained run.
@@ -44,24 +54,27 @@ def evaluate(
         batch_size: images at a time.
         seed: of the noise of the posterior's samples.
         verbose: 1 for a progress bar.
-        images, model: the run's test images and its trained model, where
+        images, model: the run's `ImageSplits` and its trained model, where
             the caller has them already.
+        log: called with a sentence if the data are not what they were.
 
     Returns:
         list of `CurvePoint`.
     """
     import keras
 
+    from training.test_images import load_test_images
+    from training.test_images import unseen
     from yoto_tf import evaluation
-    from yoto_tf.data import load_images
 
     config = run.read_config()
     model = model or run.load_model()
     if not betas:
         fixed = config.beta.distribution == "constant"
         betas = config.beta.values if fixed else config.evaluation.betas
-    if images is None:
-        images = load_images(config.data, parts=("test",)).test
+    images, facts = (
+        unseen(run, images, log) if images else load_test_images(run, log)
+    )
     started = time.monotonic()
     bar = keras.utils.Progbar(len(betas), verbose=verbose, unit_name="beta")
     points = evaluation.rate_distortion_curve(
@@ -84,6 +97,7 @@ def evaluate(
             "split": "test",
             "num_images": len(images),
             "image_shape": list(images.shape[1:]),
+            **facts,
             "training_seed": config.training.seed,
             "noise_seed": seed,
             "units": "nats per image",

@@ -9,8 +9,8 @@ import tyro
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
+from yoto_tf.files import written_whole
 from yoto_tf.run_directory import RunDirectory
-from yoto_tf.run_directory import written_whole
 
 _ROWS = 6
 _COLUMNS = 10
@@ -85,18 +85,17 @@ def plot(
         folder = to or run.figures
         # Pictures of several runs in one folder need different names.
         prefix = f"{label.replace('/', '_')}_" if to and len(runs) > 1 else ""
-        for figure, name, meaning in _pictures(run, traversal_beta, seed):
+        for figure, name, meaning in _pictures(run, traversal_beta, seed, log):
             write(figure, folder, prefix + name, meaning)
     return written
 
 
-def _pictures(run, traversal_beta, seed):
+def _pictures(run, traversal_beta, seed, log):
     from training import figures
-    from yoto_tf.data import load_images
+    from training.test_images import load_test_images
 
-    config = run.read_config()
     model = run.load_model()
-    images = load_images(config.data, parts=("test",)).test
+    images, _ = load_test_images(run, log)
     grid = [row["beta"] for row in run.read_curve()]
     betas = _spread([b for b in grid if model.beta_range.contains(b)], _ROWS)
     names = [rf"$\beta$ = {b:g}" for b in betas]

@@ -60,8 +60,8 @@ def train(
     Args:
         config: `ExperimentConfig`.
         run_dir: path of the run directory, new unless `resume`.
-        resume: continue after the last checkpoint; `config` must then be
-            that of the run.
+        resume: continue after the last checkpoint; `config` and images must
+            then be those of the run.
         preset: name that `config.json` mentions.
         verbose: of `keras.Model.fit`.
         images: `ImageSplits` of `config.data`; None loads them.
@@ -98,9 +98,12 @@ def train(
         f"{len(images.validation):,} validation images of "
         f"{' x '.join(map(str, shape))}"
     )
+    for note in images.notes:
+        log(note)
     if not resume:
         run.create(config, preset=preset, **provenance.facts())
     with run.locked():
+        run.data.begin_or_continue(images, bool(run.checkpoint_epochs()), log)
         keras.utils.set_random_seed(config.training.seed)
         batch_size = min(config.training.batch_size, len(images.train))
         steps_per_epoch = len(images.train) // batch_size

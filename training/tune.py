@@ -57,7 +57,7 @@ def tune(search, run_dir, resume=False, verbose=0, log=print):
         search: `Search`.
         run_dir: path of its directory, new unless `resume`.
         resume: continue where the search in it was cut off; `search` must
-            then be its own but for its budget.
+            then be its own but for its budget, and the images the same.
         verbose: of `keras.Model.fit`.
         log: called with a line on what happens.
 
@@ -86,6 +86,7 @@ def tune(search, run_dir, resume=False, verbose=0, log=print):
         workers.wait_for_chief(role)
         _check_same_search(search, directory)
         images = _load_images(search.config)
+        directory.data.require_same(images)
     elif resume:
         _check_same_search(search, directory)
     else:
@@ -94,6 +95,8 @@ def tune(search, run_dir, resume=False, verbose=0, log=print):
         oracle = oracles.make_oracle(search)
         if role.kind != "worker":
             stack.enter_context(RunDirectory(directory.path).locked())
+            begun = directory.trials.is_dir()
+            directory.data.begin_or_continue(images, begun, log)
             directory.write_search(search)
             plan = oracle.plan(search)
             oracle.progress = Progress(directory, search, plan, log)

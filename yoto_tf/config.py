@@ -41,10 +41,11 @@ class DataConfig(Config):
     """Use so many training images; unset: all."""
     validation_examples: int = 1000
     """Training images held out to watch the run with (seeded, disjoint); a
-    tenth of them at most."""
+    tenth of them at most, about a tenth of a folder's."""
     test_examples: int | None = None
     """Size of the test split that is cut from data sets with one split only
-    (seeded, disjoint); unset: a tenth of them, 10,000 at most."""
+    (seeded, disjoint); unset: a tenth of them, 10,000 at most, and about a
+    tenth of a folder's pictures, by their names."""
     split_seed: int = 0
     """Seed of the cuts above. Not the seed of the run: two runs with
     different seeds are compared on the same test images."""
@@ -58,7 +59,12 @@ class DataConfig(Config):
                 "expected name to be a TFDS data set or a folder, "
                 f"received: name={self.name!r}"
             )
-        self._positive("train_examples", "test_examples")
+        self._positive("train_examples")
+        if self.test_examples is not None and self.test_examples < 2:
+            raise InputError(
+                "expected test_examples of 2 or more, which error bars take, "
+                f"received: test_examples={self.test_examples}"
+            )
         self._not_negative("validation_examples", "split_seed")
 
 

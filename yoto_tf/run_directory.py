@@ -1,6 +1,8 @@
 """The only place that knows the file names of a run.
 
     RUN/config.json          the experiment, written first
+    RUN/data.json            of which images, and how many
+    RUN/trained_images.npy   a number for each image that was trained on
     RUN/checkpoints/         model and optimizer after an epoch, the last two
     RUN/log.csv              one row per epoch
     RUN/tensorboard/         scalars and pictures
@@ -20,44 +22,15 @@ import csv
 import fcntl
 import io
 import json
-import os
 import re
-import uuid
 from pathlib import Path
 
 from yoto_tf.config import ExperimentConfig
+from yoto_tf.data_record import DataRecord
 from yoto_tf.errors import InputError
-from yoto_tf.errors import SaveError
+from yoto_tf.files import written_whole
 
 _KEPT_CHECKPOINTS = 2
-
-
-@contextlib.contextmanager
-def written_whole(path):
-    """Yields a temporary path; renames it to `path` when the block ends well.
-
-    The temporary path has the suffix of `path` and lies beside it. If the
-    block fails it is removed, and what was at `path` stays.
-
-    Raises:
-        SaveError: if the file cannot be written.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        yield aside
-        with open(aside, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise SaveError(
-            f"could not save {path} ({reason}); what was saved before is "
-            "whole; make room and try again"
-        ) from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def read_experiment(path):
@@ -107,10 +80,14 @@ class RunDirectory:
 
     Args:
         path: of the directory.
+
+    Attributes:
+        data: `DataRecord` of the images it is trained on.
     """
 
     def __init__(self, path):
         self.path = Path(path)
+        self.data = DataRecord(self.path)
         self.config_file = self.path / "config.json"
         self.checkpoints = self.path / "checkpoints"
         self.log_file = self.path / "log.csv"

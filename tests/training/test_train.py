@@ -228,6 +228,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_keeps_checkpoints(
         (["smoke", "--beta.low", "nan"], "without NaN"),
         (["smoke", "--training.batch-size", "0"], "above 0"),
         (["smoke", "--data.name", "no_such_set"], "TFDS data set"),
+        (["smoke", "--data.name", "cifar10:1.0.0"], "TFDS data set"),
         (["smoke", "--data.name", "./no_such_folder"], "not a folder"),
         (["smoke", "--run-dir", "no_such_run", "--resume"], "config.json"),
         (["no_such.json"], "no_such.json, which does not exist"),

@@ -28,6 +28,7 @@ from training.search.space import space_around
 from training.search.workers import Role
 from training.search.workers import read_role
 from training.tune import tune
+from yoto_tf.data import ImageSplits
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
 from yoto_tf.presets import PRESETS
@@ -308,7 +309,10 @@ def scored_at_once(monkeypatch):
         }
 
     monkeypatch.setattr(trials.TrialTuner, "_train_and_score", score)
-    monkeypatch.setattr(tune_module, "_load_images", lambda config: None)
+    # Images of which a search keeps a record.
+    few = np.zeros((2, 32, 32, 3), np.uint8)
+    images = ImageSplits(few, few, few[:0])
+    monkeypatch.setattr(tune_module, "_load_images", lambda config: images)
     monkeypatch.setattr(trials.gc, "collect", lambda: None)
     return asked
 

@@ -98,7 +98,7 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
     [
         (DataConfig, {"name": ""}, "name to be a TFDS data set or a folder"),
         (DataConfig, {"train_examples": 0}, "train_examples to be above 0"),
-        (DataConfig, {"test_examples": -1}, "test_examples to be above 0"),
+        (DataConfig, {"test_examples": -1}, "test_examples of 2 or more"),
         (DataConfig, {"validation_examples": -1}, "to be 0 or more"),
         (ConditioningConfig, {"sites": ()}, "at least one of"),
         (ConditioningConfig, {"strength": 0.0}, "strength to be above 0"),

@@ -145,6 +145,22 @@ def test_crops_are_windows_of_the_enlarged_image_or_mirrored_ones():
     assert 0.35 < np.mean([mirrored for *_, mirrored in seen]) < 0.65
 
 
+@pytest.mark.parametrize("batches", [training_batches, evaluation_batches])
+@pytest.mark.parametrize(
+    "images",
+    [
+        numbered_images().astype("float32") / 255,
+        numbered_images().astype("float32"),
+        numbered_images().astype("int64"),
+        numbered_images()[0],
+        numbered_images() > 3,
+    ],
+)
+def test_nothing_but_uint8_images_enters_the_pipeline(images, batches):
+    with pytest.raises(InputError, match="expected uint8 images"):
+        batches(images, 3)
+
+
 @pytest.mark.parametrize("batch_size", [0, -1, 13])
 def test_batches_that_cannot_be_filled_are_refused(batch_size):
     with pytest.raises(InputError, match="between 1 and the 12 training"):
@@ -221,8 +237,11 @@ def test_pictures_of_all_kinds_and_depths_are_found_and_split(folder):
     splits = load_images(folder_config(folder))
     assert splits.image_shape == (32, 32, 3)
     sizes = [len(splits.train), len(splits.validation), len(splits.test)]
-    # A tenth of nine, rounded down, is held out: none.
-    assert sizes == [9, 0, 3]
+    assert sizes[2] == 3
+    assert sum(sizes) == 12
+    assert splits.num_examples == dict(
+        zip(("train", "validation", "test"), sizes, strict=True)
+    )
     everything = np.concatenate([splits.train, splits.validation, splits.test])
     assert everything.dtype == np.uint8
     # JPEG may change a shade by one.
@@ -242,11 +261,13 @@ def test_the_split_seed_decides_the_split(folder):
 
 def test_the_middle_square_of_a_picture_is_averaged(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3))
-    for name in "ab":
+    for number, name in enumerate("abc"):
+        # Outside of the middle: the same file thrice would count once.
+        picture[0, 0] = number
         save(tmp_path / f"{name}.png", picture)
     splits = load_images(
         folder_config(
-            tmp_path, image_size=32, validation_examples=0, test_examples=1
+            tmp_path, image_size=32, validation_examples=0, test_examples=2
         )
     )
     expected = picture[:, 16:80].reshape(32, 2, 32, 2, 3).mean((1, 3))
@@ -256,7 +277,7 @@ def test_the_middle_square_of_a_picture_is_averaged(tmp_path):
 
 def test_small_pictures_are_enlarged_if_that_is_asked_for(folder):
     splits = load_images(folder_config(folder, image_size=64))
-    assert splits.train.shape == (9, 64, 64, 3)
+    assert splits.test.shape == (3, 64, 64, 3)
 
 
 @pytest.mark.parametrize("image_size", [None, 32])
@@ -280,8 +301,9 @@ def test_folders_without_pictures_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"test_examples": 12}, "test_examples=12 of 12 images"),
-        ({"test_examples": 13}, "test_examples=13 of 12 images"),
+        ({"test_examples": 12}, r"13 images \(12 to test .*: 12$"),
+        ({"test_examples": 13}, r"14 images \(13 to test .*: 12$"),
+        ({"test_examples": 1}, "test_examples of 2 or more"),
     ],
 )
 def test_cuts_that_leave_nothing_to_train_on_are_refused(
@@ -345,12 +367,26 @@ def test_a_test_split_is_kept_and_apart_from_training(data_dir):
     [
         ("no_such_data_set", "TFDS data set or an existing folder.*no_such"),
         ("rendered_shapes3d/huge", "TFDS data set.*rendered_shapes3d/huge"),
+        ("cifar10:1.0.0", "TFDS data set.*cifar10:1.0.0.*version"),
+        ("cifar10:9.*.*", "TFDS data set.*cifar10:9"),
+        ("cifar10:three", "TFDS data set.*cifar10:three"),
+        ("cifar10/nonsense", "TFDS data set.*cifar10/nonsense"),
+        ("cifar10/", "TFDS data set.*cifar10/"),
+        ("cifar10:", "TFDS data set.*cifar10:"),
+        ("cifar10/speed=3", "TFDS data set.*cifar10/speed=3"),
+        ("no_such_space:cifar10", "TFDS data set.*no_such_space"),
+        (":", "TFDS data set.*':'"),
+        (" ", "TFDS data set.*' '"),
+        ("a" * 5000, "TFDS data set"),
+        ("./a\0b", "a folder"),
+        ("~no_such_user/pictures", "which is not a folder"),
         ("", "name to be a TFDS data set or a folder"),
     ],
 )
 def test_unknown_names_are_refused(name, message, tmp_path):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as refused:
         load_images(DataConfig(name=name, data_dir=str(tmp_path)))
+    assert "\n" not in str(refused.value)
 
 
 def test_data_sets_without_pictures_are_refused(tmp_path):
@@ -433,19 +469,3 @@ def test_a_folder_called_like_a_data_set_is_not_taken_for_it(
     assert not is_folder("cifar10")
     assert is_folder("./cifar10")
     assert is_folder("holiday")
-
-
-def test_small_collections_keep_nine_tenths_for_training(tmp_path):
-    from PIL import Image
-
-    from yoto_tf.config import DataConfig
-    from yoto_tf.data import load_images
-
-    for i in range(40):
-        Image.new("RGB", (32, 32), (i, 0, 0)).save(tmp_path / f"{i:02}.png")
-    images = load_images(DataConfig(name=str(tmp_path)))
-    assert [len(images.train), len(images.validation), len(images.test)] == [
-        33,
-        3,
-        4,
-    ]

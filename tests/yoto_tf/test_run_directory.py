@@ -10,8 +10,8 @@ import pytest
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
+from yoto_tf.files import written_whole
 from yoto_tf.run_directory import RunDirectory
-from yoto_tf.run_directory import written_whole
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -1,6 +1,7 @@
 """The only place that knows the file names of a search.
 
 DIR/search.json          the settings, written first
+DIR/data.json, DIR/trained_images.npy  of which images
 DIR/oracle/              KerasTuner's state, for resuming
 DIR/trials/NNNN/         the run directory of a trial, without its models
 DIR/trials/NNNN/outcome.json  its scores, or why it failed
@@ -18,6 +19,7 @@ from training.search.settings import OBJECTIVES
 from training.search.settings import Search
 from training.search.space import NAMES
 from yoto_tf import provenance
+from yoto_tf.data_record import DataRecord
 from yoto_tf.errors import InputError
 from yoto_tf.run_directory import RunDirectory
 from yoto_tf.run_directory import require_new
@@ -67,10 +69,14 @@ class SearchDirectory:
 
     Args:
         path: of the directory.
+
+    Attributes:
+        data: `DataRecord` of the images of all trials.
     """
 
     def __init__(self, path):
         self.path = Path(path)
+        self.data = DataRecord(self.path)
         self.search_file = self.path / "search.json"
         self.oracle = self.path / "oracle"
         self.trials = self.path / "trials"
@@ -156,7 +162,7 @@ class SearchDirectory:
             The best `Outcome`, or None while no trial was completed.
         """
         from training import figures
-        from yoto_tf.run_directory import written_whole
+        from yoto_tf.files import written_whole
 
         outcomes = self.outcomes()
         columns = [f.name for f in dataclasses.fields(Outcome)]

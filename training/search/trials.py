@@ -23,8 +23,8 @@ from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
 from yoto_tf.evaluation import hypervolume
 from yoto_tf.evaluation import rate_distortion_curve
+from yoto_tf.files import written_whole
 from yoto_tf.run_directory import RunDirectory
-from yoto_tf.run_directory import written_whole
 
 # It prints the traceback of every failed trial; ours is a sentence.
 keras_tuner_config.DEBUG = False

@@ -7,7 +7,7 @@ from training.study import runner
 from training.study.costs import known_costs
 from training.study.progress import StudyProgress
 from yoto_tf.command_line import import_tensorflow_quietly
-from yoto_tf.run_directory import written_whole
+from yoto_tf.files import written_whole
 
 RESULTS = "results.csv"
 REPORT = "report.md"
@@ -38,6 +38,12 @@ def run_study(spec, planned, folder, to, jobs, command, log=print):
         f"{spec.name}: {len(planned)} runs, {len(planned) - len(waiting)} of "
         f"them finished; {jobs} at a time; run directories in {folder}"
     )
+    unknown = runner.without_record(folder, planned)
+    if unknown:
+        log(
+            "runs with no record of their data, as those of earlier versions: "
+            f"{len(unknown)}; whether it is the same is not known"
+        )
     progress = StudyProgress(
         waiting, len(planned), jobs, known_costs(planned, folder)
     )

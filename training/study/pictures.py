@@ -49,14 +49,15 @@ def reconstructions_figure(planned, folder, spec):
     Returns:
         A matplotlib `Figure`, None if one of the runs is not finished.
     """
-    from yoto_tf.data import load_images
+    from training.test_images import load_test_images
 
     chosen = pictured_runs(planned, spec)
     runs = {r.name: r for _, pair in chosen for r in pair}
     if not runs or not all(is_finished(folder, r) for r in runs.values()):
         return None
     first = next(iter(runs.values()))
-    images = load_images(first.config.data, parts=("test",)).test[:_COLUMNS]
+    images, _ = load_test_images(run_directory(folder, first))
+    images = images[:_COLUMNS]
     models = {
         name: run_directory(folder, r).load_model() for name, r in runs.items()
     }

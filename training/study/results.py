@@ -7,7 +7,7 @@ import pandas as pd
 
 from training.study.runner import run_directory
 from yoto_tf.errors import InputError
-from yoto_tf.run_directory import written_whole
+from yoto_tf.files import written_whole
 
 KEYS = ["method", "width", "seed", "beta"]
 COLUMNS = [

@@ -52,6 +52,17 @@ def is_finished(folder, planned):
     return [row["beta"] for row in run.read_curve()] == list(planned.betas)
 
 
+def without_record(folder, planned):
+    """Returns the names of runs that do not say what they were trained on, as
+    those of earlier versions."""
+    runs = {one.name: run_directory(folder, one) for one in planned}
+    return [
+        name
+        for name, run in runs.items()
+        if run.checkpoint_epochs() and run.data.read() is None
+    ]
+
+
 def divergence(folder, planned):
     """Returns why a run diverged, or None. It would diverge again."""
     run = run_directory(folder, planned)
@@ -86,7 +97,8 @@ def train_all(planned, folder, preset, jobs, progress):
         dict, name of a run -> why it failed.
 
     Raises:
-        InputError: if a data set cannot be used.
+        InputError: if a data set cannot be used, or is not the one that a
+            run was begun on.
     """
     failures = {}
     waiting = []
@@ -108,7 +120,10 @@ def train_all(planned, folder, preset, jobs, progress):
     )
     try:
         for data in differing_data(waiting):
-            reason = pool.schedule(worker.prepare, [data]).result()
+            begun = [
+                folder / one.name for one in planned if one.config.data == data
+            ]
+            reason = pool.schedule(worker.prepare, [data, begun]).result()
             if reason:
                 raise InputError(reason)
         failures |= _until_done(

@@ -60,14 +60,22 @@ def images_of(data):
     return load_images(data)
 
 
-def prepare(data):
+def prepare(data, begun):
     """Loads a data set, and so downloads or renders it, once for all workers.
 
+    Args:
+        data: `DataConfig`.
+        begun: paths of the study's runs on it, those that are not begun
+            included.
+
     Returns:
-        None, or the sentence that says why it cannot be used.
+        None, or the sentence that says why it cannot be used, as that a run
+        was begun on other images.
     """
     try:
-        images_of(data)
+        images = images_of(data)
+        for path in begun:
+            RunDirectory(path).data.require_same(images)
     except InputError as error:
         return str(error)
     return None
@@ -111,7 +119,7 @@ def train_and_score(planned, path, preset):
                     hooks=[_progress(planned)],
                     tensorboard=False,
                 )
-            evaluate(run, planned.betas, images=images.test, model=model)
+            evaluate(run, planned.betas, images=images, model=model)
         except TrainingDiverged as error:
             run.write_json(run.divergence_file, {"reason": str(error)})
             return f"diverged: {error}"

@@ -30,8 +30,10 @@ def training_batches(
         `(batch_size, size, size, channels)` uint8.
 
     Raises:
-        InputError: if there are fewer images than `batch_size`.
+        InputError: if there are fewer images than `batch_size`, or they are
+            not uint8.
     """
+    images = _uint8(images)
     num = len(images)
     if not 0 < batch_size <= num:
         raise InputError(
@@ -69,12 +71,32 @@ def training_batches(
 
 
 def evaluation_batches(images, batch_size):
-    """All images once, in order; the last batch may be smaller."""
+    """All images once, in order; the last batch may be smaller.
+
+    Args:
+        images: `(n, size, size, channels)` uint8.
+        batch_size: images per batch.
+
+    Raises:
+        InputError: if the images are not uint8.
+    """
+    images = _uint8(images)
     return (
         tf.data.Dataset.from_tensor_slices(tf.convert_to_tensor(images))
         .batch(batch_size)
         .prefetch(2)
     )
+
+
+def _uint8(images):
+    # Here, on the host: a compiled step cannot refuse anything.
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise InputError(
+            "expected uint8 images (n, size, size, channels), received: "
+            f"{images.dtype} of shape {images.shape}"
+        )
+    return images
 
 
 def _enlarged(images):

@@ -1,13 +1,15 @@
 """Train, validation and test images of any data set, as uint8 arrays."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
 
+from yoto_tf.data import cuts
 from yoto_tf.data import folder
 from yoto_tf.data import tfds_images
-from yoto_tf.errors import InputError
+from yoto_tf.data_record import digests
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,24 +17,42 @@ class ImageSplits:
     """Disjoint images, each `(n, size, size, channels)` uint8.
 
     `validation` may be empty; `train` and `test` are not.
+
+    Attributes:
+        train, validation, test: the images.
+        version: `name/config/1.0.0` of a TFDS data set, or `folder`.
+        num_examples: dict, part -> number of its images, those of parts that
+            were not loaded included.
+        own_test: whether the data set has a test split of its own.
+        notes: sentences on what was done with the images.
     """
 
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+    version: str = ""
+    num_examples: dict = dataclasses.field(default_factory=dict)
+    own_test: bool = False
+    notes: tuple = ()
 
     @property
     def image_shape(self):
         """`(size, size, channels)`."""
         return self.test.shape[1:]
 
+    @functools.cached_property
+    def trained_digests(self):
+        """`digests` of the training images, then of the validation images."""
+        return np.concatenate([digests(self.train), digests(self.validation)])
+
 
 def load_images(config, parts=("train", "test")):
     """Loads and splits the images that a `DataConfig` names.
 
-    A TFDS data set that has a `test` split keeps it; of one that has not, and
-    of a folder, a seeded part is cut for testing. Validation images are cut
-    from the training images, by the same seed.
+    A TFDS data set that has a `test` split keeps it; of one that has not a
+    seeded part is cut for testing, and validation images are cut from the
+    training images, by the same seed. The pictures of a folder are cut by
+    their names: see `cuts.cut_by_name`.
 
     Args:
         config: `yoto_tf.config.DataConfig`.
@@ -45,59 +65,42 @@ def load_images(config, parts=("train", "test")):
 
     Raises:
         InputError: if the data set is unknown, empty, too small for its
-            cuts, or cannot be downloaded.
+            cuts, not of images, damaged, or cannot be downloaded.
     """
     if is_folder(config.name):
         source = folder.FolderImages(config.name)
+        cut = cuts.cut_by_name(source, config)
     else:
         source = tfds_images.TfdsImages(config.name, config.data_dir)
+        cut = cuts.cut_by_place(source.splits, config)
     size = config.image_size or source.native_size()
-    rng = np.random.default_rng(config.split_seed)
-    if "test" in source.splits:
-        order = rng.permutation(source.splits["train"])
-        train_index = order
-        test_index = np.arange(source.splits["test"])[: config.test_examples]
-        test_split = "test"
-    else:
-        total = source.splits["train"]
-        order = rng.permutation(total)
-        num_test = config.test_examples or min(total // 10, 10_000)
-        if total and not 0 < num_test < total:
-            raise InputError(
-                "expected test_examples to leave images to train on, "
-                f"received: test_examples={num_test} of {total} images in "
-                f"{config.name}"
-            )
-        test_index, train_index = order[:num_test], order[num_test:]
-        test_split = "train"
-    if not len(train_index) or not len(test_index):
-        raise InputError(
-            "expected a data set with training and test images, received: "
-            f"{config.name} with {len(train_index)} and {len(test_index)}"
-        )
-    # Small collections of pictures should train on nearly all they have.
-    num_validation = min(config.validation_examples, len(train_index) // 10)
-    validation_index = train_index[:num_validation]
-    train_index = train_index[num_validation:][: config.train_examples]
+    train, validation, test = cut.train, cut.validation, cut.test
     if "train" not in parts:
-        train_index, validation_index = train_index[:0], validation_index[:0]
+        train, validation = train[:0], validation[:0]
     if "test" not in parts:
-        test_index = test_index[:0]
-    wanted = {"train": [train_index, validation_index]}
-    wanted.setdefault(test_split, []).append(test_index)
+        test = test[:0]
+    wanted = {"train": [train, validation]}
+    wanted.setdefault(cut.test_split, []).append(test)
     loaded = source.load(
         {s: np.concatenate(i) for s, i in wanted.items()}, size
     )
-    num_train = len(train_index)
-    rest = loaded["train"][num_train:]
+    rest = loaded["train"][len(train) :]
     return ImageSplits(
-        train=loaded["train"][:num_train],
-        validation=rest[: len(validation_index)],
+        train=loaded["train"][: len(train)],
+        validation=rest[: len(validation)],
         test=(
             loaded["test"]
-            if test_split == "test"
-            else rest[len(validation_index) :]
+            if cut.test_split == "test"
+            else rest[len(validation) :]
         ),
+        version=source.version,
+        num_examples={
+            "train": len(cut.train),
+            "validation": len(cut.validation),
+            "test": len(cut.test),
+        },
+        own_test=cut.test_split == "test",
+        notes=cut.notes,
     )
 
 
@@ -109,4 +112,12 @@ def is_folder(name):
     """
     if name.startswith((".", "/", "~")):
         return True
-    return Path(name).is_dir() and not tfds_images.is_known(name)
+    return _is_directory(name) and not tfds_images.is_known(name)
+
+
+def _is_directory(name):
+    try:
+        return Path(name).is_dir()
+    except OSError:
+        # A name longer than the file system has them.
+        return False

@@ -1,13 +1,15 @@
 """The `image` feature of any TFDS data set."""
 
+import contextlib
+
 import numpy as np
-import requests
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 # Registers `rendered_shapes3d` with TFDS.
 import yoto_tf.data.rendered_shapes3d  # noqa: F401
 from yoto_tf.data import preprocessing
+from yoto_tf.data import tfds_pixels
 from yoto_tf.errors import InputError
 
 
@@ -40,29 +42,18 @@ class TfdsImages:
 
     def __init__(self, name, data_dir=None):
         self.name = name
-        try:
-            self.builder = tfds.builder(name, data_dir=data_dir)
-        except tfds.core.DatasetNotFoundError:
-            raise InputError(
-                "expected a TFDS data set or an existing folder, "
-                f"received: data.name={name!r}"
-            ) from None
-        except ValueError as error:
-            raise InputError(
-                f"expected a TFDS data set, received: data.name={name!r} "
-                f"({_first_line(error)})"
-            ) from error
+        self.builder = _builder(name, data_dir)
         self._prepare()
         features = self.builder.info.features
         # A data set of one feature has no dict of them.
         names = sorted(features) if hasattr(features, "keys") else []
-        image = features["image"] if "image" in names else None
-        if image is None or len(image.shape) != 3:
+        if "image" not in names:
             raise InputError(
                 "expected a data set with an 'image' feature, received: "
                 f"data.name={name!r} with {names}"
             )
-        self.feature = image
+        self.feature = features["image"]
+        tfds_pixels.check_feature(self.feature, name)
         self.splits = {
             s: info.num_examples for s, info in self.builder.info.splits.items()
         }
@@ -72,14 +63,18 @@ class TfdsImages:
                 f"data.name={name!r} with {sorted(self.splits)}"
             )
 
+    @property
+    def version(self):
+        """`name/config/1.0.0`: another version may hold other images, or the
+        same in another order."""
+        return self.builder.info.full_name
+
     def _prepare(self):
         try:
             self.builder.download_and_prepare()
-        except (
-            # The first is an OSError too, without a number.
-            requests.exceptions.RequestException,
-            tfds.download.DownloadError,
-        ) as error:
+        except Exception as error:
+            # Each data set has code of its own: no network, no room or right
+            # to write, a manual download or a library that is missing.
             raise InputError(
                 f"expected {self.name} prepared in {self.builder.data_dir}, "
                 "or a network to download it with, received: "
@@ -90,7 +85,9 @@ class TfdsImages:
         """Side of the images, rounded down to 32, 64 or 128 pixels."""
         height, width, _ = self.feature.shape
         if height is None or width is None:
-            height, width, _ = next(iter(self._dataset("train"))).shape
+            with self._damage_reported():
+                image, _ = next(iter(self._dataset("train")))
+            height, width, _ = image.shape
         return preprocessing.fitting_size(height, width)
 
     def load(self, wanted, size):
@@ -102,44 +99,86 @@ class TfdsImages:
 
         Returns:
             dict, split -> `(len(indices), size, size, channels)` uint8.
+
+        Raises:
+            InputError: if files are missing or damaged, or floats are not in
+                [0, 1].
         """
         channels = 1 if self.feature.shape[-1] == 1 else 3
         loaded = {}
         for split, indices in wanted.items():
             images = np.empty((len(indices), size, size, channels), np.uint8)
             if len(indices):
-                self._fill(images, split, indices, size, channels)
-            loaded[split] = images
+                with self._damage_reported():
+                    self._fill(images, split, indices, size)
+            loaded[split] = tfds_pixels.without_binary(images)
         return loaded
 
-    def _fill(self, images, split, indices, size, channels):
+    def _fill(self, images, split, indices, size):
         # Where in `images` an example of the split goes; -1: nowhere.
         place = np.full(self.splits[split], -1)
         place[indices] = np.arange(len(indices))
         dataset = self._dataset(split).map(
-            lambda image: preprocessing.to_square(image, size)[..., :channels],
+            lambda image, valid: (preprocessing.to_square(image, size), valid),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         start = 0
-        for batch in dataset.batch(500).prefetch(2).as_numpy_iterator():
+        for batch, valid in dataset.batch(500).prefetch(2).as_numpy_iterator():
+            if not valid.all():
+                raise InputError(
+                    "expected float images in [0, 1], received: data.name="
+                    f"{self.name!r}, whose image {start + valid.argmin()} of "
+                    f"the split {split!r} is not"
+                )
             places = place[start : start + len(batch)]
             images[places[places >= 0]] = batch[places >= 0]
             start += len(batch)
         if start != self.splits[split]:
             raise InputError(
                 f"expected {self.splits[split]} images in the split "
-                f"{split!r} of {self.name}, received: {start}; remove "
-                f"{self.builder.data_dir} to have it prepared again"
+                f"{split!r} of {self.name}, received: {start}; {self._mend()}"
             )
 
     def _dataset(self, split):
+        """Yields `(image, whether its values are in their range)`."""
         # Files in order, so that an index always means the same image.
         config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
         dataset = self.builder.as_dataset(split=split, read_config=config)
         return dataset.map(
-            lambda example: tf.cast(example["image"], tf.uint8),
+            lambda example: tfds_pixels.to_uint8(example["image"]),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
+
+    @contextlib.contextmanager
+    def _damage_reported(self):
+        try:
+            yield
+        except (tf.errors.OpError, OSError) as error:
+            raise InputError(
+                f"expected {self.name} whole in {self.builder.data_dir}, "
+                f"received: {_first_line(error)}; {self._mend()}"
+            ) from error
+
+    def _mend(self):
+        return f"remove {self.builder.data_dir} to have it prepared again"
+
+
+def _builder(name, data_dir):
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError:
+        raise InputError(
+            "expected a TFDS data set or an existing folder, "
+            f"received: data.name={name!r}"
+        ) from None
+    except Exception as error:
+        # TFDS has many: a wrong version is an AssertionError, a wrong
+        # argument a TypeError, a community's data set without network one of
+        # its client's own.
+        raise InputError(
+            f"expected a TFDS data set, received: data.name={name!r} "
+            f"({_first_line(error)})"
+        ) from error
 
 
 def _first_line(error):

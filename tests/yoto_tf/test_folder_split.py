@@ -1,0 +1,269 @@
+"""Which pictures of a folder count, and on which side each of them is."""
+
+import hashlib
+import os
+import shutil
+import unicodedata
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from yoto_tf.config import DataConfig
+from yoto_tf.data import load_images
+from yoto_tf.data.folder import FolderImages
+from yoto_tf.data.listing import picture_files
+from yoto_tf.errors import InputError
+
+
+def picture(path, number=0):
+    """Writes a picture whose first pixel tells its number."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.full((32, 32, 3), 200, np.uint8)
+    image[..., :2] = number // 256, number % 256
+    Image.fromarray(image).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Sixty pictures in two folders, picture number i called i."""
+    for i in range(60):
+        name = f"{i:02}.png" if i % 2 else f"holiday/{i:02}.png"
+        picture(tmp_path / "pictures" / name, i)
+    return tmp_path / "pictures"
+
+
+def parts(folder, **fields):
+    """The numbers of the pictures in each part."""
+    images = load_images(DataConfig(name=str(folder), **fields))
+    numbers = [
+        {256 * int(r) + int(g) for r, g in part[:, 0, 0, :2]}
+        for part in (images.train, images.validation, images.test)
+    ]
+    # Nothing is in a part twice.
+    assert [len(n) for n in numbers] == list(images.num_examples.values())
+    return numbers
+
+
+def in_lowest_tenth(name, salt):
+    digest = hashlib.sha256(f"{salt}/{name}".encode()).hexdigest()
+    return int(digest[:16], 16) < 2**64 / 10
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_hash_of_a_name_alone_decides_its_part(folder, seed):
+    train, validation, test = parts(folder, split_seed=seed)
+    names = {
+        i: f"{i:02}.png" if i % 2 else f"holiday/{i:02}.png" for i in range(60)
+    }
+    expected = {
+        i for i, n in names.items() if in_lowest_tenth(n, f"{seed} test")
+    }
+    assert test == expected
+    assert validation == {
+        i
+        for i in set(names) - expected
+        if in_lowest_tenth(names[i], f"{seed} validation")
+    }
+    assert train == set(names) - test - validation
+    assert len(test) >= 2
+    assert validation
+
+
+def test_another_seed_tests_on_others(folder):
+    assert parts(folder)[2] != parts(folder, split_seed=1)[2]
+
+
+def change_nothing_but(change, folder):
+    """Applies a change; returns the numbers it concerns."""
+    if change == "rename":
+        (folder / "01.png").rename(folder / "zz.png")
+        return {1}
+    if change == "rename a folder":
+        (folder / "holiday").rename(folder / "journey")
+        return set(range(0, 60, 2))
+    if change == "remove":
+        for number in (1, 33, 58):
+            next(folder.rglob(f"{number:02}.png")).unlink()
+        return {1, 33, 58}
+    for number in range(100, 140):
+        picture(folder / f"{number}.png", number)
+    return set(range(100, 140))
+
+
+@pytest.mark.parametrize(
+    "change", ["rename", "rename a folder", "remove", "add"]
+)
+def test_what_is_added_removed_or_renamed_moves_no_other(change, folder):
+    before = parts(folder)
+    concerned = change_nothing_but(change, folder)
+    after = parts(folder)
+    for old, new in zip(before, after, strict=True):
+        assert old - concerned == new - concerned
+
+
+def test_a_given_number_is_tested_on_and_adding_one_moves_one_at_most(folder):
+    before = parts(folder, test_examples=8, validation_examples=3)
+    assert [len(n) for n in before] == [49, 3, 8]
+    picture(folder / "new.png", 100)
+    after = parts(folder, test_examples=8, validation_examples=3)
+    assert len(before[2] - after[2]) <= 1
+    # What was trained on is still not tested on.
+    assert not after[2] & (before[0] | before[1])
+
+
+def test_names_that_file_systems_take_for_one_are_one(folder):
+    before = parts(folder)
+    composed = unicodedata.normalize("NFC", "Käfer.png")
+    picture(folder / composed, 100)
+    first = parts(folder)
+    (folder / composed).rename(
+        folder / unicodedata.normalize("NFD", composed).upper()
+    )
+    assert parts(folder) == first
+    (folder / "holiday").rename(folder / "HOLIDAY")
+    assert parts(folder) == first
+    assert [n - {100} for n in first] == before
+
+
+def test_names_that_are_not_unicode_are_read(tmp_path):
+    for i in range(5):
+        picture(tmp_path / f"{i}.png", i)
+    os.rename(tmp_path / "0.png", os.fsencode(tmp_path) + b"/\xff.png")
+    assert set.union(*parts(tmp_path)) == set(range(5))
+
+
+def test_copies_count_once_by_the_shortest_of_their_names(folder):
+    before = parts(folder)
+    for path in list(folder.rglob("*.png")):
+        for number in range(3):
+            shutil.copy(path, folder / f"copy_{number}_of_{path.name}")
+    shutil.copytree(folder / "holiday", folder / "backup/holiday")
+    images = load_images(DataConfig(name=str(folder)))
+    assert images.notes == (
+        "210 of 270 pictures are copies of others, byte by byte, and left out",
+    )
+    assert parts(folder) == before
+    # One size, two contents.
+    pixels = (folder / "01.png").read_bytes()
+    (folder / "02.png").write_bytes(pixels[:-1] + b"?")
+    assert len(FolderImages(str(folder)).copies()) == 210
+
+
+# How few are enough.
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_too_few_pictures_are_refused_with_how_many_are_needed(
+    number, tmp_path
+):
+    for i in range(number):
+        picture(tmp_path / f"{i}.png", i)
+    with pytest.raises(InputError) as refused:
+        load_images(DataConfig(name=str(tmp_path)), parts=("train",))
+    assert str(refused.value) == (
+        "expected 3 images (2 to test on, 1 to train on) or more in "
+        f"data.name={str(tmp_path)!r}, received: {number}"
+    )
+
+
+@pytest.mark.parametrize("number", range(3, 21))
+def test_few_pictures_leave_two_to_score_and_half_to_train_on(number, tmp_path):
+    for i in range(number):
+        picture(tmp_path / f"{i}.png", i)
+    for seed in range(3):
+        train, validation, test = parts(tmp_path, split_seed=seed)
+        assert train | validation | test == set(range(number))
+        assert 2 <= len(test) <= max(2, number // 2)
+        assert len(validation) <= number // 5
+        assert train
+
+
+# What a folder holds that its owner does not see.
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".ipynb_checkpoints/00-checkpoint.png",
+        "holiday/.ipynb_checkpoints/00-checkpoint.png",
+        ".git/objects/00.png",
+        "__MACOSX/holiday/00.png",
+        "holiday/._00.png",
+        "@eaDir/00.png/SYNOPHOTO_THUMB_M.png",
+        "$RECYCLE.BIN/00.png",
+        ".hidden.png",
+    ],
+)
+def test_what_its_owner_does_not_see_is_no_picture_of_a_folder(name, folder):
+    before = picture_files(folder)
+    assert len(before) == 60
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\0\5\26\7 not a picture at all")
+    assert picture_files(folder) == before
+
+
+def test_a_hidden_folder_can_be_named_itself(tmp_path):
+    for i in range(3):
+        picture(tmp_path / ".cache/pictures" / f"{i}.png", i)
+    assert len(picture_files(tmp_path / ".cache/pictures")) == 3
+
+
+def test_folders_and_pipes_that_are_called_like_pictures_are_none(folder):
+    before = picture_files(folder)
+    (folder / "album.png").mkdir()
+    os.mkfifo(folder / "pipe.png")
+    assert picture_files(folder) == before
+
+
+def test_links_are_followed_once_and_loops_end(folder, tmp_path):
+    before = picture_files(folder)
+    (folder / "again.png").symlink_to(folder / "01.png")
+    (folder / "a_loop").symlink_to(folder)
+    (folder / "holiday/up").symlink_to(tmp_path)
+    (folder / "twin").symlink_to("holiday")
+    assert picture_files(folder) == before
+    picture(tmp_path / "elsewhere/00.png", 100)
+    picture(tmp_path / "more/deep/00.png", 101)
+    (folder / "linked").symlink_to(tmp_path / "more")
+    found = picture_files(folder)
+    linked = {
+        # By the loop through the folder above.
+        folder / "holiday/up/elsewhere/00.png",
+        folder / "linked/deep/00.png",
+    }
+    assert set(found) - set(before) <= linked | {
+        folder / "holiday/up/more/deep/00.png"
+    }
+    assert len(found) == 62
+
+
+def test_links_into_what_is_hidden_count(tmp_path):
+    """As git-annex keeps its files."""
+    for i in range(4):
+        picture(tmp_path / f".git/annex/{i}.png", i)
+        (tmp_path / f"{i}.png").symlink_to(f".git/annex/{i}.png")
+    assert [p.name for p in picture_files(tmp_path)] == [
+        f"{i}.png" for i in range(4)
+    ]
+
+
+def test_a_link_that_leads_nowhere_is_named(folder):
+    (folder / "lost.png").symlink_to(folder / "gone.png")
+    with pytest.raises(InputError, match=r"lost\.png \(No such file"):
+        load_images(DataConfig(name=str(folder)))
+
+
+def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
+    """Not passed over, as `os.walk` does."""
+    scan = os.scandir
+
+    def refuse(place):
+        if str(place).endswith("holiday"):
+            raise PermissionError(13, "Permission denied")
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=r"holiday \(Permission denied"):
+        load_images(DataConfig(name=str(folder)))

@@ -1,0 +1,128 @@
+"""Which images of a data set are for training, validation and testing."""
+
+import dataclasses
+
+import numpy as np
+
+from yoto_tf.errors import InputError
+
+_SHARE = 0.1
+# Fewer have no spread, and so no error bars.
+_FEWEST_TESTED = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """Disjoint indices of images.
+
+    Attributes:
+        train, validation: int arrays, into the split `train`.
+        test: into the split `test_split`.
+        test_split: `train`, or `test` where that is stored apart.
+        notes: sentences for the user.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    test_split: str = "train"
+    notes: tuple = ()
+
+
+def cut_by_place(sizes, config):
+    """Cuts a data set whose images have fixed places, as those of TFDS.
+
+    Args:
+        sizes: dict, split -> number of images.
+        config: `DataConfig`.
+
+    Returns:
+        `Cut`. A split `test` is kept; otherwise a seeded tenth is cut, 10,000
+        at most.
+
+    Raises:
+        InputError: if there are too few images.
+    """
+    order = np.random.default_rng(config.split_seed).permutation(sizes["train"])
+    if "test" in sizes:
+        test, train = np.arange(sizes["test"])[: config.test_examples], order
+        _require(len(train), 1, "training images", config)
+        _require(len(test), _FEWEST_TESTED, "test images", config)
+    else:
+        num_test = config.test_examples or max(
+            _FEWEST_TESTED, min(len(order) // 10, 10_000)
+        )
+        _require(len(order), num_test + 1, _to_share(num_test), config)
+        test, train = order[:num_test], order[num_test:]
+    # Small collections should train on nearly all they have.
+    num_validation = min(config.validation_examples, len(train) // 10)
+    return Cut(
+        train=train[num_validation:][: config.train_examples],
+        validation=train[:num_validation],
+        test=test,
+        test_split="test" if "test" in sizes else "train",
+    )
+
+
+def cut_by_name(folder, config):
+    """Cuts a folder of pictures by hashes of their names.
+
+    A picture is tested on if the hash of its name falls into the lowest tenth,
+    whatever else is in the folder: one that is added, removed or renamed moves
+    no other into the test. Of the others a tenth, by another hash, are for
+    validation, `config.validation_examples` at most. A given
+    `config.test_examples` takes the lowest so many: then a picture can move
+    for every one that comes or goes.
+
+    Files that are the same byte by byte count once, by the shortest of their
+    names: that of the original, most often.
+
+    Args:
+        folder: `FolderImages`.
+        config: `DataConfig`.
+
+    Returns:
+        `Cut`, its indices in the order of the hashes.
+
+    Raises:
+        InputError: if there are too few pictures.
+    """
+    positions = folder.positions(f"{config.split_seed} test")
+    copies = folder.copies()
+    order = np.argsort(positions, kind="stable")
+    order = order[~np.isin(order, copies)]
+    num_low = int((positions[order] < _SHARE).sum())
+    num_test = config.test_examples or max(
+        _FEWEST_TESTED, min(num_low, len(order) // 2)
+    )
+    _require(len(order), num_test + 1, _to_share(num_test), config)
+    test, train = order[:num_test], order[num_test:]
+    others = folder.positions(f"{config.split_seed} validation")
+    watched = train[np.argsort(others[train], kind="stable")]
+    num_validation = min(
+        config.validation_examples,
+        int((others[train] < _SHARE).sum()),
+        # Of a few it could be all.
+        len(train) // 5,
+    )
+    validation = watched[:num_validation]
+    train = train[~np.isin(train, validation)]
+    notes = ()
+    if copies:
+        notes = (
+            f"{len(copies)} of {len(positions)} pictures are copies of others, "
+            "byte by byte, and left out",
+        )
+    return Cut(train[: config.train_examples], validation, test, notes=notes)
+
+
+def _require(num, needed, what, config):
+    if num < needed:
+        raise InputError(
+            f"expected {needed} {what} or more in data.name={config.name!r}, "
+            f"received: {num}"
+        )
+
+
+def _to_share(num_test):
+    return f"images ({num_test} to test on, 1 to train on)"

@@ -1,0 +1,36 @@
+"""Files that are whole or not there at all."""
+
+import contextlib
+import os
+import uuid
+from pathlib import Path
+
+from yoto_tf.errors import SaveError
+
+
+@contextlib.contextmanager
+def written_whole(path):
+    """Yields a temporary path; renames it to `path` when the block ends well.
+
+    The temporary path has the suffix of `path` and lies beside it. If the
+    block fails it is removed, and what was at `path` stays.
+
+    Raises:
+        SaveError: if the file cannot be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        yield aside
+        with open(aside, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SaveError(
+            f"could not save {path} ({reason}); what was saved before is "
+            "whole; make room and try again"
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
