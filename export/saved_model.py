@@ -10,7 +10,8 @@ import tyro
 
 from export import batching
 from export import publish
-from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import command
+from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
@@ -126,7 +127,7 @@ def main(argv=None):
         run = RunDirectory(arguments.run)
         run.read_config()
         run.read_curve()
-        import_tensorflow_quietly()
+        import_keras_quietly()
         started = time.monotonic()
         from export.verify import VerificationError
 
@@ -148,10 +149,11 @@ def main(argv=None):
             f"\nexported: {version} ({size / 2**20:.1f} MiB, "
             f"{time.monotonic() - started:.0f} s)"
         )
-        print(
-            f"next: python -m serving.server --model_name="
-            f"{arguments.to.absolute().name} --model_base_path={arguments.to}"
+        words = (
+            f"--model_name={arguments.to.absolute().name}",
+            f"--model_base_path={arguments.to}",
         )
+        print(f"next: {command('serving.server', *words)}")
 
 
 if __name__ == "__main__":

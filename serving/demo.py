@@ -19,6 +19,7 @@ import tyro
 
 from serving import signals
 from serving.page import examples
+from serving.page import guard
 from serving.page import ports
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import reported_on_the_command_line
@@ -37,6 +38,9 @@ class Arguments:
     """Where the demo's run is made, if there is no export yet."""
     page_port: int = 7860
     """Port of the page on 127.0.0.1; 0 takes any free one, here and below."""
+    page_hosts: tuple[str, ...] = ()
+    """Names that the page answers to besides 127.0.0.1 and localhost: those
+    of a proxy in front of it, without a port."""
     port: int = 8500
     """Port of the server's gRPC."""
     rest_api_port: int = 8501
@@ -141,6 +145,7 @@ def main(argv=None):
     stop = signals.stop_event()
     with reported_on_the_command_line():
         # Before minutes of training, not after them.
+        guard.host_names(arguments.page_hosts)
         ports.free(arguments.page_port, "--page-port")
         ports.free(arguments.port, "--port")
         ports.free(arguments.rest_api_port, "--rest-api-port")
@@ -169,7 +174,11 @@ def _show(version, arguments, stop):
             flush=True,
         )
         with launch.page(
-            url, base.name, arguments.page_port, examples.of_export(base)
+            url,
+            base.name,
+            arguments.page_port,
+            examples.of_export(base),
+            hosts=arguments.page_hosts,
         ) as address:
             print(f"page:   {address} (Ctrl-C ends all)", flush=True)
             stop.wait()

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 # TensorFlow reads this at import. What fails in it comes back as a status.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# It imports Keras, which nothing here uses, and which can fail for another.
+os.environ["KERAS_BACKEND"] = "tensorflow"
 
 from serving import signals
 from serving.embedded import flags as command_line

@@ -1,11 +1,14 @@
 """A served export with its page, and a Chromium, for the page's tests."""
 
+import asyncio
 import base64
 import contextlib
+import gc
 import io
 import pathlib
 import shutil
 import socket
+import warnings
 
 import export_runs
 import numpy as np
@@ -15,6 +18,7 @@ from PIL import Image
 from serving.embedded import model_config
 from serving.embedded.server import EmbeddedServer
 from serving.embedded.server import ServerOptions
+from serving.page import launch
 
 SIZE = export_runs.SIZE
 LOW, HIGH = 0.5, 512.0
@@ -43,6 +47,19 @@ def server(exported, grpc_port=0):
         model_config.single_model("tiny", str(exported.path.parent)),
         ServerOptions(grpc_port=grpc_port, rest_port=0, warmup=False),
     )
+
+
+@contextlib.contextmanager
+def launched(*args, **more):
+    """`launch.page`, without the event loops that Gradio leaves behind where
+    none is running."""
+    with contextlib.ExitStack() as stack:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            address = stack.enter_context(launch.page(*args, **more))
+            asyncio.set_event_loop(None)
+            gc.collect()
+        yield address
 
 
 def write_pictures(folder, num=5):

@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 
 from yoto_tf import provenance
-from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.presets import get_preset
 from yoto_tf.run_directory import RunDirectory
@@ -180,7 +180,7 @@ def main(argv=None):
     with reported_on_the_command_line():
         for preset in arguments.presets:
             get_preset(preset)
-        import_tensorflow_quietly()
+        import_keras_quietly()
         results = [
             benchmark(
                 preset, arguments.rounds, arguments.steps, arguments.jit_compile

@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from training.train import train
-from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.presets import DEFAULT
 from yoto_tf.presets import get_preset
@@ -30,7 +30,7 @@ def main(argv=None):
     arguments = tyro.cli(Arguments, prog="python -m training.demo", args=argv)
     with reported_on_the_command_line():
         preset = get_preset(arguments.preset)
-        import_tensorflow_quietly()
+        import_keras_quietly()
         from training.evaluate import evaluate
         from training.evaluate import table
         from training.plots import plot

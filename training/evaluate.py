@@ -11,7 +11,8 @@ import numpy as np
 import tyro
 
 from yoto_tf import provenance
-from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import command
+from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.run_directory import RunDirectory
 
@@ -150,7 +151,7 @@ def main(argv=None):
     )
     with reported_on_the_command_line():
         run = RunDirectory(arguments.run)
-        import_tensorflow_quietly()
+        import_keras_quietly()
         points = evaluate(
             run,
             arguments.betas,
@@ -167,7 +168,7 @@ def main(argv=None):
             f"{reference['rate']:,.0f} and distortion "
             f"{reference['distortion']:,.0f}"
         )
-        print(f"next: python -m training.plots {run.path}")
+        print(f"next: {command('training.plots', run.path)}")
 
 
 if __name__ == "__main__":

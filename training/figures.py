@@ -1,9 +1,10 @@
 """Draws curves and grids of images, at the width of a paper's column."""
 
 import numpy as np
-from matplotlib import colors
-from matplotlib.figure import Figure
 
+from training.drawing import Figure
+from training.drawing import colors
+from training.drawing import own_style
 from yoto_tf.evaluation.pareto import pareto_front
 
 # Inches; one column of most two-column styles, and the full width.
@@ -13,6 +14,7 @@ _DPI = 300
 _STYLE = {"fontsize": 8}
 
 
+@own_style
 def rate_distortion_figure(curves):
     """Distortion against rate, a line for every run, its Pareto front marked.
 
@@ -96,6 +98,7 @@ def _label_betas(axes, rows):
             last = here
 
 
+@own_style
 def image_grid(rows, row_labels, title, column_labels=None):
     """A grid of images with a label before every row.
 
@@ -141,6 +144,7 @@ def image_grid(rows, row_labels, title, column_labels=None):
     return figure
 
 
+@own_style
 def search_figure(trials, label, direction):
     """The objective of every trial of a search, and the best so far.
 
@@ -193,6 +197,7 @@ def search_figure(trials, label, direction):
     return figure
 
 
+@own_style
 def save(figure, path):
     """Writes a figure at 300 dpi; the suffix of `path` gives the format."""
     figure.savefig(path, dpi=_DPI)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.files import written_whole
@@ -178,7 +178,7 @@ def main(argv=None):
         runs = [RunDirectory(path) for path in arguments.runs]
         for run in runs:
             run.read_config()
-        import_tensorflow_quietly()
+        import_keras_quietly()
         plot(
             runs,
             arguments.to,

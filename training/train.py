@@ -15,7 +15,8 @@ import tyro
 
 from training import arguments
 from yoto_tf import provenance
-from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import command
+from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.errors import InputError
@@ -221,7 +222,7 @@ def main(argv=None):
         if given.resume and config == default.config:
             # Nothing overridden: whatever the run was begun with.
             config = run.read_config()
-        import_tensorflow_quietly()
+        import_keras_quietly()
         _, run = train(
             config,
             run_dir,
@@ -230,7 +231,7 @@ def main(argv=None):
             verbose=1 if sys.stdout.isatty() else 2,
         )
         print(f"trained: {run.model_file}")
-        print(f"next: python -m training.evaluate {run.path}")
+        print(f"next: {command('training.evaluate', run.path)}")
 
 
 if __name__ == "__main__":

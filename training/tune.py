@@ -23,7 +23,8 @@ from training.search.settings import Search
 from training.search.space import NAMES
 from training.search.space import num_configurations
 from training.search.space import space_around
-from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import command
+from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
@@ -250,7 +251,7 @@ def main(argv=None):
         )
         role = workers.read_role()
         search = _search_of(default, given, directory)
-        import_tensorflow_quietly()
+        import_keras_quietly()
         outcomes = tune(
             search,
             directory.path,
@@ -265,10 +266,8 @@ def main(argv=None):
         print(table(outcomes, search.objective))
         print(f"\nwritten to {directory.table_file}, {directory.figure_file}")
         print(f"best: trial {found.trial}: {found.described()}")
-        print(
-            f"next: python -m training.train {directory.best_file} "
-            f"--run-dir runs/{name}_tuned"
-        )
+        words = (directory.best_file, "--run-dir", f"runs/{name}_tuned")
+        print(f"next: {command('training.train', *words)}")
 
 
 if __name__ == "__main__":

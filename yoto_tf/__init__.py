@@ -42,6 +42,8 @@ def __getattr__(name):
         raise AttributeError(f"module 'yoto_tf' has no attribute {name!r}")
     import importlib
 
+    # Refuses another backend, before these import Keras.
+    importlib.import_module("yoto_tf.keras_backend")
     return getattr(importlib.import_module(_LAZY[name]), name)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import sys
 import tempfile
 
@@ -9,10 +10,17 @@ from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
 
 
+def command(module, *words):
+    """A command line to be copied: `python -m module words...`, quoted for a
+    shell."""
+    words = [str(word) for word in words]
+    return shlex.join(["python", "-m", module, *words])
+
+
 @contextlib.contextmanager
 def held_back_stderr():
     """Holds back what is written to stderr, by C++ code too; shows it if the
-    block fails."""
+    block fails, but for an error that says all in a sentence."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -20,6 +28,8 @@ def held_back_stderr():
             os.dup2(held.fileno(), 2)
             try:
                 yield
+            except InputError:
+                raise
             except BaseException:
                 held.seek(0)
                 os.write(kept, held.read())
@@ -37,11 +47,34 @@ def import_tensorflow_quietly():
     logging level counts. If the import fails, they are shown.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow imports Keras, which can fail for another backend. Programs
+    # that use Keras themselves have refused it before.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     with held_back_stderr():
         import tensorflow as tf
 
         # Looks for GPUs, which has lines of its own.
         tf.config.list_physical_devices()
+
+
+def import_keras_quietly():
+    """Imports TensorFlow without its start-up lines, and Keras.
+
+    Raises:
+        InputError: for settings of Keras that cannot be used.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with held_back_stderr():
+        from yoto_tf.keras_backend import keras
+    import_tensorflow_quietly()
+    for name in ("max_epochs", "max_steps_per_epoch"):
+        limit = getattr(keras.config, name)()
+        if limit is not None:
+            # `fit` would end early, and the run pass for a finished one.
+            raise InputError(
+                f"expected KERAS_{name.upper()} not to be set, received: "
+                f"{limit}; runs have settings of their own for it"
+            )
 
 
 @contextlib.contextmanager

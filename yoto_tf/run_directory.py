@@ -25,6 +25,7 @@ import json
 import re
 from pathlib import Path
 
+from yoto_tf.command_line import command
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.data_record import DataRecord
 from yoto_tf.errors import InputError
@@ -208,8 +209,8 @@ class RunDirectory:
         if not self.model_file.is_file():
             raise InputError(
                 "expected a run that was trained to its end, received: "
-                f"{self.path}; continue it with "
-                f"training.train --run-dir {self.path} --resume"
+                f"{self.path}; continue it with: "
+                + command("training.train", "--run-dir", self.path, "--resume")
             )
         return load_model(self.model_file)
 
@@ -269,7 +270,8 @@ class RunDirectory:
         if not self.curve_file.is_file():
             raise InputError(
                 "expected an evaluated run, received: "
-                f"{self.path}; run training.evaluate {self.path} first"
+                f"{self.path}; first run: "
+                + command("training.evaluate", self.path)
             )
         try:
             with open(self.curve_file, newline="") as file:

@@ -15,6 +15,7 @@ from serving import signals
 from serving.client import InvalidRequest
 from serving.client.target import Target
 from serving.page import examples
+from serving.page import guard
 from serving.page import ports
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import reported_on_the_command_line
@@ -39,6 +40,9 @@ class Arguments:
     """Folder of exported models on this machine."""
     page_port: int = 7860
     """Port of the page on 127.0.0.1; 0 takes any free one."""
+    page_hosts: tuple[str, ...] = ()
+    """Names that the page answers to besides 127.0.0.1 and localhost: those
+    of a proxy in front of it, without a port."""
 
 
 def main(argv=None):
@@ -50,6 +54,7 @@ def main(argv=None):
             Target.parse(arguments.url, arguments.model)
         except InvalidRequest as error:
             raise InputError(str(error)) from error
+        hosts = guard.host_names(arguments.page_hosts)
         import_tensorflow_quietly()
         from serving.page import launch
 
@@ -66,6 +71,7 @@ def main(argv=None):
             source,
             # What somebody asked for by name has to be there.
             needs_images=bool(arguments.data),
+            hosts=hosts,
         ) as address:
             print(f"page: {address} (Ctrl-C ends it)", flush=True)
             stop.wait()

@@ -7,6 +7,7 @@ import gradio as gr
 
 from serving.client import ServingError
 from serving.page import controls
+from serving.page import guard
 
 _LOOK_SECONDS = 2.0
 # What the page remembers: what is shown, of which model, at which betas.
@@ -27,10 +28,14 @@ LAUNCH = {
     "quiet": True,
     "footer_links": [],
     "run_history": False,
-    "max_file_size": "50mb",
+    "max_file_size": guard.MAX_PICTURE_BYTES,
     "enable_monitoring": False,
+    "mcp_server": False,
+    # An image with its curve is megabytes; a tab that lost it asks again.
+    "state_session_capacity": 100,
 }
 """For `Blocks.launch`: this machine alone, and nothing from elsewhere."""
+_MOST_WAITING_EVENTS = 100
 
 
 def build(handlers):
@@ -48,7 +53,7 @@ def build(handlers):
     ) as page:
         parts = _layout()
         _Events(handlers, parts).tie(page)
-    return page.queue(api_open=False)
+    return page.queue(api_open=False, max_size=_MOST_WAITING_EVENTS)
 
 
 def _layout():

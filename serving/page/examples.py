@@ -6,6 +6,7 @@ returns images `(n, height, width, channels)` uint8, at most `SHOWN`. It raises
 """
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def _if_prepared(config):
         ):
             raise InputError(
                 f"{config.name} is not prepared on this machine; have it "
-                f"prepared with --data {config.name}"
+                f"prepared with --data {shlex.quote(config.name)}"
             )
         return _test_split(config)(image_shape)
 

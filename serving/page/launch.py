@@ -14,7 +14,9 @@ from serving.client import Client
 from serving.client import ServingError
 from serving.page import app
 from serving.page import examples
+from serving.page import guard
 from serving.page import ports
+from serving.page import uploads
 from serving.page.handlers import Handlers
 from serving.page.model import Model
 from yoto_tf.errors import InputError
@@ -24,7 +26,7 @@ _TIMEOUT_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def page(url, name, port, source=examples.none, needs_images=False):
+def page(url, name, port, source=examples.none, needs_images=False, hosts=()):
     """Runs the page until the block ends.
 
     The server need not be there yet: the page says so and waits for it.
@@ -35,25 +37,30 @@ def page(url, name, port, source=examples.none, needs_images=False):
         port: of the page on 127.0.0.1; 0 takes a free one.
         source: of images to choose from, see `serving.page.examples`.
         needs_images: whether the page is of no use without them.
+        hosts: names that the page may be called by, besides 127.0.0.1,
+            localhost and [::1]: those of a proxy in front of it.
 
     Yields:
         The page's address.
 
     Raises:
-        InputError: for a busy port, or images that are needed and cannot be
-            used.
+        InputError: for a busy port, a wrong name of a host, or images that
+            are needed and cannot be used.
     """
+    hosts = guard.host_names(hosts)
     port = ports.free(port, "--page-port")
     with Client(url, name, timeout=_TIMEOUT_SECONDS, retries=1) as client:
         model = Model(client, name, url)
         if needs_images:
             _load_now(model, source)
         _ask_no_proxy()
+        folder = uploads.folder()  # before Gradio asks for it
         blocks = app.build(Handlers(model, _forgiving(source)))
         blocks.launch(
             prevent_thread_lock=True,
             server_name=ports.HOST,
             server_port=port,
+            app_kwargs={"middleware": guard.middleware(folder, hosts)},
             **app.LAUNCH,
         )
         try:

@@ -103,7 +103,7 @@ def test_several_runs_share_one_curve_figure(own_run, trained_run, tmp_path):
 
 def test_a_run_that_was_not_evaluated_is_told_what_to_do(own_run):
     own_run.curve_file.unlink()
-    with pytest.raises(InputError, match=r"run training\.evaluate .* first"):
+    with pytest.raises(InputError, match="first run: python -m training"):
         plots.plot([own_run])
 
 

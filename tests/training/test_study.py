@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from training.study import __main__ as study_module
+from training.study import costs
 from training.study import outcome
 from training.study import results as results_module
 from training.study import runner
@@ -227,6 +228,38 @@ def test_a_dry_run_prints_runs_and_costs_and_leaves_nothing(
     assert lines[0].startswith("fixed/width1-seed0-beta1: 64 steps, about ")
     assert lines[-1].startswith("one: 2 runs, about ")
     assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    ("preset", "data"),
+    [("smoke", "rendered_shapes3d/tiny"), ("cifar10", "cifar10")],
+)
+def test_a_dry_run_prepares_no_data_set(
+    preset, data, spec_file, tmp_path, monkeypatch, capsys
+):
+    def prepare(*_, **__):
+        raise AssertionError("prepared")
+
+    monkeypatch.setattr(
+        "tensorflow_datasets.core.DatasetBuilder.download_and_prepare", prepare
+    )
+    # TensorFlow takes threads only before it is used.
+    monkeypatch.setattr(worker, "set_threads", lambda threads: None)
+    settings = [f'data.data_dir="{tmp_path}/none"']
+    if preset == "cifar10":
+        settings.append("training.steps=12000")
+    spec = load_spec(spec_file, preset, settings)
+    costs.print_estimate(spec, planned_runs(spec), tmp_path / "runs", 2)
+    *runs, total = capsys.readouterr().out.splitlines()
+    length = "12,000 steps" if preset == "cifar10" else "4 epochs"
+    assert runs == [
+        f"{one.name}: {length}, time unknown" for one in planned_runs(spec)
+    ]
+    assert total == (
+        f"{spec.name}: 4 runs, 4 of unknown time: a dry run prepares no data "
+        f"set, and {data} is not there yet"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Runs a study: `python -m training.study SPEC`."""
 
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ import tyro
 from training.study.plan import default_folder
 from training.study.plan import planned_runs
 from training.study.spec import load_spec
-from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import command
+from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 
@@ -79,7 +79,7 @@ def _run(arguments, spec, planned, runs, to):
     if arguments.dry_run:
         from training.study import costs
 
-        import_tensorflow_quietly()
+        import_keras_quietly()
         costs.print_estimate(spec, planned, runs, jobs)
         return 0
     failures = outcome.run_study(spec, planned, runs, to, jobs, command)
@@ -88,12 +88,12 @@ def _run(arguments, spec, planned, runs, to):
 
 def _command(arguments):
     """The command that makes these results, without what only says where."""
-    words = ["python", "-m", "training.study", arguments.spec]
+    words = [arguments.spec]
     if arguments.preset:
         words += ["--preset", arguments.preset]
     if arguments.set:
         words += ["--set", *arguments.set]
-    return shlex.join(words)
+    return command("training.study", *words)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What a study will cost: from its finished runs, or from a few steps."""
 
+import functools
 import statistics
 import time
 
@@ -32,7 +33,8 @@ def print_estimate(spec, planned, folder, jobs):
 
     Of every kind of which no run is finished a few steps are timed here, with
     as many threads as a run will have. What disturbs the runs later, each
-    other included, comes on top.
+    other included, comes on top. Of a data set that would first have to be
+    downloaded or rendered nothing is known.
     """
     from training.study.worker import images_of
     from training.study.worker import set_threads
@@ -41,9 +43,14 @@ def print_estimate(spec, planned, folder, jobs):
     jobs = max(1, min(jobs, len(planned)))
     costs = known_costs(planned, folder)
     total = 0.0
+    unknown = []
     for one in planned:
         if is_finished(folder, one):
             print(f"{one.name}: finished")
+            continue
+        if not _is_here(one.config.data):
+            unknown.append(one)
+            print(f"{one.name}: {_length(one.config.training)}, time unknown")
             continue
         images = images_of(one.config.data)
         if one.kind not in costs:
@@ -54,10 +61,36 @@ def print_estimate(spec, planned, folder, jobs):
             f"{duration(costs[one.kind])}"
         )
         total += costs[one.kind]
-    print(
-        f"{spec.name}: {len(planned)} runs, about {duration(total / jobs)} "
-        f"with {jobs} at a time"
+    costs_of = []
+    if len(unknown) < len(planned):
+        costs_of.append(f"about {duration(total / jobs)} with {jobs} at a time")
+    if unknown:
+        names = sorted({one.config.data.name for one in unknown})
+        costs_of.append(
+            f"{len(unknown)} of unknown time: a dry run prepares no data set, "
+            f"and {', '.join(names)} is not there yet"
+        )
+    print(f"{spec.name}: {len(planned)} runs, {'; '.join(costs_of)}")
+
+
+@functools.cache
+def _is_here(data):
+    """Whether images can be loaded without downloading or rendering them."""
+    from yoto_tf.data import splits
+    from yoto_tf.data import tfds_images
+
+    return (
+        splits.is_folder(data.name)
+        # Refused where it is loaded.
+        or not tfds_images.is_known(data.name)
+        or tfds_images.is_prepared(data.name, data.data_dir)
     )
+
+
+def _length(training):
+    if training.steps:
+        return f"{training.steps:,} steps"
+    return f"{training.epochs} epochs"
 
 
 def measured_cost(planned, images):

@@ -1,10 +1,11 @@
 """Figures of a study: curves of several methods, and their pictures."""
 
 import numpy as np
-from matplotlib import colors
-from matplotlib import ticker
-from matplotlib.figure import Figure
 
+from training.drawing import Figure
+from training.drawing import colors
+from training.drawing import own_style
+from training.drawing import ticker
 from training.figures import PAGE
 from training.study import comparison
 from yoto_tf.evaluation.pareto import pareto_front
@@ -14,6 +15,7 @@ _MARKERS = "osD^vP*X"
 _DASHES = ("-", "--", ":", "-.")
 
 
+@own_style
 def curves_figure(results, spec):
     """Distortion against rate, a Pareto front over beta for every method and
     width; means over seeds (the seed report's figure 1a)."""
@@ -38,6 +40,7 @@ def curves_figure(results, spec):
     return figure
 
 
+@own_style
 def difference_figure(results, spec):
     """Full loss minus the better baseline's against log2(beta); the bars are
     standard deviations over seeds (the seed report's figure 1b)."""

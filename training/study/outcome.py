@@ -6,7 +6,7 @@ from training.study import results
 from training.study import runner
 from training.study.costs import known_costs
 from training.study.progress import StudyProgress
-from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.files import written_whole
 
 RESULTS = "results.csv"
@@ -64,7 +64,7 @@ def write_report(spec, planned, folder, to, command, log=print):
     to = Path(to)
     table = results.read(to / RESULTS)
     # Not before the runs: their processes start meanwhile.
-    import_tensorflow_quietly()
+    import_keras_quietly()
     from training import figures as common_figures
     from training.study import figures
     from training.study import pictures

@@ -15,7 +15,7 @@ import traceback
 
 from training.study.plan import num_steps
 from yoto_tf import provenance
-from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
 from yoto_tf.run_directory import RunDirectory
@@ -37,7 +37,7 @@ def start(threads, messages):
     _messages, _parent = messages, os.getppid()
     # Ctrl-C reaches the whole process group; the parent ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import_tensorflow_quietly()
+    import_keras_quietly()
     set_threads(threads)
 
 

@@ -1,5 +1,9 @@
 """Layers: conditioning on loss weights, and the posterior's sampling."""
 
+# Refuses another backend, before Keras is imported.
+import yoto_tf.keras_backend  # noqa: F401
+
+# isort: split
 from yoto_tf.layers.conditioning import Concatenation
 from yoto_tf.layers.conditioning import ConditioningLayer
 from yoto_tf.layers.conditioning import FiLM

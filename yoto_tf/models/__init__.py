@@ -1,5 +1,9 @@
 """Models: the method itself, and the VAE that is its first case."""
 
+# Refuses another backend, before Keras is imported.
+import yoto_tf.keras_backend  # noqa: F401
+
+# isort: split
 import keras
 
 from yoto_tf.errors import InputError

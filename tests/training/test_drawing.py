@@ -1,0 +1,108 @@
+"""Figures are the same files whatever the environment says of matplotlib."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import matplotlib
+import pytest
+
+from training import drawing
+from training import figures
+
+ROOT = pathlib.Path(__file__).parents[2]
+# What users set, and what cannot work where a file is drawn.
+STYLE = {
+    "text.usetex": True,
+    "font.size": 31.0,
+    "savefig.dpi": 20.0,
+    "savefig.format": "svg",
+    "savefig.transparent": True,
+    "lines.linewidth": 9.0,
+    "axes.facecolor": "black",
+}
+DRAW = """
+import sys
+from training import drawing
+
+@drawing.own_style
+def draw():
+    figure = drawing.Figure(figsize=(2, 2))
+    figure.add_subplot().plot([1, 2])
+    figure.savefig(sys.argv[1], metadata={"Software": None})
+
+draw()
+print(drawing.matplotlib.rcParams._get_backend_or_none())
+"""
+
+
+def drawn(to, **environment):
+    clean = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}
+    ended = subprocess.run(
+        [sys.executable, "-c", DRAW, to],
+        env={**clean, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return to.read_bytes(), ended.stdout.strip()
+
+
+def test_neither_variables_nor_files_change_what_is_drawn(tmp_path):
+    rc = tmp_path / "matplotlibrc"
+    rc.write_text("".join(f"{k}: {v}\n" for k, v in STYLE.items()))
+    plain, _ = drawn(tmp_path / "plain.png")
+    assert plain.startswith(b"\x89PNG")
+    for backend in (
+        # What a notebook hands to the programs that it starts.
+        "module://matplotlib_inline.backend_inline",
+        "nonsense",
+        "tkagg",
+    ):
+        same, kept = drawn(
+            tmp_path / "x.png",
+            MPLBACKEND=backend,
+            MATPLOTLIBRC=str(rc),
+            DISPLAY=":99",
+        )
+        assert same == plain
+        # A backend that is there stays the process's own.
+        if backend == "tkagg":
+            assert kept == "tkagg"
+
+
+def saved(path):
+    rows = [
+        {"beta": b, "rate": 9 / b, "distortion": 5 * b, "active_units": 1}
+        for b in (1.0, 2.0, 4.0)
+    ]
+    for name, figure in {
+        "curve": figures.rate_distortion_figure({"a": rows, "b": rows[:2]}),
+        "grid": figures.image_grid([[[[[0.5]]]] * 2], ["row"], "title"),
+        "search": figures.search_figure(
+            [(0, 2.0, 1), (1, None, 1)], "x", "min"
+        ),
+    }.items():
+        figures.save(figure, path / f"{name}.png")
+        yield (path / f"{name}.png").read_bytes()
+
+
+def test_all_figures_keep_their_style_and_leave_the_users(tmp_path):
+    plain = list(saved(tmp_path))
+    with matplotlib.rc_context(STYLE):
+        assert list(saved(tmp_path)) == plain
+        assert matplotlib.rcParams["font.size"] == 31.0
+
+
+def test_an_error_while_drawing_restores_the_users_style():
+    @drawing.own_style
+    def fail():
+        assert matplotlib.rcParams["font.size"] == 10.0
+        raise ArithmeticError
+
+    with matplotlib.rc_context({"font.size": 31.0}):
+        with pytest.raises(ArithmeticError):
+            fail()
+        assert matplotlib.rcParams["font.size"] == 31.0

@@ -1,0 +1,85 @@
+"""What the command lines share: Keras' settings, sentences, quoted words."""
+
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from yoto_tf import command_line
+from yoto_tf.errors import InputError
+from yoto_tf.run_directory import RunDirectory
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def ended(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# A package that is not installed, and a name that is none: Keras fails for
+# them in different ways.
+@pytest.mark.parametrize("backend", ["jax", "nonsense"])
+def test_another_backend_of_keras_is_refused_in_a_sentence(backend):
+    code = (
+        "import yoto_tf\n"
+        "for name in ('ConditionalVAE', 'LogUniform', 'load_model'):\n"
+        "    try:\n"
+        "        getattr(yoto_tf, name)\n"
+        "    except yoto_tf.InputError as error:\n"
+        "        print(error)\n"
+        "from yoto_tf.command_line import reported_on_the_command_line\n"
+        "from yoto_tf.command_line import import_keras_quietly\n"
+        "with reported_on_the_command_line():\n"
+        "    import_keras_quietly()\n"
+    )
+    answer = ended(code, KERAS_BACKEND=backend)
+    sentence = (
+        "expected Keras with the TensorFlow backend, received: "
+        f"KERAS_BACKEND='{backend}'"
+    )
+    assert [line[: len(sentence)] for line in answer.stdout.splitlines()] == (
+        [sentence] * 3
+    )
+    assert answer.returncode == 2
+    assert answer.stderr.startswith(f"error: {sentence}")
+    assert answer.stderr.count("\n") == 1
+
+
+def test_the_file_of_keras_is_read_as_well(tmp_path):
+    (tmp_path / "keras.json").write_text(json.dumps({"backend": "nonsense"}))
+    environment = {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": ""}
+    answer = ended("import yoto_tf.models", **environment)
+    assert "InputError: expected Keras with the TensorFlow" in answer.stderr
+    assert "received: that of its keras.json" in answer.stderr
+
+
+def test_settings_that_change_a_run_in_silence_are_refused(monkeypatch):
+    command_line.import_keras_quietly()
+    monkeypatch.setattr(keras.config, "max_epochs", lambda: 1)
+    with pytest.raises(InputError, match="KERAS_MAX_EPOCHS not to be set"):
+        command_line.import_keras_quietly()
+
+
+@pytest.mark.parametrize(
+    "path", ["runs/a", "my runs/a", "Läufe/β=1", "a'b", "$HOME/x", "a;b", "-a"]
+)
+def test_commands_are_to_be_copied(path, tmp_path):
+    words = ["python", "-m", "training.evaluate", path]
+    assert shlex.split(command_line.command(*words[2:])) == words
+    run = RunDirectory(tmp_path / path)
+    with pytest.raises(InputError) as refused:
+        run.read_curve()
+    said = str(refused.value).split("first run: ")[1]
+    assert shlex.split(said) == [*words[:3], str(run.path)]
