@@ -40,9 +40,10 @@ class BetaConfig(Config):
         "log_uniform"
     )
     low: float = 0.125
-    """Lowest beta of (log-)uniform."""
+    """Lowest beta of (log-)uniform. Of constant: of the range over which the
+    posterior's start is laid, as in a model of all its betas."""
     high: float = 512.0
-    """Highest beta of (log-)uniform."""
+    """Highest beta of (log-)uniform, or of constant's range."""
     focus: float | None = None
     """Of log_uniform: a beta to be drawn more often, because it needs more
     training than the others or is asked for more; unset: none."""
@@ -85,13 +86,14 @@ class BetaConfig(Config):
             "warmup_steps", "lead_steps", "lead_fade_steps", "free_nats"
         )
         self._positive("free_steps")
-        if self.distribution in ("log_uniform", "uniform"):
-            if not 0 < self.low < self.high:
-                raise InputError(
-                    "expected 0 < low < high, received: "
-                    f"low={self.low}, high={self.high}"
-                )
-        elif not self.values or not all(v > 0 for v in self.values):
+        if self.distribution != "choice" and not 0 < self.low < self.high:
+            raise InputError(
+                "expected 0 < low < high, received: "
+                f"low={self.low}, high={self.high}"
+            )
+        if self.distribution in ("choice", "constant") and (
+            not self.values or not all(v > 0 for v in self.values)
+        ):
             raise InputError(
                 f"expected values above 0 for "
                 f"distribution={self.distribution!r}, "

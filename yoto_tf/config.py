@@ -141,11 +141,13 @@ class ModelConfig(Config):
     `variance_preserving`: variance v = sigmoid(b), mean a * sqrt(1 - v), so
     that a latent whose b grows turns into the prior and costs no rate.
     `softplus`: mean a, deviation softplus(b) (the authors)."""
-    initial_variance: float = 0.9
-    """The variance_preserving posterior that splines condition starts with
-    this variance in the middle of the range of log(beta): 0.9 on [0.125, 512]
-    is beta / (1 + beta). Less starts with more rate: 0.5 is better for
-    `gaussian` on CIFAR-10, but with `bernoulli` the posterior collapses."""
+    initial_variance: float | None = None
+    """The variance_preserving posterior starts with this variance in the
+    middle of the range of log(beta), with more above and with less below it,
+    as the linear VAE's optimum has it; a fixed weight with what its own beta
+    has of that. Unset: 0.9, which on [0.125, 512] is beta / (1 + beta). Less
+    starts with more rate: 0.5 is better for `gaussian` on CIFAR-10, but with
+    `bernoulli` the posterior collapses."""
     latent_size: int = 32
     """Number of latents."""
     width: int = 1
@@ -171,9 +173,17 @@ class ModelConfig(Config):
             "convs_per_block",
             "dense_units",
         )
+        if self.initial_variance is None:
+            return
         if not 0 < self.initial_variance < 1:
             raise InputError(
                 "expected initial_variance above 0 and below 1, received: "
+                f"initial_variance={self.initial_variance}"
+            )
+        if self.posterior == "softplus":
+            raise InputError(
+                "expected initial_variance unset for posterior='softplus', "
+                "which starts as the authors', received: "
                 f"initial_variance={self.initial_variance}"
             )
 

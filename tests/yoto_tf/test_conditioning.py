@@ -250,19 +250,6 @@ def test_a_weight_teaches_a_spline_near_itself_alone(rng):
     np.testing.assert_array_equal(gradient[2:], 0)
 
 
-def test_a_spline_with_a_start_is_that_line_on_the_last_half(rng):
-    x = normal(rng, 3, 6)
-    c = np.float32([[-1.5, 0.2], [0.0, 0.0], [0.9, 1.1]])
-    layer = SplineFiLM(start=(0.5, 2.0))
-    shift = layer(x, c).numpy() - x
-    np.testing.assert_array_equal(shift[:, :3], 0)
-    expected = np.repeat(0.5 + 2 * c.sum(1, keepdims=True), 3, axis=1)
-    np.testing.assert_allclose(shift[:, 3:], expected, rtol=1e-5, atol=1e-6)
-    # Half of one channel is none.
-    layer = SplineFiLM(start=(0.5, 2.0))
-    np.testing.assert_array_equal(layer(x[:, :1], c), x[:, :1])
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 def test_concatenation_appends_the_vector_at_every_position(shape, rng):
     x, c = normal(rng, *shape), normal(rng, 4, 3)

@@ -121,9 +121,19 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
         (ModelConfig, {"width": 0}, "width to be above 0"),
         (ModelConfig, {"latent_size": 0}, "latent_size to be above 0"),
         (ModelConfig, {"initial_variance": 1.0}, "above 0 and below 1"),
+        (
+            ModelConfig,
+            {"initial_variance": 0.9, "posterior": "softplus"},
+            "initial_variance unset for posterior='softplus'",
+        ),
         (ModelConfig, {"convs_per_block": 0}, "convs_per_block to be above 0"),
         (BetaConfig, {"low": 0.0}, "expected 0 < low < high"),
         (BetaConfig, {"low": 2.0, "high": 1.0}, "expected 0 < low < high"),
+        (
+            BetaConfig,
+            {"distribution": "constant", "values": (1.0,), "low": 0.0},
+            "expected 0 < low < high",
+        ),
         (BetaConfig, {"distribution": "choice"}, "expected values above 0"),
         (
             BetaConfig,

@@ -73,7 +73,7 @@ LAYERS = [
     (
         "SplineFiLM-dense",
         SplineFiLM,
-        LayerCase(lambda: SplineFiLM(3, (1.0, 2.0)), ((4, 6), (4, 2)), 1),
+        LayerCase(lambda: SplineFiLM(3), ((4, 6), (4, 2)), 1),
     ),
     (
         "SplineFiLM-maps",
@@ -93,14 +93,16 @@ LAYERS = [
     (
         "GaussianPosterior",
         GaussianPosterior,
-        LayerCase(lambda: GaussianPosterior(seed=1), ((4, 6), (4, 3)), 0),
+        LayerCase(lambda: GaussianPosterior(seed=1), ((4, 6), (4,), (4, 3)), 0),
     ),
     (
         "GaussianPosterior-variance_preserving",
         GaussianPosterior,
         LayerCase(
-            lambda: GaussianPosterior("variance_preserving", seed=1),
-            ((4, 6), (4, 3)),
+            lambda: GaussianPosterior(
+                "variance_preserving", (1.0, 2.0), seed=1
+            ),
+            ((4, 6), (4,), (4, 3)),
             0,
         ),
     ),

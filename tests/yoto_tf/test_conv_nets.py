@@ -14,8 +14,6 @@ from yoto_tf.config import ConditioningKind
 from yoto_tf.config import ModelConfig
 from yoto_tf.config import Site
 from yoto_tf.errors import InputError
-from yoto_tf.interval_weights import LogUniform
-from yoto_tf.layers.posterior import GaussianPosterior
 from yoto_tf.models.conv_nets import ConvDecoder
 from yoto_tf.models.conv_nets import ConvEncoder
 from yoto_tf.presets import get_preset
@@ -210,42 +208,6 @@ def test_gates_are_sigmoid_in_the_encoder_and_roots_in_the_decoder():
         stages = net((32, 32, 3), config).stages
         forms = {s.conditioning.form for s in stages if s.conditioning}
         assert forms == {form}
-
-
-def test_only_a_variance_that_is_shifted_starts_with_a_line():
-    for posterior in ("softplus", "variance_preserving"):
-        config = config_with(
-            "spline", ("dense", "posterior", "latent"), posterior=posterior
-        )
-        starts = {
-            stage.layer.name: stage.conditioning.start
-            for net in (ConvEncoder, ConvDecoder)
-            for stage in net((32, 32, 3), config).stages
-            if stage.conditioning is not None
-        }
-        line = starts.pop("posterior")
-        assert (line != (0, 0)) == (posterior == "variance_preserving")
-        assert starts == dict.fromkeys(
-            ("dense", "latent", "dense_0", "dense_1"), (0, 0)
-        )
-
-
-@pytest.mark.parametrize(("initial", "ratio"), [(0.8889, 1.0), (0.5, 0.125)])
-def test_the_variance_starts_in_proportion_to_beta(initial, ratio):
-    config = config_with(
-        "spline",
-        ("posterior",),
-        posterior="variance_preserving",
-        initial_variance=initial,
-    )
-    beta = np.float32([0.125, 1.0, 16.0, 512.0])
-    coordinate = LogUniform(0.125, 512.0).coordinate(beta)
-    images = np.zeros((4, 32, 32, 3), "float32")
-    outputs = ConvEncoder((32, 32, 3), config)(images, coordinate)
-    _, _, stddev = GaussianPosterior("variance_preserving")(outputs)
-    odds = ratio * beta[:, None]
-    expected = np.repeat(odds / (1 + odds), 3, axis=1)
-    np.testing.assert_allclose(stddev**2, expected, rtol=0.01)
 
 
 def test_a_spline_takes_the_place_of_the_bias():

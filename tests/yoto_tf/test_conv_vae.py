@@ -136,7 +136,8 @@ def test_fit_lowers_the_watched_losses():
     before = vae.evaluate(images, verbose=0, return_dict=True)
     vae.fit(np.concatenate([images] * 10), batch_size=32, verbose=0)
     after = vae.evaluate(images, verbose=0, return_dict=True)
-    assert after["loss"] < before["loss"] - 100
+    # It starts with hardly any rate, so that the distortion is what falls.
+    assert after["loss"] < before["loss"] - 50
     assert after["distortion_at_1"] < before["distortion_at_1"] - 100
     assert after["rate_at_64"] < after["rate_at_1"]
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from yoto_tf.errors import InputError
 from yoto_tf.layers import GaussianPosterior
+from yoto_tf.layers.posterior import linear_vae_start
 from yoto_tf.layers.posterior import rate
 
 
@@ -55,7 +56,7 @@ def test_posterior_is_the_formula():
     rng = np.random.default_rng(0)
     inputs = rng.normal(scale=3, size=(4, 6)).astype("float32")
     noise = rng.normal(size=(4, 3)).astype("float32")
-    z, mean, stddev = GaussianPosterior()(inputs, noise)
+    z, mean, stddev = GaussianPosterior()(inputs, noise=noise)
     np.testing.assert_array_equal(mean, inputs[:, :3])
     expected = np.log1p(np.exp(inputs[:, 3:])) + 1e-6
     np.testing.assert_allclose(stddev, expected, rtol=1e-5)
@@ -68,8 +69,11 @@ def test_variance_preserving_posterior_is_the_formula():
     rng = np.random.default_rng(0)
     inputs = rng.normal(scale=3, size=(4, 6)).astype("float32")
     noise = rng.normal(size=(4, 3)).astype("float32")
-    z, mean, stddev = GaussianPosterior("variance_preserving")(inputs, noise)
-    variance = 1 / (1 + np.exp(-inputs[:, 3:].astype("float64")))
+    log_beta = np.float32([-2.0, 0.0, 1.0, 6.0])
+    layer = GaussianPosterior("variance_preserving", (0.5, -1.5))
+    z, mean, stddev = layer(inputs, log_beta, noise)
+    b = inputs[:, 3:].astype("float64") + 0.5 - 1.5 * log_beta[:, None]
+    variance = 1 / (1 + np.exp(-b))
     expected = inputs[:, :3] * np.sqrt(1 - variance)
     np.testing.assert_allclose(mean, expected, rtol=1e-5)
     np.testing.assert_allclose(stddev, np.sqrt(variance), rtol=1e-5)
@@ -91,12 +95,37 @@ def test_a_latent_without_signal_is_the_prior_and_costs_nothing():
     np.testing.assert_allclose(z.var(0), 1, atol=0.02)
 
 
-def test_its_variance_grows_in_proportion_to_a_shift_by_log_beta():
-    layer = GaussianPosterior("variance_preserving")
-    betas = np.float32([1.0, 2.0, 16.0])
-    b = -9 + np.log(betas)[:, None]
-    variance = layer(np.concatenate([b, b], -1))[2].numpy() ** 2
-    np.testing.assert_allclose(variance[:, 0] / variance[0], betas, rtol=0.01)
+def test_its_variance_grows_in_proportion_to_beta_up_to_1():
+    start = linear_vae_start(0.125, 512.0, 0.9)
+    layer = GaussianPosterior("variance_preserving", start)
+    betas = np.float32([0.125, 1.0, 2.0, 64.0, 512.0])
+    stddev = layer(np.zeros((5, 2), "float32"), np.log(betas))[2].numpy()
+    # The odds in the middle of the range, 8, are 9; they are beta + 12 %.
+    expected = 9 / 8 * betas / (1 + 9 / 8 * betas)
+    np.testing.assert_allclose(stddev[:, 0] ** 2, expected, rtol=0.004)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.125, 512.0), (1e-3, 1e3), (1.0, 2.0), (3.0, 3.0)]
+)
+@pytest.mark.parametrize("variance", [0.01, 0.5, None])
+def test_the_start_is_the_variance_asked_for_in_the_middle(low, high, variance):
+    offset, slope = linear_vae_start(low, high, variance)
+    log_odds = offset + slope * np.log([low, np.sqrt(low * high), high])
+    assert 1 / (1 + np.exp(-log_odds[1])) == pytest.approx(variance or 0.9)
+    # A factor of 64 to either end, and never faster than beta ** 1.2.
+    expected = min(64.0, (high / low) ** 0.6)
+    np.testing.assert_allclose(np.exp(np.diff(log_odds)), expected, rtol=0.01)
+    untold = linear_vae_start(low, high, variance, told=False)
+    assert untold == (pytest.approx(log_odds[1]), 0)
+
+
+def test_a_start_that_cannot_be_kept_is_refused():
+    with pytest.raises(InputError, match=r"no start.*start=\(0\.0, 1\.0\)"):
+        GaussianPosterior("softplus", (0.0, 1.0))
+    layer = GaussianPosterior("variance_preserving", (0.0, 1.0))
+    with pytest.raises(InputError, match="expected log_beta for start"):
+        layer(np.zeros((1, 2), "float32"))
 
 
 @pytest.mark.parametrize("b", [-200.0, -20.0, 0.0, 20.0, 200.0])

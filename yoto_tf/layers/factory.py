@@ -1,22 +1,21 @@
-"""From a `ConditioningConfig` to its layer."""
+"""From a configuration to its layer."""
 
 from yoto_tf.layers.conditioning import Concatenation
 from yoto_tf.layers.conditioning import FiLM
 from yoto_tf.layers.conditioning import Gate
 from yoto_tf.layers.conditioning import SigmoidFiLM
+from yoto_tf.layers.posterior import GaussianPosterior
+from yoto_tf.layers.posterior import linear_vae_start
 from yoto_tf.layers.spline import SplineFiLM
 
 
-def make_conditioning(
-    config, *, width=1, decoder=False, start=(0.0, 0.0), name=None
-):
+def make_conditioning(config, *, width=1, decoder=False, name=None):
     """Builds the conditioning layer that a `ConditioningConfig` names.
 
     Args:
         config: `yoto_tf.config.ConditioningConfig`.
         width: multiplier of FiLM's hidden units.
         decoder: whether the layer sits in the decoder (gates differ there).
-        start: of splines: offset and slope of the last half of the shifts.
         name: of the layer.
 
     Returns:
@@ -30,8 +29,28 @@ def make_conditioning(
         case "gate":
             return Gate("sqrt" if decoder else "sigmoid", name=name)
         case "spline":
-            return SplineFiLM(config.knots, start, name=name)
+            return SplineFiLM(config.knots, name=name)
         case "concatenation":
             return Concatenation(name=name)
         case "none":
             return None
+
+
+def make_posterior(config, beta, seed=None, name=None):
+    """Builds the posterior that a `ModelConfig` names.
+
+    Args:
+        config: `yoto_tf.config.ModelConfig`.
+        beta: `yoto_tf.config.BetaConfig`: the betas that the start suits.
+        seed: of the noise.
+        name: of the layer.
+    """
+    if config.posterior == "softplus":
+        return GaussianPosterior("softplus", seed=seed, name=name)
+    low, high = beta.low, beta.high
+    if beta.distribution == "choice":
+        low, high = min(beta.values), max(beta.values)
+    # A constant is not told to the network, but its start may suit it.
+    told = beta.distribution == "constant" or config.conditioning.kind != "none"
+    start = linear_vae_start(low, high, config.initial_variance, told)
+    return GaussianPosterior(config.posterior, start, seed, name=name)

@@ -1,4 +1,7 @@
-"""The Gaussian posterior q(z|x, beta): its parameters, a sample, its rate."""
+"""The Gaussian posterior q(z|x, beta): its parameters, where they start, a
+sample, its rate."""
+
+import math
 
 import keras
 from keras import ops
@@ -9,6 +12,13 @@ from yoto_tf.layers.seeds import save_seed_state
 
 # The authors' floor of a standard deviation.
 EPSILON = 1e-6
+
+INITIAL_VARIANCE = 0.9
+# Of the log odds, per deviation of log(beta), which is 2.4 on [0.125, 512]:
+# there the odds grow in proportion to beta, as they should. On narrow ranges
+# they would grow far too fast: never faster than beta ** 1.2.
+_SLOPE = 2.4
+_SMALLEST_DEVIATION = 2.0
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
@@ -25,12 +35,22 @@ class GaussianPosterior(keras.layers.Layer):
     Blame the ELBO, NeurIPS 2019, with beta in place of 1): then log variance
     = log beta + constant below 1, which a shift of b in log beta gives.
 
+    There it begins, too, whatever layers its inputs come from: to b is added
+
+        start[0] + start[1] * log(beta)
+
+    of which the layers before it learn the rest. An encoder that starts near
+    0 then starts with the variance that its beta asks for.
+
     Args:
         form: `"softplus"` or `"variance_preserving"`.
+        start: of `variance_preserving`, as `linear_vae_start` gives it. The
+            authors' form starts where they start it.
         seed: of the noise.
 
     Call arguments:
         inputs: `(batch, 2 * latent_size)`.
+        log_beta: `(batch,)`; needed where the start has a slope.
         noise: `(batch, latent_size)` standard normal; None draws it.
 
     Returns:
@@ -39,7 +59,7 @@ class GaussianPosterior(keras.layers.Layer):
 
     FORMS = ("softplus", "variance_preserving")
 
-    def __init__(self, form="softplus", seed=None, **kwargs):
+    def __init__(self, form="softplus", start=(0.0, 0.0), seed=None, **kwargs):
         super().__init__(**kwargs)
         if form not in self.FORMS:
             raise InputError(
@@ -47,14 +67,21 @@ class GaussianPosterior(keras.layers.Layer):
                 f"received: form={form!r}"
             )
         self.form = form
+        self.start = tuple(float(s) for s in start)
+        if form == "softplus" and any(self.start):
+            raise InputError(
+                "expected no start for form='softplus', which is the "
+                f"authors', received: start={self.start}"
+            )
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, inputs_shape):
         """Nothing to create: the seed generator is there from birth."""
 
-    def call(self, inputs, noise=None):
+    def call(self, inputs, log_beta=None, noise=None):
         a, b = ops.split(inputs, 2, axis=-1)
+        b = b + self._started(log_beta)
         if self.form == "softplus":
             mean, stddev = a, ops.softplus(b) + EPSILON
         else:
@@ -68,6 +95,17 @@ class GaussianPosterior(keras.layers.Layer):
             )
         return mean + stddev * noise, mean, stddev
 
+    def _started(self, log_beta):
+        offset, slope = self.start
+        if not slope:
+            return offset
+        if log_beta is None:
+            raise InputError(
+                f"expected log_beta for start={self.start}, received: "
+                "log_beta=None"
+            )
+        return ops.expand_dims(offset + slope * log_beta, -1)
+
     def compute_output_shape(self, inputs_shape):
         shape = (inputs_shape[0], inputs_shape[-1] // 2)
         return shape, shape, shape
@@ -80,7 +118,38 @@ class GaussianPosterior(keras.layers.Layer):
         super().load_own_variables(load_seed_state(self.seed_generator, store))
 
     def get_config(self):
-        return {**super().get_config(), "form": self.form, "seed": self.seed}
+        return {
+            **super().get_config(),
+            "form": self.form,
+            "start": self.start,
+            "seed": self.seed,
+        }
+
+
+def linear_vae_start(low, high, variance=None, told=True):
+    """The linear VAE's optimal variance as a `start` of `GaussianPosterior`.
+
+    In the middle of log(beta) the start is `variance`; up to the ends of the
+    range the odds variance / (1 - variance) grow and fall by a factor of 64,
+    or of less on a range of less than a factor of 1,000. With 0.9 on [0.125,
+    512] that is beta / (1 + beta).
+
+    Args:
+        low, high: the range of beta, `0 < low <= high`.
+        variance: above 0 and below 1; None: 0.9.
+        told: off, the same variance for every beta.
+
+    Returns:
+        `(offset, slope)` of log(variance / (1 - variance)) over log(beta).
+    """
+    variance = INITIAL_VARIANCE if variance is None else variance
+    offset = math.log(variance / (1 - variance))
+    if not told:
+        return offset, 0.0
+    # Of a log-uniform beta.
+    deviation = math.log(high / low) / math.sqrt(12)
+    slope = _SLOPE / max(deviation, _SMALLEST_DEVIATION)
+    return offset - slope * math.log(low * high) / 2, slope
 
 
 def rate(mean, stddev):

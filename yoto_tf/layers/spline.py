@@ -31,20 +31,16 @@ class SplineFiLM(ConditioningLayer):
 
     Args:
         knots: number of hats per coordinate, 2 or more.
-        start: the shift of the last half of the channels starts as
-            start[0] + start[1] * (sum of the coordinates), not as 0. For the
-            channels that a `GaussianPosterior` takes its variance from.
     """
 
     # A second shift costs 2 % of the `cifar10` step.
     replaces_bias = True
 
-    def __init__(self, knots=5, start=(0.0, 0.0), **kwargs):
+    def __init__(self, knots=5, **kwargs):
         super().__init__(**kwargs)
         if not knots >= 2:
             raise InputError(f"expected knots of 2 or more, received: {knots=}")
         self.knots = int(knots)
-        self.start = tuple(float(s) for s in start)
 
     def build(self, features_shape, conditioning_shape):
         # One matrix for scale and shift: starting operations is what costs.
@@ -53,7 +49,7 @@ class SplineFiLM(ConditioningLayer):
                 conditioning_shape[-1] * self.knots,
                 2 * features_shape[-1],
             ),
-            initializer=self._start,
+            initializer="zeros",
             name="kernel",
         )
 
@@ -62,29 +58,14 @@ class SplineFiLM(ConditioningLayer):
         scale, shift = ops.split(both, 2, axis=-1)
         return modulate(features, 1 + scale, shift)
 
-    def _positions(self):
-        return np.linspace(-_END, _END, self.knots, dtype="float32")
-
     def _hats(self, conditioning):
         """Maps `(batch, k)` to `(batch, k * knots)`."""
-        positions = ops.cast(self._positions(), conditioning.dtype)
+        positions = np.linspace(-_END, _END, self.knots, dtype="float32")
+        positions = ops.cast(positions, conditioning.dtype)
         inside = ops.clip(conditioning, -_END, _END)
         distance = ops.abs(ops.expand_dims(inside, -1) - positions)
         hats = ops.relu(1 - distance * ((self.knots - 1) / (2 * _END)))
         return ops.reshape(hats, (-1, conditioning.shape[-1] * self.knots))
 
-    def _start(self, shape, dtype=None):
-        offset, slope = self.start
-        # Between its knots a spline through a line is the line; every
-        # coordinate adds its part of the offset.
-        line = offset * self.knots / shape[0] + slope * self._positions()
-        start = np.zeros(shape, "float32")
-        start[:, shape[1] - shape[1] // 4 :] = np.resize(line, (shape[0], 1))
-        return ops.convert_to_tensor(start, dtype)
-
     def get_config(self):
-        return {
-            **super().get_config(),
-            "knots": self.knots,
-            "start": self.start,
-        }
+        return {**super().get_config(), "knots": self.knots}

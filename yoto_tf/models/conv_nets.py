@@ -20,10 +20,6 @@ _SMALLEST = 4
 # Slopes of the leaky ReLU after convolutions and after dense layers.
 _CONV_SLOPE = 0.3
 _DENSE_SLOPE = 0.2
-# With it log variance rises by 1 per unit of log(beta), the linear VAE's
-# optimum: the coordinate is log(beta) over its deviation, which is 2.0 to 2.4
-# for the ranges of the presets.
-_VARIANCE_SLOPE = 2.4
 
 
 class _ConvNet(keras.layers.Layer):
@@ -61,10 +57,9 @@ class _ConvNet(keras.layers.Layer):
     def _make_stages(self):
         raise NotImplementedError
 
-    def _stage(self, layer, sites, slope, map_size=1, start=(0.0, 0.0)):
+    def _stage(self, layer, sites, slope, map_size=1):
         """Wraps `layer`; it is conditioned if one of `sites` is configured
-        and its output has at most the configured pixels a side. Splines
-        start with `start`."""
+        and its output has at most the configured pixels a side."""
         conditioning = None
         largest = self.config.conditioning.largest_map or math.inf
         if (
@@ -75,7 +70,6 @@ class _ConvNet(keras.layers.Layer):
                 self.config.conditioning,
                 width=self.config.width,
                 decoder=self._decoder,
-                start=start,
                 name="conditioning",
             )
             # The latents' Identity has no bias.
@@ -149,7 +143,7 @@ class ConvEncoder(_ConvNet):
         conditioning: `(batch, k)`.
 
     Returns:
-        `(batch, 2 * latent_size)`: mean, and deviation before softplus.
+        `(batch, 2 * latent_size)`: what `GaussianPosterior` takes.
     """
 
     def _make_stages(self):
@@ -174,16 +168,11 @@ class ConvEncoder(_ConvNet):
                 self._dense(self.dense_units, "dense"), ("dense",), _DENSE_SLOPE
             )
         )
-        start = (0.0, 0.0)
-        if self.config.posterior == "variance_preserving":
-            variance = self.config.initial_variance
-            start = (math.log(variance / (1 - variance)), _VARIANCE_SLOPE)
         stages.append(
             self._stage(
                 self._dense(2 * self.config.latent_size, "posterior"),
                 ("posterior",),
                 None,
-                start=start,
             )
         )
         return stages

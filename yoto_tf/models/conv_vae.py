@@ -11,7 +11,7 @@ from yoto_tf import loss_weights
 from yoto_tf.config import BetaConfig
 from yoto_tf.config import ModelConfig
 from yoto_tf.errors import InputError
-from yoto_tf.layers.posterior import GaussianPosterior
+from yoto_tf.layers.factory import make_posterior
 from yoto_tf.layers.posterior import rate
 from yoto_tf.layers.posterior import rate_per_latent
 from yoto_tf.models import inputs
@@ -124,8 +124,8 @@ class ConditionalVAE(LossConditionalModel):
         self.beta_range = distribution
         self.likelihood = likelihoods.get(self_model.likelihood)
         self.encoder = ConvEncoder(self.image_shape, self_model, name="encoder")
-        self.posterior = GaussianPosterior(
-            self_model.posterior, seed, name="posterior"
+        self.posterior = make_posterior(
+            self_model, beta, seed, name="posterior"
         )
         self.decoder = ConvDecoder(
             self.image_shape,
@@ -187,7 +187,9 @@ class ConditionalVAE(LossConditionalModel):
         """
         seen = self.likelihood.network_input(images)
         return self.posterior(
-            self.encoder(seen, self._coordinates_of(beta)), noise
+            self.encoder(seen, self._coordinates_of(beta)),
+            ops.log(beta),
+            noise,
         )
 
     def likelihood_of(self, latents, beta):
