@@ -51,6 +51,9 @@ def serve(flags: argparse.Namespace, stop: threading.Event) -> int:
     # no request is answered. Models come later: they can be collected.
     gc.collect()
     gc.freeze()
+    # The lists of a JSON document are no garbage either, and a large one has
+    # a million: fewer rounds over what is new.
+    gc.set_threshold(100_000)
     for model in config.config:
         _logger.info("Model %s: versions under %s", model.name, model.base_path)
     try:
