@@ -140,6 +140,15 @@ def _add_port_flags(group) -> None:
         metavar="N",
         help="gRPC requests answered at once",
     )
+    group.add_argument(
+        "--enable_grpc_healthcheck_service",
+        type=_boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="BOOL",
+        help="serve grpc.health.v1 on the gRPC port",
+    )
 
 
 def _add_loading_flags(group) -> None:

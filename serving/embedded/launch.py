@@ -62,7 +62,7 @@ def serve(flags: argparse.Namespace, stop: threading.Event) -> int:
         return _fail(1, f"Failed to start server. Error: {error}{_hint(error)}")
     try:
         server.start(lambda: not stop.is_set())
-    except StatusError as error:
+    except (StatusError, OSError) as error:
         server.stop(0)
         if stop.is_set():
             return 0
@@ -132,6 +132,7 @@ def _options(
         grpc_port=flags.port or None,
         rest_port=flags.rest_api_port or None,
         grpc_threads=flags.grpc_max_threads,
+        grpc_health=flags.enable_grpc_healthcheck_service,
         rest_threads=flags.rest_api_num_threads,
         queue=flags.max_queued_requests,
         max_request_bytes=flags.max_request_bytes,

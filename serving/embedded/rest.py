@@ -136,9 +136,9 @@ class RestApi:
         raise malformed
 
 
-def failure(error: StatusError) -> Reply:
+def failure(error: StatusError, status: int | None = None) -> Reply:
     """The reply to a request that ended with an error."""
-    return Reply(error.http_status, JSON, json_text.error_body(error))
+    return Reply(status or error.http_status, JSON, json_text.error_body(error))
 
 
 def inflate(body: bytes, max_bytes: int) -> bytes:
