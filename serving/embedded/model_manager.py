@@ -1,7 +1,8 @@
 """Keeps the models of a configuration loaded.
 
-One thread polls the base paths, loads and unloads. A new version is loaded
-before the old one is unloaded, and the old one stays if the load fails.
+One thread polls the base paths, another loads and unloads, so that a slow
+load hides no version. A new version is loaded before the old one is unloaded,
+and the old one stays if the load fails.
 """
 
 import dataclasses
@@ -69,21 +70,24 @@ class ModelManager:
         self._without_version = set()
         self._next_poll = _NEVER
         self._stopping = False
-        self._thread = threading.Thread(
-            target=self._work, name="model-manager", daemon=True
-        )
+        self._threads = [
+            threading.Thread(target=work, name=work.__name__, daemon=True)
+            for work in (self._poll_versions, self._load_versions)
+        ]
 
     def start(self) -> None:
-        """Starts the polling thread."""
-        self._thread.start()
+        """Starts to poll and to load."""
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Stops polling and frees all versions. No request may run."""
         with self.registry.changed:
             self._stopping = True
             self.registry.changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
         self.registry.unload_all()
 
     def reload(
@@ -152,30 +156,36 @@ class ModelManager:
                     )
                 registry.changed.wait(1)
 
-    def _work(self) -> None:
+    def _poll_versions(self) -> None:
         while True:
             with self.registry.changed:
+                while (
+                    not self._stopping
+                    and (wait := self._next_poll - time.monotonic()) > 0
+                ):
+                    self._wait(wait)
                 if self._stopping:
                     return
                 config = self._config
-                poll_due = time.monotonic() >= self._next_poll
-            if poll_due:
-                self._poll(config)
-            servable = self.registry.next_action()
-            if servable is None:
-                self._idle()
-            elif servable.state == State.LOADING:
+            self._poll(config)
+
+    def _load_versions(self) -> None:
+        while True:
+            with self.registry.changed:
+                while (servable := self.registry.next_action()) is None:
+                    if self._stopping:
+                        return
+                    self._wait(self.registry.next_retry() - time.monotonic())
+                if self._stopping:
+                    return
+            if servable.state == State.LOADING:
                 self._load_now(servable)
             else:
                 self.registry.unload_when_idle(servable)
 
-    def _idle(self) -> None:
-        retry = self.registry.next_retry()
-        with self.registry.changed:
-            wait = min(self._next_poll, retry) - time.monotonic()
-            if wait > 0 and not self._stopping:
-                # An hour stands for ever: a lock takes no infinite time.
-                self.registry.changed.wait(min(wait, 3600))
+    def _wait(self, seconds: float) -> None:
+        # An hour stands for ever: a lock takes no infinite time.
+        self.registry.changed.wait(min(max(seconds, 0), 3600))
 
     def _poll(self, config: model_server_config_pb2.ModelConfigList) -> None:
         wait = self._options.poll_wait_seconds
@@ -223,9 +233,13 @@ class ModelManager:
         end = time.monotonic()
         with self.registry.changed:
             servable.attempts += 1
+            servable.busy = False
             servable.loaded = loaded
             servable.error = error
-            again = servable.attempts <= self._options.max_load_retries
+            again = (
+                servable.aspired
+                and servable.attempts <= self._options.max_load_retries
+            )
             servable.not_before = end + self._options.load_retry_seconds
             if loaded is not None:
                 servable.state = State.AVAILABLE
