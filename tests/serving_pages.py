@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from serving.embedded import model_config
+from serving.embedded.options import ServerOptions
 from serving.embedded.server import EmbeddedServer
-from serving.embedded.server import ServerOptions
 
 SIZE = export_runs.SIZE
 LOW, HIGH = 0.5, 512.0

@@ -5,7 +5,6 @@ load hides no version. A new version is loaded before the old one is unloaded,
 and the old one stays if the load fails.
 """
 
-import dataclasses
 import logging
 import threading
 import time
@@ -17,6 +16,7 @@ from serving.embedded import model_config
 from serving.embedded import version_source
 from serving.embedded.engine import SavedModelVersion
 from serving.embedded.labels import new_label_map
+from serving.embedded.options import ServerOptions
 from serving.embedded.registry import Registry
 from serving.embedded.servable import Servable
 from serving.embedded.servable import State
@@ -27,31 +27,12 @@ _NEVER = float("inf")
 _logger = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class ManagerOptions:
-    """How a manager polls and retries; the defaults are TF Serving's.
-
-    Attributes:
-        poll_wait_seconds: time between polls; 0 polls once, a negative
-            number never.
-        max_load_retries: loads tried again after a first failure.
-        load_retry_seconds: time between them.
-        allow_labels_for_unavailable: a new label may name a version that is
-            not loaded.
-    """
-
-    poll_wait_seconds: float = 1
-    max_load_retries: int = 5
-    load_retry_seconds: float = 60
-    allow_labels_for_unavailable: bool = False
-
-
 class ModelManager:
     """The models of one server.
 
     Args:
         load: makes a loaded version of its directory; raises StatusError.
-        options: see `ManagerOptions`.
+        options: how to poll and to retry.
 
     Attributes:
         registry: the versions, for requests.
@@ -60,7 +41,7 @@ class ModelManager:
     def __init__(
         self,
         load: Callable[[str], SavedModelVersion],
-        options: ManagerOptions,
+        options: ServerOptions,
     ):
         self.registry = Registry()
         self._load = load

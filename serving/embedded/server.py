@@ -1,58 +1,23 @@
 """The embedded server as an object: models, gRPC port, REST port."""
 
 import asyncio
-import dataclasses
 import threading
 import time
 
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.embedded import warmup
-from serving.embedded.batching import BatchingOptions
 from serving.embedded.batching import BatchingVersion
 from serving.embedded.core import Core
 from serving.embedded.engine import SavedModelVersion
 from serving.embedded.grpc_server import GrpcServer
 from serving.embedded.http_server import HttpServer
 from serving.embedded.metrics import Metrics
-from serving.embedded.model_manager import ManagerOptions
 from serving.embedded.model_manager import ModelManager
+from serving.embedded.options import ServerOptions
 from serving.embedded.places import Places
 from serving.embedded.rest import RestApi
 from serving.embedded.status import StatusError
-
-
-@dataclasses.dataclass(frozen=True)
-class ServerOptions:
-    """Ports and bounds of a server.
-
-    Attributes:
-        grpc_port: on 127.0.0.1; 0 takes a free one, None serves no gRPC.
-        rest_port: on 127.0.0.1; 0 takes a free one, None serves no REST.
-        grpc_threads: gRPC requests answered at once.
-        rest_threads: REST requests answered at once.
-        grpc_health: serve grpc.health.v1.
-        queue: requests of each API that may wait for a thread.
-        max_request_bytes: limit of a request and of each of its tensors.
-        rest_timeout_seconds: limit of one REST answer.
-        metrics_path: path of the Prometheus page, None for none.
-        warmup: replay warm-up requests at each load.
-        batching: how requests are put together, None for each alone.
-        manager: polling and retries.
-    """
-
-    grpc_port: int | None = 8500
-    rest_port: int | None = 8501
-    grpc_threads: int = 8
-    rest_threads: int = 8
-    grpc_health: bool = False
-    queue: int = 256
-    max_request_bytes: int = 64 * 2**20
-    rest_timeout_seconds: float = 30.0
-    metrics_path: str | None = None
-    warmup: bool = True
-    batching: BatchingOptions | None = None
-    manager: ManagerOptions = ManagerOptions()
 
 
 class EmbeddedServer:
@@ -87,7 +52,7 @@ class EmbeddedServer:
     ):
         self._options = options
         self._metrics = Metrics()
-        self.manager = ModelManager(self._load, options.manager)
+        self.manager = ModelManager(self._load, options)
         self._models = self.manager.reload(config)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(

@@ -10,8 +10,8 @@ from serving_fakes import config_of
 from serving_fakes import eventually
 from serving_fakes import spec_of
 
-from serving.embedded.model_manager import ManagerOptions
 from serving.embedded.model_manager import ModelManager
+from serving.embedded.options import ServerOptions
 from serving.embedded.servable import State
 from serving.embedded.status import StatusError
 
@@ -29,7 +29,7 @@ def start():
     def starter(disk, config=None, **options):
         options.setdefault("poll_wait_seconds", 0.01)
         options.setdefault("max_load_retries", 0)
-        manager = ModelManager(disk.load, ManagerOptions(**options))
+        manager = ModelManager(disk.load, ServerOptions(**options))
         managers.append(manager)
         manager.reload(config or config_of(disk.base))
         manager.start()
