@@ -112,9 +112,8 @@ def served(version, arguments, stop):
         SystemExit: the model cannot be loaded, or `stop` was set before.
     """
     from serving.embedded import model_config
-    from serving.embedded.model_manager import ManagerOptions
+    from serving.embedded.options import ServerOptions
     from serving.embedded.server import EmbeddedServer
-    from serving.embedded.server import ServerOptions
     from serving.embedded.status import StatusError
 
     # Its notices of old names are of no use here.
@@ -126,7 +125,7 @@ def served(version, arguments, stop):
             grpc_port=arguments.port,
             rest_port=arguments.rest_api_port,
             # Exports come whole: minutes of trying again would not help.
-            manager=ManagerOptions(max_load_retries=0),
+            max_load_retries=0,
         ),
     )
     try:

@@ -1,5 +1,6 @@
 """A base path whose versions load without TensorFlow."""
 
+import threading
 import time
 
 from google.protobuf import text_format
@@ -29,6 +30,7 @@ class Disk:
     def __init__(self, base):
         self.base = base
         self.loads = []
+        self.go_on = threading.Event()  # for loads that are "slow"
         self.versions = []
 
     def put(self, name, content=""):
@@ -41,6 +43,9 @@ class Disk:
         self.loads.append(path)
         with open(f"{path}/state") as file:
             state = file.read()
+        if state.startswith("slow"):
+            assert self.go_on.wait(10)
+            state = state.removeprefix("slow").strip()
         if state == "bug":
             raise RuntimeError("a bug")
         if state:

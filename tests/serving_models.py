@@ -13,13 +13,16 @@ import numpy as np
 import tensorflow as tf
 
 from serving.embedded import model_config
-from serving.embedded.model_manager import ManagerOptions
+from serving.embedded.options import ServerOptions
 from serving.embedded.server import EmbeddedServer
-from serving.embedded.server import ServerOptions
 
-FAST = ManagerOptions(
-    poll_wait_seconds=0.05, max_load_retries=0, load_retry_seconds=0.05
-)
+FAST = {
+    "grpc_port": 0,
+    "rest_port": 0,
+    "poll_wait_seconds": 0.05,
+    "max_load_retries": 0,
+    "load_retry_seconds": 0.05,
+}
 
 
 class _HalfPlus(tf.Module):
@@ -164,11 +167,9 @@ def _publish(kind: str, target: pathlib.Path) -> None:
 
 def make_server(base: pathlib.Path, name: str = "m", **options):
     """A server, not started, for the model under one base path."""
-    options.setdefault("manager", FAST)
-    options.setdefault("grpc_port", 0)
-    options.setdefault("rest_port", 0)
     return EmbeddedServer(
-        model_config.single_model(name, str(base)), ServerOptions(**options)
+        model_config.single_model(name, str(base)),
+        ServerOptions(**(FAST | options)),
     )
 
 

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from serving.embedded import model_config
+from serving.embedded.options import ServerOptions
 from serving.embedded.server import EmbeddedServer
-from serving.embedded.server import ServerOptions
 from serving.page import launch
 
 SIZE = export_runs.SIZE

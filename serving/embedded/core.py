@@ -13,6 +13,7 @@ from serving.embedded import predict
 from serving.embedded import tensors
 from serving.embedded.metrics import Metrics
 from serving.embedded.registry import Registry
+from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
 
@@ -45,30 +46,41 @@ class Core:
         """
         start = time.perf_counter()
         spec = request.model_spec
+        code = Code.INTERNAL
         try:
-            _require_spec(request)
-            with self._registry.use(spec) as servable:
-                signature = predict.find_signature(
-                    servable.loaded, spec.signature_name
-                )
-                inputs = predict.decode_inputs(
-                    signature, request.inputs, self._max_tensor_bytes
-                )
-                outputs = self._run(
-                    servable, signature, inputs, request.output_filter
-                )
-            response = predict_pb2.PredictResponse()
-            response.model_spec.name = spec.name
-            response.model_spec.signature_name = (
-                spec.signature_name or predict.DEFAULT_SIGNATURE
-            )
-            response.model_spec.version.value = servable.version
-            for alias, array in outputs.items():
-                response.outputs[alias].MergeFrom(tensors.to_proto(array))
+            response = self._predict(request)
+            code = Code.OK
         except StatusError as error:
-            self._metrics.request_count.increment(spec.name, error.code.name)
+            code = error.code
             raise
-        self._count_success(spec.name, "Predict", "GRPC", start)
+        finally:
+            self._metrics.request_count.increment(spec.name, code.name)
+        self._metrics.request_latency.observe(
+            _microseconds(start), spec.name, "Predict", "GRPC"
+        )
+        return response
+
+    def _predict(self, request) -> predict_pb2.PredictResponse:
+        spec = request.model_spec
+        _require_spec(request)
+        with self._registry.use(spec) as servable:
+            signature = predict.find_signature(
+                servable.loaded, spec.signature_name
+            )
+            inputs = predict.decode_inputs(
+                signature, request.inputs, self._max_tensor_bytes
+            )
+            outputs = self._run(
+                servable, signature, inputs, request.output_filter
+            )
+        response = predict_pb2.PredictResponse()
+        response.model_spec.name = spec.name
+        response.model_spec.signature_name = (
+            spec.signature_name or predict.DEFAULT_SIGNATURE
+        )
+        response.model_spec.version.value = servable.version
+        for alias, array in outputs.items():
+            response.outputs[alias].MergeFrom(tensors.to_proto(array))
         return response
 
     def predict_json(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
@@ -85,12 +97,10 @@ class Core:
             StatusError: see `Registry.use`, `json_request` and `predict`.
         """
         start = time.perf_counter()
-        try:
-            reply = self._predict_json(spec, body)
-        except StatusError as error:
-            self._metrics.request_count.increment(spec.name, error.code.name)
-            raise
-        self._count_success(spec.name, "predict", "REST", start)
+        reply = self._predict_json(spec, body)
+        self._metrics.request_latency.observe(
+            _microseconds(start), spec.name, "predict", "REST"
+        )
         return reply
 
     def status(
@@ -174,12 +184,6 @@ class Core:
             _microseconds(start), servable.model, "Predict", "TF1"
         )
         return outputs
-
-    def _count_success(self, model, api: str, entrypoint: str, start) -> None:
-        self._metrics.request_count.increment(model, "OK")
-        self._metrics.request_latency.observe(
-            _microseconds(start), model, api, entrypoint
-        )
 
 
 def _require_spec(request) -> None:

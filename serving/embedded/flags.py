@@ -1,273 +1,207 @@
 """The command line: `tensorflow_model_server`'s own names and defaults.
 
 Names, meanings and defaults are those of TF Serving's
-`model_servers/main.cc`; the flags that are the embedded server's own stand
-in a group of their own in `--help`.
+`model_servers/main.cc`.
 """
 
-import argparse
 import os
+import re
+import sys
+import types
 from collections.abc import Sequence
 
-_CPUS = os.cpu_count() or 1
+from absl import flags as absl_flags
 
-DESCRIPTION = """\
+PROGRAM = "python -m serving.server"
+DESCRIPTION = f"""\
+{PROGRAM} --model_name=NAME --model_base_path=DIR [flags]
+
 A development and test server: it answers as TF Serving does, over gRPC and
 REST, for any SavedModel, on 127.0.0.1, in one Python process. It does not
-check who asks. For everything past one machine use TF Serving, which takes
-the same flags, files and requests.
-"""
-EPILOG = """\
+check who asks. For everything past one machine use TF Serving.
+
+The flags are a part of TF Serving's, and three of this server's own. Flags of
+TF Serving that change no answer are accepted and named in the log:{{}}
+All others are refused.
+
 Relative paths are taken from the working directory, except in a
 --model_config_file, whose base paths must be absolute, as for TF Serving.
 """
+# Name -> default, what it does, bounds of a number.
+_THREADS = 4 * (os.cpu_count() or 1)
+FLAGS = {
+    "model_name": (
+        "default",
+        "name of the model; not used with --model_config_file",
+    ),
+    "model_base_path": (
+        "",
+        "directory that holds the versions, DIR/1, DIR/2, ...; not used with "
+        "--model_config_file",
+    ),
+    "model_config_file": (
+        "",
+        "text proto ModelServerConfig: several models, version policies and "
+        "labels",
+    ),
+    "model_config_file_poll_wait_seconds": (
+        0,
+        "time between looks at a changed --model_config_file; 0 reads it once",
+        0,
+    ),
+    "monitoring_config_file": (
+        "",
+        "text proto MonitoringConfig: serves Prometheus metrics on the REST "
+        "port",
+    ),
+    "port": (8500, "gRPC port; 0 for no gRPC", 0, 65535),
+    "rest_api_port": (
+        8501,
+        "REST port; 0 for no REST (TF Serving's own default)",
+        0,
+        65535,
+    ),
+    "rest_api_timeout_in_ms": (
+        30000,
+        "time for a REST request to arrive, and again for its answer",
+        1,
+    ),
+    "rest_api_num_threads": (_THREADS, "REST requests answered at once", 1),
+    "grpc_max_threads": (_THREADS, "gRPC requests answered at once", 1),
+    "enable_grpc_healthcheck_service": (
+        False,
+        "serve grpc.health.v1 on the gRPC port",
+    ),
+    "file_system_poll_wait_seconds": (
+        1,
+        "time between looks for new versions; 0 looks once, a negative number "
+        "never",
+    ),
+    "max_num_load_retries": (5, "tries after a first load that failed", 0),
+    "load_retry_interval_micros": (
+        60_000_000,
+        "time between them, in microseconds",
+        0,
+    ),
+    "enable_model_warmup": (
+        True,
+        "replay assets.extra/tf_serving_warmup_requests at each load",
+    ),
+    "allow_version_labels_for_unavailable_models": (
+        False,
+        "a new label may name a version that is not loaded; needed to start "
+        "with labels in the --model_config_file",
+    ),
+    "enable_batching": (
+        False,
+        "run requests of several clients as one batch; a batch holds "
+        "--grpc_max_threads and --rest_api_num_threads requests at most",
+    ),
+    "batching_parameters_file": (
+        "",
+        "text proto BatchingParameters; TF Serving's defaults without it",
+    ),
+    "max_request_bytes": (
+        64 * 2**20,
+        "not TF Serving's: limit of a request and of each of its tensors",
+        1,
+    ),
+    "max_queued_requests": (
+        256,
+        "not TF Serving's: requests of each API that may wait for a thread; "
+        "one more is refused with RESOURCE_EXHAUSTED or 429",
+        0,
+    ),
+    "drain_seconds": (
+        30,
+        "not TF Serving's: time that running requests get after SIGTERM or "
+        "Ctrl-C; a second signal ends at once",
+        0,
+    ),
+}
+# They tune speed, memory or hardware.
+WITHOUT_EFFECT = (
+    "enable_profiler",
+    "enable_signature_method_name_check",
+    "flush_filesystem_caches",
+    "grpc_channel_arguments",
+    "num_load_threads",
+    "num_request_iterations_for_warmup",
+    "num_tflite_interpreters_per_pool",
+    "num_tflite_pools",
+    "num_unload_threads",
+    "per_process_gpu_memory_fraction",
+    "remove_unused_fields_from_bundle_metagraph",
+    "skip_initialize_tpu",
+    "tensorflow_inter_op_parallelism",
+    "tensorflow_intra_op_parallelism",
+    "tensorflow_session_config_file",
+    "tensorflow_session_parallelism",
+    "thread_pool_factory_config_file",
+    "xla_cpu_compilation_enabled",
+    "xla_gpu_compilation_enabled",
+)
 
 
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None = None) -> types.SimpleNamespace:
     """Parses a command line.
 
     A wrong one ends the process: exit code 2, one sentence on stderr.
 
     Args:
         arguments: without the program's name; None takes the process's own.
+
+    Returns:
+        The flags as attributes; `without_effect` lists those that were given
+        and do nothing.
     """
-    parser = _Parser(
-        prog="python -m serving.server",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        allow_abbrev=False,
-        formatter_class=_Formatter,
-    )
-    _add_model_flags(parser.add_argument_group("what to serve"))
-    _add_port_flags(parser.add_argument_group("ports"))
-    _add_loading_flags(parser.add_argument_group("loading"))
-    _add_batching_flags(parser.add_argument_group("batching"))
-    _add_own_flags(parser.add_argument_group("unknown to TF Serving"))
-    flags = parser.parse_args(arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    flags = _define()
+    if {"--help", "-help", "-h"} & set(arguments):
+        names = "".join(f"\n  --{name}" for name in WITHOUT_EFFECT)
+        print(DESCRIPTION.format(names))
+        print(flags.get_help(include_special_flags=False).partition(":\n")[2])
+        raise SystemExit(0)
+    ignored = list(filter(None, map(_without_effect, arguments)))
+    arguments = [a for a in arguments if not _without_effect(a)]
+    try:
+        rest = flags([PROGRAM, *arguments])[1:]
+    except absl_flags.Error as error:
+        _refuse(str(error))
+    if rest:
+        _refuse(f"unexpected argument {rest[0]!r}")
     if not flags.model_config_file and not flags.model_base_path:
-        parser.error(
-            "one of --model_base_path and --model_config_file is needed"
-        )
+        _refuse("one of --model_base_path and --model_config_file is needed")
     if flags.port == 0 and flags.rest_api_port == 0:
-        parser.error("--port and --rest_api_port are both 0: nothing to serve")
+        _refuse("--port and --rest_api_port are both 0: nothing to serve")
     if flags.port == flags.rest_api_port:
-        parser.error(f"--port and --rest_api_port are both {flags.port}")
+        _refuse(f"--port and --rest_api_port are both {flags.port}")
     if flags.batching_parameters_file and not flags.enable_batching:
-        parser.error("--batching_parameters_file needs --enable_batching")
+        _refuse("--batching_parameters_file needs --enable_batching")
+    return types.SimpleNamespace(
+        **{name: flags[name].value for name in FLAGS}, without_effect=ignored
+    )
+
+
+def _define() -> absl_flags.FlagValues:
+    flags = absl_flags.FlagValues()
+    define = {
+        bool: absl_flags.DEFINE_boolean,
+        int: absl_flags.DEFINE_integer,
+        str: absl_flags.DEFINE_string,
+    }
+    for name, (default, text, *bounds) in FLAGS.items():
+        define[type(default)](name, default, text, *bounds, flag_values=flags)
     return flags
 
 
-class _Formatter(
-    argparse.ArgumentDefaultsHelpFormatter,
-    argparse.RawDescriptionHelpFormatter,
-):
-    """Shows defaults, and keeps the lines of the description."""
+def _without_effect(argument: str) -> str:
+    """The flag without effect that an argument is, or nothing."""
+    # TensorFlow's parser has no values that stand apart.
+    dashes, name = re.match("(-*)([^=]*)", argument).groups()
+    return name if dashes and name in WITHOUT_EFFECT else ""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Ends with one sentence, without the list of all flags."""
-
-    def error(self, message: str):
-        self.exit(2, f"{self.prog}: {message} (see --help)\n")
-
-
-def _add_model_flags(group) -> None:
-    group.add_argument(
-        "--model_name",
-        default="default",
-        metavar="NAME",
-        help="name of the model; not used with --model_config_file",
-    )
-    group.add_argument(
-        "--model_base_path",
-        default="",
-        metavar="DIR",
-        help="directory that holds the versions, DIR/1, DIR/2, ...; not used "
-        "with --model_config_file",
-    )
-    group.add_argument(
-        "--model_config_file",
-        default="",
-        metavar="FILE",
-        help="text proto ModelServerConfig: several models, version policies "
-        "and labels",
-    )
-    group.add_argument(
-        "--model_config_file_poll_wait_seconds",
-        type=_not_negative,
-        default=0,
-        metavar="S",
-        help="time between looks at a changed --model_config_file; 0 reads it "
-        "once",
-    )
-    group.add_argument(
-        "--monitoring_config_file",
-        default="",
-        metavar="FILE",
-        help="text proto MonitoringConfig: serves Prometheus metrics on the "
-        "REST port",
-    )
-
-
-def _add_port_flags(group) -> None:
-    group.add_argument(
-        "--port", type=_port, default=8500, help="gRPC port; 0 for no gRPC"
-    )
-    group.add_argument(
-        "--rest_api_port",
-        type=_port,
-        default=8501,
-        help="REST port; 0 for no REST (TF Serving's own default)",
-    )
-    group.add_argument(
-        "--rest_api_timeout_in_ms",
-        type=_positive,
-        default=30000,
-        metavar="MS",
-        help="time a REST request may take",
-    )
-    group.add_argument(
-        "--rest_api_num_threads",
-        type=_positive,
-        default=4 * _CPUS,
-        metavar="N",
-        help="REST requests answered at once",
-    )
-    group.add_argument(
-        "--grpc_max_threads",
-        type=_positive,
-        default=4 * _CPUS,
-        metavar="N",
-        help="gRPC requests answered at once",
-    )
-
-
-def _add_loading_flags(group) -> None:
-    group.add_argument(
-        "--file_system_poll_wait_seconds",
-        type=int,
-        default=1,
-        metavar="S",
-        help="time between looks for new versions; 0 looks once, a negative "
-        "number never",
-    )
-    group.add_argument(
-        "--max_num_load_retries",
-        type=_not_negative,
-        default=5,
-        metavar="N",
-        help="tries after a first load that failed",
-    )
-    group.add_argument(
-        "--load_retry_interval_micros",
-        type=_not_negative,
-        default=60_000_000,
-        metavar="US",
-        help="time between them, in microseconds",
-    )
-    group.add_argument(
-        "--enable_model_warmup",
-        type=_boolean,
-        nargs="?",
-        const=True,
-        default=True,
-        metavar="BOOL",
-        help="replay assets.extra/tf_serving_warmup_requests at each load",
-    )
-    group.add_argument(
-        "--allow_version_labels_for_unavailable_models",
-        type=_boolean,
-        nargs="?",
-        const=True,
-        default=False,
-        metavar="BOOL",
-        help="a new label may name a version that is not loaded; needed to "
-        "start with labels in the --model_config_file",
-    )
-
-
-def _add_batching_flags(group) -> None:
-    group.add_argument(
-        "--enable_batching",
-        type=_boolean,
-        nargs="?",
-        const=True,
-        default=False,
-        metavar="BOOL",
-        help="run requests of several clients as one batch; a batch holds "
-        "--grpc_max_threads and --rest_api_num_threads requests at most",
-    )
-    group.add_argument(
-        "--batching_parameters_file",
-        default="",
-        metavar="FILE",
-        help="text proto BatchingParameters; TF Serving's defaults without it",
-    )
-
-
-def _add_own_flags(group) -> None:
-    group.add_argument(
-        "--max_request_bytes",
-        type=_positive,
-        default=64 * 2**20,
-        metavar="N",
-        help="limit of a request and of each of its tensors",
-    )
-    group.add_argument(
-        "--max_queued_requests",
-        type=_not_negative,
-        default=256,
-        metavar="N",
-        help="requests of each API that may wait for a thread; one more is "
-        "refused with RESOURCE_EXHAUSTED or 429",
-    )
-    group.add_argument(
-        "--drain_seconds",
-        type=_not_negative,
-        default=30,
-        metavar="S",
-        help="time that running requests get after SIGTERM or Ctrl-C; a "
-        "second signal ends at once",
-    )
-
-
-def _port(text: str) -> int:
-    number = _integer(text)
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port (0 to 65535)")
-    return number
-
-
-def _positive(text: str) -> int:
-    number = _integer(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return number
-
-
-def _not_negative(text: str) -> int:
-    number = _integer(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return number
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no whole number"
-        ) from None
-
-
-def _boolean(text: str) -> bool:
-    # The spellings of TensorFlow's own flag parser.
-    try:
-        return {"true": True, "1": True, "false": False, "0": False}[
-            text.lower()
-        ]
-    except KeyError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither true nor false"
-        ) from None
+def _refuse(sentence: str) -> None:
+    sys.stderr.write(f"{PROGRAM}: {sentence} (see --help)\n")
+    raise SystemExit(2)

@@ -1,27 +1,37 @@
 """The gRPC services, bounded.
 
 PredictionService and ModelService of TF Serving's `apis/`, without the
-methods for tf.Example, which answer UNIMPLEMENTED.
+methods for tf.Example, which answer UNIMPLEMENTED; server reflection
+(`grpcurl -plaintext :8500 list`); and, if asked for, grpc.health.v1.
 """
 
-import concurrent.futures
 import logging
-from collections.abc import Callable
+import socket
 
 import grpc
 from google.protobuf import message
-from tensorflow_serving.apis import get_model_metadata_pb2
-from tensorflow_serving.apis import get_model_status_pb2
+from grpc_health.v1 import health
+from grpc_health.v1 import health_pb2
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
 from tensorflow_serving.apis import model_management_pb2
-from tensorflow_serving.apis import predict_pb2
+from tensorflow_serving.apis import model_service_pb2
+from tensorflow_serving.apis import model_service_pb2_grpc
+from tensorflow_serving.apis import prediction_service_pb2
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from serving.embedded.core import Core
 from serving.embedded.model_manager import ModelManager
+from serving.embedded.places import Places
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+_SERVICES = [
+    prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"],
+    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"],
+]
 _logger = logging.getLogger(__name__)
 
 
@@ -32,13 +42,12 @@ class GrpcServer:
         core: answers requests for models.
         manager: takes new configurations.
         port: port on 127.0.0.1; 0 takes a free one.
-        threads: requests answered at once.
-        queue: requests that may wait beyond that; one more gets
-            RESOURCE_EXHAUSTED.
+        places: the threads that answer.
         max_message_bytes: limit of a request.
+        with_health: serve grpc.health.v1.
 
     Attributes:
-        port: the port in use.
+        port: the port that will be used.
 
     Raises:
         OSError: the port is taken.
@@ -49,78 +58,100 @@ class GrpcServer:
         core: Core,
         manager: ModelManager,
         port: int,
-        threads: int,
-        queue: int,
+        places: Places,
         max_message_bytes: int,
+        with_health: bool,
     ):
         self._core = core
         self._manager = manager
-        self._server = grpc.server(
-            concurrent.futures.ThreadPoolExecutor(
-                threads, thread_name_prefix="grpc"
-            ),
-            maximum_concurrent_rpcs=threads + queue,
+        self._places = places
+        self._max_message_bytes = max_message_bytes
+        self._with_health = with_health
+        self._server = None
+        # gRPC's own port listens as soon as there is one; this one does not.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._reserved.bind(("127.0.0.1", port))
+        except OSError as error:
+            self._reserved.close()
+            raise OSError(f"port {port} is taken") from error
+        self.port = self._reserved.getsockname()[1]
+
+    async def start(self) -> None:
+        """Listens, and answers from now on.
+
+        Raises:
+            OSError: the port was taken meanwhile.
+        """
+        self._server = server = grpc.aio.server(
+            interceptors=[_Statuses(self._places)],
             options=[
-                ("grpc.max_receive_message_length", max_message_bytes),
+                ("grpc.max_receive_message_length", self._max_message_bytes),
                 ("grpc.max_send_message_length", -1),
                 # A second server on the port must fail, not share it.
                 ("grpc.so_reuseport", 0),
             ],
         )
-        self._server.add_generic_rpc_handlers(
-            (self._prediction_service(), self._model_service())
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+            _PredictionService(self._core), server
+        )
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
+            _ModelService(self._core, self._manager), server
+        )
+        names = [service.full_name for service in _SERVICES]
+        if self._with_health:
+            servicer = health.aio.HealthServicer()
+            # Without their package, as TF Serving names them.
+            for service in _SERVICES:
+                await servicer.set(
+                    service.name, health_pb2.HealthCheckResponse.SERVING
+                )
+            health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+            names.append(health.SERVICE_NAME)
+        reflection.enable_server_reflection(
+            [*names, reflection.SERVICE_NAME], server
         )
         try:
-            self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+            server.add_insecure_port(f"127.0.0.1:{self.port}")
         except RuntimeError as error:
-            raise OSError(f"port {port} is taken") from error
+            raise OSError(f"port {self.port} is taken") from error
+        self._reserved.close()
+        await server.start()
 
-    def start(self) -> None:
-        """Starts to answer."""
-        self._server.start()
-
-    def stop(self, grace_seconds: float) -> None:
+    async def stop(self, grace_seconds: float) -> None:
         """Takes no new request and waits for those under way.
 
         Args:
             grace_seconds: after this time they are cancelled.
         """
-        self._server.stop(grace_seconds).wait()
+        self._reserved.close()
+        if self._server is not None:
+            await self._server.stop(grace_seconds)
 
-    def _prediction_service(self) -> grpc.GenericRpcHandler:
-        return grpc.method_handlers_generic_handler(
-            "tensorflow.serving.PredictionService",
-            {
-                "Predict": _unary(
-                    predict_pb2.PredictRequest,
-                    lambda request, _: self._core.predict(request),
-                ),
-                "GetModelMetadata": _unary(
-                    get_model_metadata_pb2.GetModelMetadataRequest,
-                    lambda request, _: self._core.metadata(request),
-                ),
-            },
-        )
 
-    def _model_service(self) -> grpc.GenericRpcHandler:
-        return grpc.method_handlers_generic_handler(
-            "tensorflow.serving.ModelService",
-            {
-                "GetModelStatus": _unary(
-                    get_model_status_pb2.GetModelStatusRequest, self._status
-                ),
-                "HandleReloadConfigRequest": _unary(
-                    model_management_pb2.ReloadConfigRequest, self._reload
-                ),
-            },
-        )
+class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    def __init__(self, core: Core):
+        self._core = core
 
-    def _status(self, request, _) -> message.Message:
+    def Predict(self, request, context):
+        return self._core.predict(request)
+
+    def GetModelMetadata(self, request, context):
+        return self._core.metadata(request)
+
+
+class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    def __init__(self, core: Core, manager: ModelManager):
+        self._core = core
+        self._manager = manager
+
+    def GetModelStatus(self, request, context):
         if not request.HasField("model_spec"):
             raise invalid_argument("Missing ModelSpec")
         return self._core.status(request.model_spec)
 
-    def _reload(self, request, context) -> message.Message:
+    def HandleReloadConfigRequest(self, request, context):
         config = request.config
         if config.WhichOneof("config") != "model_config_list":
             raise invalid_argument(
@@ -139,31 +170,57 @@ class GrpcServer:
         return response
 
 
-def _unary(
-    request_class: type[message.Message], answer: Callable
-) -> grpc.RpcMethodHandler:
-    """A handler that turns a StatusError into a gRPC status."""
+class _Call:
+    """What the methods of a service see of their call."""
 
-    def handle(body: bytes, context: grpc.ServicerContext) -> bytes:
-        try:
-            # A client that is gone, or whose time is over, wants no answer.
-            if not context.is_active():
-                raise StatusError(Code.CANCELLED, "The client is gone.")
-            return answer(_parse(request_class, body), context)
-        except StatusError as error:
-            context.abort(_CODES[error.code], error.grpc_details)
+    def __init__(self):
+        self.gone = False
 
-    return grpc.unary_unary_rpc_method_handler(
-        handle, response_serializer=_serialize
-    )
+    def is_active(self) -> bool:
+        return not self.gone
+
+    def set_code(self, code) -> None:
+        """Called by the generated methods that are not served."""
+
+    set_details = set_code
 
 
-def _serialize(response: message.Message) -> bytes:
-    return response.SerializeToString()
+class _Statuses(grpc.aio.ServerInterceptor):
+    """Answers in a thread, and ends every fault in a status."""
 
+    def __init__(self, places: Places):
+        self._places = places
 
-def _parse(request_class: type[message.Message], body: bytes):
-    try:
-        return request_class.FromString(body)
-    except message.DecodeError as error:
-        raise invalid_argument(f"Malformed request: {error}") from error
+    async def intercept_service(self, continuation, details):
+        handler = await continuation(details)
+        if handler is None or not details.method.startswith("/tensorflow."):
+            return handler
+
+        def answer(body: bytes, call: _Call) -> bytes:
+            try:
+                request = handler.request_deserializer(body)
+            except message.DecodeError as error:
+                raise invalid_argument(f"Malformed request: {error}") from error
+            response = handler.unary_unary(request, call)
+            return handler.response_serializer(response)
+
+        async def handle(body: bytes, context) -> bytes:
+            call = _Call()
+            try:
+                return await self._places.answer(answer, body, call)
+            except StatusError as error:
+                status = error
+            except NotImplementedError as error:
+                status = StatusError(Code.UNIMPLEMENTED, str(error))
+            except Exception:
+                # A fault of this server: seen in its log, and no more than
+                # that one request.
+                _logger.exception("gRPC request failed: %s", details.method)
+                status = StatusError(
+                    Code.INTERNAL, "Fault in the embedded server."
+                )
+            finally:
+                call.gone = True
+            await context.abort(_CODES[status.code], status.grpc_details)
+
+        return grpc.unary_unary_rpc_method_handler(handle)

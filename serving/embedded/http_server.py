@@ -5,19 +5,20 @@ holds no thread, and a reply can be given up when its time is over.
 """
 
 import asyncio
-import concurrent.futures
-import dataclasses
+import functools
 import logging
 import socket
-import threading
 
 import uvicorn
 
 from serving.embedded import rest
+from serving.embedded.http_limits import LimitedProtocol
+from serving.embedded.places import Places
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 
 _BACKLOG = 256
+_BODIES = 8  # of full size, may be in memory at a time
 _logger = logging.getLogger(__name__)
 
 
@@ -27,13 +28,14 @@ class HttpServer:
     Args:
         api: answers the requests.
         port: port on 127.0.0.1; 0 takes a free one.
-        threads: requests answered at once.
-        queue: requests that may wait beyond that; one more gets 429.
+        places: the threads that answer.
         max_body_bytes: limit of a body; a longer one gets 413.
-        timeout_seconds: limit of one answer, after which 504 is sent.
+        timeout_seconds: limit of the arrival of a request, which gets 408
+            after it; of one answer, for which 504 is sent; and of its
+            fetching.
 
     Attributes:
-        port: the port in use.
+        port: the port that will be used.
 
     Raises:
         OSError: the port is taken.
@@ -43,19 +45,17 @@ class HttpServer:
         self,
         api: rest.RestApi,
         port: int,
-        threads: int,
-        queue: int,
+        places: Places,
         max_body_bytes: int,
         timeout_seconds: float,
     ):
         self._api = api
+        self._places = places
         self._max_body_bytes = max_body_bytes
+        self._max_held_bytes = _BODIES * max_body_bytes
         self._timeout = timeout_seconds
-        self._limit = threads + queue
-        self._active = 0
-        self._threads = concurrent.futures.ThreadPoolExecutor(
-            threads, thread_name_prefix="rest"
-        )
+        self._held_bytes = 0
+        self._running = None
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Head and body go out as two packets; without this, the second may
@@ -63,7 +63,6 @@ class HttpServer:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self._socket.bind(("127.0.0.1", port))
-            self._socket.listen(_BACKLOG)
         except OSError as error:
             self._socket.close()
             raise OSError(f"port {port} is taken") from error
@@ -72,8 +71,7 @@ class HttpServer:
             uvicorn.Config(
                 self._serve,
                 interface="asgi3",
-                loop="asyncio",
-                http="httptools",
+                http=functools.partial(LimitedProtocol, timeout_seconds),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -84,18 +82,24 @@ class HttpServer:
                 backlog=_BACKLOG,
             )
         )
-        self._thread = threading.Thread(
-            target=self._server.run,
-            kwargs={"sockets": [self._socket]},
-            name="rest-server",
-            daemon=True,
+
+    async def start(self) -> None:
+        """Listens, and answers from now on.
+
+        Raises:
+            OSError: the port was taken meanwhile.
+        """
+        try:
+            self._socket.listen(_BACKLOG)
+        except OSError as error:
+            raise OSError(f"port {self.port} is taken") from error
+        self._running = asyncio.create_task(
+            self._server.serve(sockets=[self._socket])
         )
+        while not self._server.started and not self._running.done():
+            await asyncio.sleep(0.001)
 
-    def start(self) -> None:
-        """Starts to answer."""
-        self._thread.start()
-
-    def stop(self, grace_seconds: float) -> None:
+    async def stop(self, grace_seconds: float) -> None:
         """Takes no new connection and waits for the requests under way.
 
         Args:
@@ -105,63 +109,67 @@ class HttpServer:
             int(grace_seconds), 1
         )
         self._server.should_exit = True
-        if self._thread.is_alive():
-            self._thread.join()
+        if self._running is not None:
+            await self._running
         self._socket.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _serve(self, scope, receive, send) -> None:
         """The ASGI application."""
-        if self._active >= self._limit:
-            busy = StatusError(
+        body = bytearray()
+        try:
+            if await self._read(body, receive):
+                await _send(send, await self._reply(scope, body))
+        finally:
+            self._held_bytes -= len(body)
+
+    async def _read(self, body: bytearray, receive) -> bool:
+        """Adds to a body what arrives; returns whether all of it did.
+
+        It ends early where the body, or all bodies together, are too large.
+        """
+        while (
+            len(body) <= self._max_body_bytes
+            and self._held_bytes <= self._max_held_bytes
+        ):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return False
+            body += message.get("body", b"")
+            self._held_bytes += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                break
+        return True
+
+    async def _reply(self, scope, body: bytearray) -> rest.Reply:
+        limit = self._max_body_bytes
+        if len(body) > limit:
+            error = StatusError(
                 Code.RESOURCE_EXHAUSTED,
-                f"{self._limit} requests are under way, the limit of this "
+                f"Request body larger than {limit} bytes, the limit of this "
                 "server.",
             )
-            return await _send(send, rest.failure(busy))
-        self._active += 1
-        try:
-            reply = await self._reply(scope, receive)
-        finally:
-            self._active -= 1
-        if reply is not None:
-            await _send(send, reply)
-
-    async def _reply(self, scope, receive) -> rest.Reply | None:
-        try:
-            body = await asyncio.wait_for(self._read(receive), self._timeout)
-        except TimeoutError:
-            error = StatusError(
-                Code.DEADLINE_EXCEEDED,
-                f"The request did not arrive in {self._timeout:g} s.",
+            return rest.failure(error, 413)
+        if self._held_bytes > self._max_held_bytes:
+            return rest.failure(
+                StatusError(
+                    Code.RESOURCE_EXHAUSTED,
+                    f"Requests of {self._max_held_bytes} bytes are under way, "
+                    "the limit of this server.",
+                )
             )
-            return _with_status(408, rest.failure(error))
-        if body is None:
-            return None
-        if len(body) > self._max_body_bytes:
-            error = StatusError(
-                Code.RESOURCE_EXHAUSTED,
-                f"Request body larger than {self._max_body_bytes} bytes, the "
-                "limit of this server.",
-            )
-            return _with_status(413, rest.failure(error))
         headers = dict(scope["headers"])
         target = scope["raw_path"].decode("latin-1")
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode("latin-1")
         origin = headers.get(b"origin", b"").decode("latin-1")
         zipped = headers.get(b"content-encoding", b"").lower() == b"gzip"
-        answer = asyncio.get_running_loop().run_in_executor(
-            self._threads,
-            self._answer,
-            scope["method"],
-            target,
-            bytes(body),
-            origin,
-            zipped,
+        answer = self._places.answer(
+            self._answer, scope["method"], target, body, origin, zipped
         )
         try:
             return await asyncio.wait_for(answer, self._timeout)
+        except StatusError as error:
+            return rest.failure(error)
         except TimeoutError:
             return rest.failure(
                 StatusError(
@@ -170,7 +178,7 @@ class HttpServer:
                 )
             )
 
-    def _answer(self, method, target, body: bytes, origin, zipped: bool):
+    def _answer(self, method, target, body: bytearray, origin, zipped: bool):
         if zipped:
             body = rest.inflate(body, self._max_body_bytes)
         try:
@@ -182,22 +190,6 @@ class HttpServer:
             return rest.failure(
                 StatusError(Code.INTERNAL, "Fault in the embedded server.")
             )
-
-    async def _read(self, receive) -> bytearray | None:
-        """The body, or its start if it is too large; None if it broke off."""
-        body = bytearray()
-        more = True
-        while more and len(body) <= self._max_body_bytes:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        return body
-
-
-def _with_status(status: int, reply: rest.Reply) -> rest.Reply:
-    return dataclasses.replace(reply, status=status)
 
 
 async def _send(send, reply: rest.Reply) -> None:

@@ -5,12 +5,15 @@ its checks, in its order, with its texts.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from collections.abc import Mapping
 
 import numpy as np
 
 from serving.embedded import json_text
+from serving.embedded.json_tensor import CHUNK
+from serving.embedded.json_tensor import MAX_RANK
 from serving.embedded.json_tensor import dense
 from serving.embedded.json_tensor import fill
 from serving.embedded.json_tensor import is_base64_object
@@ -117,86 +120,97 @@ def _rows(instances: list, types: Mapping[str, int]) -> dict:
             "instances is a plain list, but expecting list of objects as "
             "multiple input tensors required as per tensorinfo_map"
         )
-    columns = _regular_columns(instances, types)
-    arrays = {}
-    for alias, column in (columns or {}).items():
-        array = dense(column, types[alias])
-        if array is None:
-            break
-        arrays[alias] = array
-    if len(arrays) == len(types):
-        return arrays
-    return _rows_one_by_one(instances, types)
+    if not _is_named(first):
+        # Bytes for several inputs come here too: TF Serving gives them to
+        # one input, and Predict then misses the others.
+        types = {min(types): types[min(types)]}
+    arrays = _dense_rows(instances, types)
+    if arrays is None:
+        _find_faulty_row(instances, types)
+        raise invalid_argument(
+            f"This server takes tensors of {MAX_RANK} dimensions."
+        )
+    return arrays
 
 
-def _regular_columns(instances: list, types: Mapping[str, int]) -> dict | None:
-    """The instances turned around, alias -> list, or None if one is odd."""
-    if not _is_named(instances[0]):
-        if len(types) > 1 or any(map(_is_named, instances)):
+def _dense_rows(instances: list, types: Mapping[str, int]) -> dict | None:
+    """The arrays of regular rows, alias -> array, or None if one is odd."""
+    if _is_named(instances[0]):
+        aliases = set(types)
+        if not all(
+            _is_named(row) and row.keys() == aliases for row in instances
+        ):
             return None
-        return dict.fromkeys(types, instances)
-    aliases = set(types)
-    if not all(_is_named(row) and row.keys() == aliases for row in instances):
+        columns = {alias: [row[alias] for row in instances] for alias in types}
+    elif any(map(_is_named, instances)):
         return None
-    return {alias: [row[alias] for row in instances] for alias in types}
+    else:
+        columns = dict.fromkeys(types, instances)
+    arrays = {}
+    for alias, column in columns.items():
+        arrays[alias] = dense(column, types[alias])
+        if arrays[alias] is None:
+            return None
+    return arrays
 
 
-def _rows_one_by_one(instances: list, types: Mapping[str, int]) -> dict:
+def _find_faulty_row(instances: list, types: Mapping[str, int]) -> None:
     """`FillTensorMapFromInstancesList`, where the error texts come from."""
     named = _is_named(instances[0])
-    elements = {alias: [] for alias in types}
-    for index, row in enumerate(instances):
-        if named and not _is_named(row):
-            raise invalid_argument(
-                f"Expecting object but got list at item {index} of input list"
-            )
-        if not named and _is_named(row):
-            raise invalid_argument(
-                f"Expecting value/list but got object at item {index} of input"
-                " list"
-            )
-        if not named:
-            # Bytes for several inputs come here too: TF Serving gives them to
-            # one input, and Predict then misses the others.
-            alias = min(types)
-            _add_element(row, alias, types, elements, index, "")
+    shapes = {}
+    for start in range(0, len(instances), CHUNK):
+        rows = instances[start : start + CHUNK]
+        arrays = _dense_rows(rows, types) if start else None
+        if arrays is not None and all(
+            array.shape[1:] == shapes[alias] for alias, array in arrays.items()
+        ):
             continue
-        for alias, value in row.items():
-            _add_element(value, alias, types, elements, index, f" key: {alias}")
-        if row.keys() != set(types):
-            raise invalid_argument(
-                f"Failed to process element: {index} of 'instances' list. "
-                f"JSON object: {json_text.echo(row)} keys must be equal to: "
-                f"{','.join(sorted(types))}"
-            )
-    return {
-        alias: np.stack(arrays) for alias, arrays in elements.items() if arrays
-    }
+        for index, row in enumerate(rows, start):
+            if named and not _is_named(row):
+                raise invalid_argument(
+                    f"Expecting object but got list at item {index} of input "
+                    "list"
+                )
+            if not named and _is_named(row):
+                raise invalid_argument(
+                    "Expecting value/list but got object at item "
+                    f"{index} of input list"
+                )
+            values = row if named else dict.fromkeys(types, row)
+            for alias, value in values.items():
+                key = f" key: {alias}" if named else ""
+                try:
+                    _check_element(value, alias, types, shapes)
+                except StatusError as error:
+                    raise invalid_argument(
+                        f"Failed to process element: {index}{key} of "
+                        f"'instances' list. Error: {error}"
+                    ) from error
+            if values.keys() != set(types):
+                raise invalid_argument(
+                    f"Failed to process element: {index} of 'instances' list. "
+                    f"JSON object: {json_text.echo(row)} keys must be equal "
+                    f"to: {','.join(sorted(types))}"
+                )
 
 
-def _add_element(value, alias, types, elements, index: int, key: str) -> None:
+def _check_element(value, alias, types, shapes: dict) -> None:
     """`AddInstanceItem`: one value of one row."""
-    try:
-        if alias not in types:
-            raise invalid_argument(
-                f"JSON object: does not have named input: {alias}"
-            )
-        array = fill(value, types[alias])
-        arrays = elements[alias]
-        if arrays and arrays[0].size != array.size:
-            raise invalid_argument(
-                f"Expecting tensor size: {arrays[0].size} but got: {array.size}"
-            )
-        if arrays and arrays[0].shape != array.shape:
-            raise invalid_argument(
-                f"Expecting shape {_shape(arrays[0])} but got: {_shape(array)}"
-            )
-        arrays.append(array)
-    except StatusError as error:
+    if alias not in types:
         raise invalid_argument(
-            f"Failed to process element: {index}{key} of 'instances' list. "
-            f"Error: {error}"
-        ) from error
+            f"JSON object: does not have named input: {alias}"
+        )
+    shape = fill(value, types[alias]).shape
+    first = shapes.setdefault(alias, shape)
+    if math.prod(first) != math.prod(shape):
+        raise invalid_argument(
+            f"Expecting tensor size: {math.prod(first)} but got: "
+            f"{math.prod(shape)}"
+        )
+    if first != shape:
+        raise invalid_argument(
+            f"Expecting shape {_shape(first)} but got: {_shape(shape)}"
+        )
 
 
 def _is_named(value: object) -> bool:
@@ -204,5 +218,5 @@ def _is_named(value: object) -> bool:
     return isinstance(value, dict) and not is_base64_object(value)
 
 
-def _shape(array: np.ndarray) -> str:
-    return "[" + ",".join(map(str, array.shape)) + "]"
+def _shape(shape: tuple[int, ...]) -> str:
+    return "[" + ",".join(map(str, shape)) + "]"

@@ -2,8 +2,8 @@
 
 Follows TF Serving's `util/json_tensor.cc`. Two ways lead to the same array:
 `dense` checks and converts whole levels at once and knows only regular
-values; `fill` goes value by value, in TF Serving's order, and so finds the
-text of the error when `dense` gave up.
+values; `fill` goes on where `dense` gave up and finds the first value that is
+at fault, in TF Serving's order, and with it the text of the error.
 """
 
 import base64
@@ -32,7 +32,9 @@ _INTEGERS = {
     types_pb2.DT_UINT32: (0, 2**32 - 1),
     types_pb2.DT_UINT64: (0, 2**64 - 1),
 }
-_MAX_RANK = 63  # one less than NumPy's: rows are stacked
+_BLANKS = re.compile(r"[ \t\r\n\v\f]")
+MAX_RANK = 63  # one less than NumPy's: rows are stacked
+CHUNK = 1024  # values, or rows, that are looked at together
 
 
 def is_base64_object(value: object) -> bool:
@@ -50,24 +52,26 @@ def dense(value: object, data_type: int) -> np.ndarray | None:
     Args:
         value: a number, string, bool or nested lists of one shape.
         data_type: the DataType of the input.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, a number too big for any double.
     """
     shape = []
     level = [value]
     while level and type(level[0]) is list:
         sizes = set(map(len, level)) if _all(level, {list}) else ()
-        if len(sizes) != 1 or len(shape) == _MAX_RANK:
+        if len(sizes) != 1 or len(shape) == MAX_RANK:
             return None
         shape.append(len(level[0]))
         level = list(itertools.chain.from_iterable(level))
-    try:
-        flat = _leaves(level, data_type)
-    except StatusError:
-        return None
+    flat = _leaves(level, data_type)
     return None if flat is None else flat.reshape(shape)
 
 
 def fill(value: object, data_type: int) -> np.ndarray:
-    """Converts a value one by one, as `FillTensorProto` does.
+    """Converts a value, or says what is wrong with it.
+
+    Finds the first fault in the order of TF Serving's `FillTensorProto`.
 
     Raises:
         StatusError: INVALID_ARGUMENT, or UNIMPLEMENTED for a dtype that has
@@ -80,17 +84,22 @@ def fill(value: object, data_type: int) -> np.ndarray:
         if not inner:
             break
         inner = inner[0]
-    leaves = []
-    _fill(value, 0, shape, data_type, leaves)
-    if len(shape) > _MAX_RANK:
+    _find_fault(value, 0, tuple(shape), data_type)
+    array = None if len(shape) > MAX_RANK else dense(value, data_type)
+    if array is not None:
+        return array
+    if len(shape) > MAX_RANK:
         raise invalid_argument(
             f"A tensor of {len(shape)} dimensions: this server takes "
-            f"{_MAX_RANK}."
+            f"{MAX_RANK}."
         )
-    return _array(leaves, data_type).reshape(shape)
+    raise StatusError(
+        Code.UNIMPLEMENTED,
+        f"Conversion of JSON to type: {tensors.dtype_name(data_type)}",
+    )
 
 
-def _fill(value, level: int, shape: list, data_type: int, leaves: list):
+def _find_fault(value, level: int, shape: tuple, data_type: int) -> None:
     rank = len(shape)
     if type(value) is not list:
         if level != rank:
@@ -99,7 +108,7 @@ def _fill(value, level: int, shape: list, data_type: int, leaves: list):
                 f"level: {level + 1} in the JSON DOM. Expected at level: "
                 f"{rank}"
             )
-        leaves.append(_leaf(value, data_type))
+        _leaf(value, data_type)
         return
     if level >= rank:
         raise invalid_argument(
@@ -110,43 +119,46 @@ def _fill(value, level: int, shape: list, data_type: int, leaves: list):
             f"Encountered list at unexpected size: {len(value)} at level: "
             f"{level} expected size: {shape[level]}"
         )
-    for item in value:
-        _fill(item, level + 1, shape, data_type, leaves)
+    for start in range(0, len(value), CHUNK):
+        chunk = value[start : start + CHUNK]
+        # What is regular is passed over in one go: a million values take
+        # Python a second one by one.
+        if len(chunk) > 1:
+            array = dense(chunk, data_type)
+            if array is not None and array.shape[1:] == shape[level + 1 :]:
+                continue
+        for item in chunk:
+            _find_fault(item, level + 1, shape, data_type)
 
 
-def _leaf(value: object, data_type: int) -> object:
-    """One value, as `AddValueToTensor` takes it."""
+def _leaf(value: object, data_type: int) -> None:
+    """Raises what `AddValueToTensor` says of one value, if anything."""
     kind = type(value)
-    type_error = invalid_argument(
-        f"JSON Value: {json_text.echo(value)} Type: "
-        f"{json_text.type_name(value)} is not of expected type: "
-        f"{tensors.dtype_name(data_type)}"
-    )
-    if kind is dict and data_type != types_pb2.DT_STRING:
-        raise type_error
-    if kind is dict:
-        return _base64(value)
-    if data_type in _FLOATS:
-        if kind not in (int, float):
-            raise type_error
+    if data_type == types_pb2.DT_STRING:
+        good = kind in (str, dict)
+    elif data_type in _FLOATS:
+        good = kind in (int, float)
     elif data_type in _INTEGERS:
         low, high = _INTEGERS[data_type]
-        if kind is not int or not low <= value <= high:
-            raise type_error
+        good = kind is int and low <= value <= high
     elif data_type == types_pb2.DT_BOOL:
-        if kind is not bool:
-            raise type_error
-    elif data_type == types_pb2.DT_STRING:
-        if kind is not str:
-            raise type_error
-        return _utf8(value)
-    else:
+        good = kind is bool
+    elif kind is not dict:
         raise StatusError(
             Code.UNIMPLEMENTED,
             f"Conversion of JSON Value: {json_text.echo(value)} to type: "
             f"{tensors.dtype_name(data_type)}",
         )
-    return value
+    else:
+        good = False
+    if not good:
+        raise invalid_argument(
+            f"JSON Value: {json_text.echo(value)} Type: "
+            f"{json_text.type_name(value)} is not of expected type: "
+            f"{tensors.dtype_name(data_type)}"
+        )
+    if data_type == types_pb2.DT_STRING:
+        _bytes(value)
 
 
 def _leaves(values: list, data_type: int) -> np.ndarray | None:
@@ -160,25 +172,19 @@ def _leaves(values: list, data_type: int) -> np.ndarray | None:
         )
     elif data_type == types_pb2.DT_BOOL:
         regular = _all(values, {bool})
-    elif data_type == types_pb2.DT_STRING:
-        regular = all(
-            type(value) is str or is_base64_object(value) for value in values
-        )
-        if regular:
-            values = [_leaf(value, data_type) for value in values]
+    elif data_type == types_pb2.DT_STRING and _all(values, {str, dict}):
+        try:
+            values = list(map(_bytes, values))
+        except StatusError:
+            return None
+        regular = True
     else:
-        # Unlike `fill`, which has no value to complain of in an empty list.
-        return None
+        regular = False
     return _array(values, data_type) if regular else None
 
 
 def _array(values: list, data_type: int) -> np.ndarray:
     dtype = tensors.numpy_dtype(data_type)
-    if dtype is None:
-        raise StatusError(
-            Code.UNIMPLEMENTED,
-            f"Conversion of JSON to type: {tensors.dtype_name(data_type)}",
-        )
     if data_type == types_pb2.DT_STRING:
         array = np.empty(len(values), object)
         array[:] = values
@@ -196,29 +202,28 @@ def _array(values: list, data_type: int) -> np.ndarray:
     return np.array(values, wide).astype(dtype)
 
 
-def _base64(value: dict) -> bytes:
+def _bytes(value: str | dict) -> bytes:
+    """The bytes of a string, or of an object that stands for some."""
+    if type(value) is str:
+        try:
+            return value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise invalid_argument(
+                "JSON Parse error: The surrogate pair in string is invalid."
+            ) from None
     if not is_base64_object(value):
         raise invalid_argument(
             f"JSON Value: {json_text.echo(value)} not formatted correctly for "
             "base64 data"
         )
     # As absl::Base64Unescape: blanks are skipped, padding may be missing.
-    text = re.sub(r"[ \t\r\n\v\f]", "", value["b64"]).rstrip("=")
+    text = _BLANKS.sub("", value["b64"]).rstrip("=")
     try:
         return base64.b64decode(
             text.encode() + b"=" * (-len(text) % 4), validate=True
         )
     except (binascii.Error, UnicodeEncodeError):
         raise invalid_argument("Unable to base64 decode") from None
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        raise invalid_argument(
-            "JSON Parse error: The surrogate pair in string is invalid."
-        ) from None
 
 
 def _all(values: list, types: set) -> bool:

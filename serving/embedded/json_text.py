@@ -26,6 +26,9 @@ _EXPONENT_OF_THREE_DIGITS = re.compile(r"[eE]\+?0*[1-9][0-9]{2}")
 _BLANKS = re.compile("[ \t\n\r]*")
 _TOO_BIG = "Number too big to be stored in double."
 _ECHO_LIMIT = 1024
+# Strings, and what is between brackets.
+_NO_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^\[\]{}"]+', re.DOTALL)
+_encoder = json.JSONEncoder(indent=4, ensure_ascii=False)
 _decoder = json.JSONDecoder()
 
 
@@ -60,12 +63,11 @@ def parse_object(body: bytes) -> dict:
 
 def echo(value: object) -> str:
     """A JSON value for an error text, cut at 1024 characters."""
-    try:
-        text = json.dumps(value, indent=4, ensure_ascii=False)
-    except RecursionError:
-        text = "..."
-    if len(text) > _ECHO_LIMIT:
-        text = text[:_ECHO_LIMIT] + "..."
+    text = ""
+    for part in _encoder.iterencode(value):
+        text += part
+        if len(text) > _ECHO_LIMIT:  # of the rest nothing would be seen
+            return text[:_ECHO_LIMIT] + "..."
     return text
 
 
@@ -118,12 +120,11 @@ def _parse_error(error: json.JSONDecodeError, text: str) -> StatusError:
 def _in_object(text: str, position: int) -> bool:
     """Whether the innermost bracket open at a position is a brace."""
     depth = 0
-    outside_strings = re.sub(r'"(?:[^"\\]|\\.)*"', "", text[:position])
-    for character in reversed(outside_strings):
-        if character in "]}":
+    for bracket in reversed(_NO_BRACKETS.sub("", text[:position])):
+        if bracket in "]}":
             depth += 1
-        elif character in "[{":
-            if depth == 0:
-                return character == "{"
+        elif depth == 0:
+            return bracket == "{"
+        else:
             depth -= 1
     return False

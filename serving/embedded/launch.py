@@ -1,26 +1,25 @@
 """From parsed flags to a running server and back to an exit code."""
 
-import argparse
 import gc
 import logging
 import os
 import sys
 import threading
+import types
 
 import tensorflow as tf
 
 from serving.embedded import model_config
 from serving.embedded.batching import BatchingOptions
-from serving.embedded.model_manager import ManagerOptions
+from serving.embedded.options import ServerOptions
 from serving.embedded.server import EmbeddedServer
-from serving.embedded.server import ServerOptions
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 
 _logger = logging.getLogger("serving.server")
 
 
-def serve(flags: argparse.Namespace, stop: threading.Event) -> int:
+def serve(flags: types.SimpleNamespace, stop: threading.Event) -> int:
     """Serves until `stop` is set.
 
     Args:
@@ -34,32 +33,32 @@ def serve(flags: argparse.Namespace, stop: threading.Event) -> int:
     tf.get_logger().setLevel(logging.ERROR)
     try:
         config = _models(flags)
-        metrics_path = None
-        if flags.monitoring_config_file:
-            metrics_path = model_config.read_monitoring(
-                flags.monitoring_config_file
-            )
-        batching = _batching(flags)
+        options = _options(flags)
     except StatusError as error:
         return _fail(2, error.message)
     _logger.info(
         "A development and test server with TF Serving's APIs; for anything "
         "past this machine use TF Serving."
     )
+    for name in flags.without_effect:
+        _logger.warning("--%s has no effect in this server", name)
     # TensorFlow's million objects are here to stay. Without this, Python's
     # collector goes through them again and again, for half a second in which
     # no request is answered. Models come later: they can be collected.
     gc.collect()
     gc.freeze()
+    # The lists of a JSON document are no garbage either, and a large one has
+    # a million: fewer rounds over what is new.
+    gc.set_threshold(100_000)
     for model in config.config:
         _logger.info("Model %s: versions under %s", model.name, model.base_path)
     try:
-        server = EmbeddedServer(config, _options(flags, metrics_path, batching))
+        server = EmbeddedServer(config, options)
     except (StatusError, OSError) as error:
         return _fail(1, f"Failed to start server. Error: {error}{_hint(error)}")
     try:
         server.start(lambda: not stop.is_set())
-    except StatusError as error:
+    except (StatusError, OSError) as error:
         server.stop(0)
         if stop.is_set():
             return 0
@@ -104,7 +103,7 @@ def follow(
             _logger.error("%s is not used: %s", path, error.message)
 
 
-def _models(flags: argparse.Namespace):
+def _models(flags: types.SimpleNamespace):
     if flags.model_config_file:
         return model_config.read_models(flags.model_config_file)
     return model_config.single_model(
@@ -112,7 +111,7 @@ def _models(flags: argparse.Namespace):
     )
 
 
-def _batching(flags: argparse.Namespace) -> BatchingOptions | None:
+def _batching(flags: types.SimpleNamespace) -> BatchingOptions | None:
     if not flags.enable_batching:
         return None
     if not flags.batching_parameters_file:
@@ -120,29 +119,29 @@ def _batching(flags: argparse.Namespace) -> BatchingOptions | None:
     return model_config.read_batching(flags.batching_parameters_file)
 
 
-def _options(
-    flags: argparse.Namespace,
-    metrics_path: str | None,
-    batching: BatchingOptions | None,
-) -> ServerOptions:
+def _options(flags: types.SimpleNamespace) -> ServerOptions:
+    metrics_path = None
+    if flags.monitoring_config_file:
+        metrics_path = model_config.read_monitoring(
+            flags.monitoring_config_file
+        )
     return ServerOptions(
         grpc_port=flags.port or None,
         rest_port=flags.rest_api_port or None,
         grpc_threads=flags.grpc_max_threads,
+        grpc_health=flags.enable_grpc_healthcheck_service,
         rest_threads=flags.rest_api_num_threads,
         queue=flags.max_queued_requests,
         max_request_bytes=flags.max_request_bytes,
         rest_timeout_seconds=flags.rest_api_timeout_in_ms / 1000,
         metrics_path=metrics_path,
         warmup=flags.enable_model_warmup,
-        batching=batching,
-        manager=ManagerOptions(
-            poll_wait_seconds=flags.file_system_poll_wait_seconds,
-            max_load_retries=flags.max_num_load_retries,
-            load_retry_seconds=flags.load_retry_interval_micros / 1e6,
-            allow_labels_for_unavailable=(
-                flags.allow_version_labels_for_unavailable_models
-            ),
+        batching=_batching(flags),
+        poll_wait_seconds=flags.file_system_poll_wait_seconds,
+        max_load_retries=flags.max_num_load_retries,
+        load_retry_seconds=flags.load_retry_interval_micros / 1e6,
+        allow_labels_for_unavailable=(
+            flags.allow_version_labels_for_unavailable_models
         ),
     )
 

@@ -1,10 +1,10 @@
 """Keeps the models of a configuration loaded.
 
-One thread polls the base paths, loads and unloads. A new version is loaded
-before the old one is unloaded, and the old one stays if the load fails.
+One thread polls the base paths, another loads and unloads, so that a slow
+load hides no version. A new version is loaded before the old one is unloaded,
+and the old one stays if the load fails.
 """
 
-import dataclasses
 import logging
 import threading
 import time
@@ -16,6 +16,7 @@ from serving.embedded import model_config
 from serving.embedded import version_source
 from serving.embedded.engine import SavedModelVersion
 from serving.embedded.labels import new_label_map
+from serving.embedded.options import ServerOptions
 from serving.embedded.registry import Registry
 from serving.embedded.servable import Servable
 from serving.embedded.servable import State
@@ -26,31 +27,12 @@ _NEVER = float("inf")
 _logger = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class ManagerOptions:
-    """How a manager polls and retries; the defaults are TF Serving's.
-
-    Attributes:
-        poll_wait_seconds: time between polls; 0 polls once, a negative
-            number never.
-        max_load_retries: loads tried again after a first failure.
-        load_retry_seconds: time between them.
-        allow_labels_for_unavailable: a new label may name a version that is
-            not loaded.
-    """
-
-    poll_wait_seconds: float = 1
-    max_load_retries: int = 5
-    load_retry_seconds: float = 60
-    allow_labels_for_unavailable: bool = False
-
-
 class ModelManager:
     """The models of one server.
 
     Args:
         load: makes a loaded version of its directory; raises StatusError.
-        options: see `ManagerOptions`.
+        options: how to poll and to retry.
 
     Attributes:
         registry: the versions, for requests.
@@ -59,7 +41,7 @@ class ModelManager:
     def __init__(
         self,
         load: Callable[[str], SavedModelVersion],
-        options: ManagerOptions,
+        options: ServerOptions,
     ):
         self.registry = Registry()
         self._load = load
@@ -69,21 +51,24 @@ class ModelManager:
         self._without_version = set()
         self._next_poll = _NEVER
         self._stopping = False
-        self._thread = threading.Thread(
-            target=self._work, name="model-manager", daemon=True
-        )
+        self._threads = [
+            threading.Thread(target=work, name=work.__name__, daemon=True)
+            for work in (self._poll_versions, self._load_versions)
+        ]
 
     def start(self) -> None:
-        """Starts the polling thread."""
-        self._thread.start()
+        """Starts to poll and to load."""
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Stops polling and frees all versions. No request may run."""
         with self.registry.changed:
             self._stopping = True
             self.registry.changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
         self.registry.unload_all()
 
     def reload(
@@ -152,30 +137,36 @@ class ModelManager:
                     )
                 registry.changed.wait(1)
 
-    def _work(self) -> None:
+    def _poll_versions(self) -> None:
         while True:
             with self.registry.changed:
+                while (
+                    not self._stopping
+                    and (wait := self._next_poll - time.monotonic()) > 0
+                ):
+                    self._wait(wait)
                 if self._stopping:
                     return
                 config = self._config
-                poll_due = time.monotonic() >= self._next_poll
-            if poll_due:
-                self._poll(config)
-            servable = self.registry.next_action()
-            if servable is None:
-                self._idle()
-            elif servable.state == State.LOADING:
+            self._poll(config)
+
+    def _load_versions(self) -> None:
+        while True:
+            with self.registry.changed:
+                while (servable := self.registry.next_action()) is None:
+                    if self._stopping:
+                        return
+                    self._wait(self.registry.next_retry() - time.monotonic())
+                if self._stopping:
+                    return
+            if servable.state == State.LOADING:
                 self._load_now(servable)
             else:
                 self.registry.unload_when_idle(servable)
 
-    def _idle(self) -> None:
-        retry = self.registry.next_retry()
-        with self.registry.changed:
-            wait = min(self._next_poll, retry) - time.monotonic()
-            if wait > 0 and not self._stopping:
-                # An hour stands for ever: a lock takes no infinite time.
-                self.registry.changed.wait(min(wait, 3600))
+    def _wait(self, seconds: float) -> None:
+        # An hour stands for ever: a lock takes no infinite time.
+        self.registry.changed.wait(min(max(seconds, 0), 3600))
 
     def _poll(self, config: model_server_config_pb2.ModelConfigList) -> None:
         wait = self._options.poll_wait_seconds
@@ -223,9 +214,13 @@ class ModelManager:
         end = time.monotonic()
         with self.registry.changed:
             servable.attempts += 1
+            servable.busy = False
             servable.loaded = loaded
             servable.error = error
-            again = servable.attempts <= self._options.max_load_retries
+            again = (
+                servable.aspired
+                and servable.attempts <= self._options.max_load_retries
+            )
             servable.not_before = end + self._options.load_retry_seconds
             if loaded is not None:
                 servable.state = State.AVAILABLE

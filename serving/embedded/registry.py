@@ -129,7 +129,8 @@ class Registry:
                     asked = number in found.get(name, {})
                     servable.aspired = asked and not going
                     waits = servable.state in (State.START, State.LOADING)
-                    if waits and not servable.aspired:
+                    # One that is being loaded ends with its load.
+                    if waits and not servable.aspired and not servable.busy:
                         servable.state = State.END
             self.changed.notify_all()
 
@@ -150,6 +151,7 @@ class Registry:
                 servable = next_to_load(every, time.monotonic())
                 if servable is not None:
                     servable.state = State.LOADING
+                    servable.busy = True
                     self.changed.notify_all()
                     return servable
             return None

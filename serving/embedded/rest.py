@@ -99,46 +99,64 @@ class RestApi:
                 "found on this server.</P>\n</BODY></HTML>\n"
             )
             return Reply(404, "text/html", text.encode("utf-8", "replace"))
-        try:
-            return Reply(200, JSON, self._answer(method, target, body, origin))
-        except StatusError as error:
-            return failure(error)
-
-    def _answer(self, method, target: str, body: bytes, origin) -> bytes:
         if method == "OPTIONS":
             if re.match("https?://", origin or ""):
-                return b""
-            raise StatusError(
-                Code.FAILED_PRECONDITION,
-                "OPTIONS needs an Origin header of http:// or https://",
+                return Reply(200, JSON, b"")
+            return failure(
+                StatusError(
+                    Code.FAILED_PRECONDITION,
+                    "OPTIONS needs an Origin header of http:// or https://",
+                )
             )
-        malformed = invalid_argument(f"Malformed request: {method} {target}")
-        if method == "POST" and (match := _POST.fullmatch(target)):
-            spec = _model_spec(*match.group(1, 2, 3))
-            # The verb is matched in any case and compared in lower case.
-            if match[4] == "predict":
-                return self._core.predict_json(spec, body)
-            if match[4] in ("classify", "regress"):
-                raise StatusError(
-                    Code.UNIMPLEMENTED,
-                    f"The embedded server answers :predict, not :{match[4]}",
-                )
-        elif method == "GET" and (match := _GET.fullmatch(target)):
-            if not match[1]:
-                raise invalid_argument("Missing model name in request.")
-            spec = _model_spec(*match.group(1, 2, 3))
-            if match[4] == "metadata":
-                request = get_model_metadata_pb2.GetModelMetadataRequest(
-                    model_spec=spec, metadata_field=["signature_def"]
-                )
-                return _metadata_json(self._core.metadata(request))
+        try:
+            match = {"POST": _POST, "GET": _GET}[method].fullmatch(target)
+        except KeyError:
+            match = None
+        if match is None:
+            return failure(_malformed(method, target))
+        if not match[1]:
+            return failure(invalid_argument("Missing model name in request."))
+        code = Code.INTERNAL
+        try:
+            reply = Reply(200, JSON, self._answer(method, match, body))
+            code = Code.OK
+        except StatusError as error:
+            code = error.code
+            reply = failure(error)
+        finally:
+            # Over REST questions about a model count as well as predictions.
+            self._metrics.request_count.increment(_unquote(match[1]), code.name)
+        return reply
+
+    def _answer(self, method: str, match: re.Match, body: bytes) -> bytes:
+        spec = _model_spec(*match.group(1, 2, 3))
+        if method == "GET" and match[4] is None:
             return _json(self._core.status(spec))
-        raise malformed
+        # The verb is matched in any case and compared in lower case.
+        if match[4] == "predict":
+            return self._core.predict_json(spec, body)
+        if match[4] in ("classify", "regress"):
+            raise StatusError(
+                Code.UNIMPLEMENTED,
+                f"The embedded server answers :predict, not :{match[4]}",
+            )
+        if match[4] == "metadata":
+            request = get_model_metadata_pb2.GetModelMetadataRequest(
+                model_spec=spec, metadata_field=["signature_def"]
+            )
+            return _metadata_json(self._core.metadata(request))
+        if method == "GET":  # another spelling of "metadata"
+            return _json(self._core.status(spec))
+        raise _malformed(method, match[0])
 
 
-def failure(error: StatusError) -> Reply:
+def _malformed(method: str, target: str) -> StatusError:
+    return invalid_argument(f"Malformed request: {method} {target}")
+
+
+def failure(error: StatusError, status: int | None = None) -> Reply:
     """The reply to a request that ended with an error."""
-    return Reply(error.http_status, JSON, json_text.error_body(error))
+    return Reply(status or error.http_status, JSON, json_text.error_body(error))
 
 
 def inflate(body: bytes, max_bytes: int) -> bytes:

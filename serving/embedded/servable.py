@@ -29,6 +29,7 @@ class Servable:
         error: why it ended or why its last load failed.
         loaded: the session, in states AVAILABLE and UNLOADING.
         users: requests that run on it now.
+        busy: whether it is being loaded now.
         attempts: loads tried.
         not_before: monotonic time in seconds of the next load.
     """
@@ -41,6 +42,7 @@ class Servable:
     error: StatusError | None = None
     loaded: SavedModelVersion | None = None
     users: int = 0
+    busy: bool = False
     attempts: int = 0
     not_before: float = 0.0
 

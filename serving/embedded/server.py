@@ -1,53 +1,23 @@
 """The embedded server as an object: models, gRPC port, REST port."""
 
-import dataclasses
+import asyncio
+import threading
 import time
 
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.embedded import warmup
-from serving.embedded.batching import BatchingOptions
 from serving.embedded.batching import BatchingVersion
 from serving.embedded.core import Core
 from serving.embedded.engine import SavedModelVersion
 from serving.embedded.grpc_server import GrpcServer
 from serving.embedded.http_server import HttpServer
 from serving.embedded.metrics import Metrics
-from serving.embedded.model_manager import ManagerOptions
 from serving.embedded.model_manager import ModelManager
+from serving.embedded.options import ServerOptions
+from serving.embedded.places import Places
 from serving.embedded.rest import RestApi
 from serving.embedded.status import StatusError
-
-
-@dataclasses.dataclass(frozen=True)
-class ServerOptions:
-    """Ports and bounds of a server.
-
-    Attributes:
-        grpc_port: on 127.0.0.1; 0 takes a free one, None serves no gRPC.
-        rest_port: on 127.0.0.1; 0 takes a free one, None serves no REST.
-        grpc_threads: gRPC requests answered at once.
-        rest_threads: REST requests answered at once.
-        queue: requests of each API that may wait for a thread.
-        max_request_bytes: limit of a request and of each of its tensors.
-        rest_timeout_seconds: limit of one REST answer.
-        metrics_path: path of the Prometheus page, None for none.
-        warmup: replay warm-up requests at each load.
-        batching: how requests are put together, None for each alone.
-        manager: polling and retries.
-    """
-
-    grpc_port: int | None = 8500
-    rest_port: int | None = 8501
-    grpc_threads: int = 8
-    rest_threads: int = 8
-    queue: int = 256
-    max_request_bytes: int = 64 * 2**20
-    rest_timeout_seconds: float = 30.0
-    metrics_path: str | None = None
-    warmup: bool = True
-    batching: BatchingOptions | None = None
-    manager: ManagerOptions = ManagerOptions()
 
 
 class EmbeddedServer:
@@ -82,51 +52,61 @@ class EmbeddedServer:
     ):
         self._options = options
         self._metrics = Metrics()
-        self.manager = ModelManager(self._load, options.manager)
+        self.manager = ModelManager(self._load, options)
         self._models = self.manager.reload(config)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="server", daemon=True
+        )
         core = Core(
             self.manager.registry, self._metrics, options.max_request_bytes
         )
-        self._grpc = self._http = None
+        self._fronts, self._places = [], []
         self.grpc_port = self.rest_port = None
-        if options.grpc_port is not None:
-            self._grpc = GrpcServer(
-                core,
-                self.manager,
-                options.grpc_port,
-                options.grpc_threads,
-                options.queue,
-                options.max_request_bytes,
-            )
-            self.grpc_port = self._grpc.port
-        if options.rest_port is not None:
-            api = RestApi(core, self._metrics, options.metrics_path)
-            self._http = HttpServer(
-                api,
-                options.rest_port,
-                options.rest_threads,
-                options.queue,
-                options.max_request_bytes,
-                options.rest_timeout_seconds,
-            )
-            self.rest_port = self._http.port
+        try:
+            if options.grpc_port is not None:
+                front = GrpcServer(
+                    core,
+                    self.manager,
+                    options.grpc_port,
+                    self._add_places(options.grpc_threads, "grpc"),
+                    options.max_request_bytes,
+                    options.grpc_health,
+                )
+                self._fronts.append(front)
+                self.grpc_port = front.port
+            if options.rest_port is not None:
+                front = HttpServer(
+                    RestApi(core, self._metrics, options.metrics_path),
+                    options.rest_port,
+                    self._add_places(options.rest_threads, "rest"),
+                    options.max_request_bytes,
+                    options.rest_timeout_seconds,
+                )
+                self._fronts.append(front)
+                self.rest_port = front.port
+        except OSError:
+            self.stop()
+            raise
 
     def start(self, go_on=lambda: True) -> None:
-        """Loads the models, then answers on the ports.
+        """Loads the models, then listens and answers on the ports.
 
-        As TF Serving does, it waits until every model serves a version.
+        As TF Serving does, it waits until every model serves a version;
+        until then connections are refused.
 
         Args:
             go_on: asked every second while models load; False gives up.
 
         Raises:
             StatusError: a model cannot be loaded, or `go_on` said no.
+            OSError: a port was taken meanwhile.
         """
         self.manager.start()
         self.manager.wait_until_available(self._models, go_on)
-        for front in (self._grpc, self._http):
-            if front is not None:
-                front.start()
+        self._thread.start()
+        for front in self._fronts:
+            self._wait_for(front.start())
 
     def stop(self, grace_seconds: float = 5.0) -> None:
         """Answers the requests under way, then frees everything.
@@ -135,10 +115,26 @@ class EmbeddedServer:
             grace_seconds: after this time they are given up.
         """
         end = time.monotonic() + grace_seconds
-        for front in (self._grpc, self._http):
-            if front is not None:
-                front.stop(max(end - time.monotonic(), 0.1))
+        for front in self._fronts:
+            self._wait_for(front.stop(max(end - time.monotonic(), 0.1)))
+        for places in self._places:
+            places.close()
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._loop.close()
         self.manager.stop()
+
+    def _add_places(self, threads: int, name: str) -> Places:
+        self._places.append(Places(threads, self._options.queue, name))
+        return self._places[-1]
+
+    def _wait_for(self, coroutine) -> None:
+        """Runs a coroutine in the event loop, or here, where it stands."""
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        else:
+            self._loop.run_until_complete(coroutine)
 
     def __enter__(self) -> "EmbeddedServer":
         try:

@@ -5,6 +5,7 @@ Here the packed `float_val` and `double_val` fields are copied in one piece,
 through their wire format, so that an image costs microseconds.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -60,6 +61,7 @@ _PACKED = {
     "dcomplex_val": np.dtype("<f8"),
 }
 _MAX_RANK = 64  # NumPy's; TensorFlow itself stops at 254
+_STRING_BYTES = 24  # of the C++ string itself; short texts lie in it
 
 
 def dtype_name(data_type: int) -> str:
@@ -91,31 +93,50 @@ def from_proto(
         alias: its name, for the error text.
         max_bytes: limit of the decoded size. One value and a huge shape is a
             valid TensorProto of a few bytes; the C++ server allocates it.
+            Strings count with their texts, each time they are repeated.
 
     Raises:
         StatusError: INVALID_ARGUMENT for a malformed tensor,
             RESOURCE_EXHAUSTED for one that decodes to more than `max_bytes`.
     """
     dtype = _NUMPY.get(proto.dtype)
-    if dtype is None or proto.tensor_shape.unknown_rank:
+    dims = proto.tensor_shape.dim
+    # Counted before they are read: a message has room for millions.
+    if (
+        dtype is None
+        or proto.tensor_shape.unknown_rank
+        or len(dims) > _MAX_RANK
+    ):
         raise _malformed(alias)
-    shape = [dim.size for dim in proto.tensor_shape.dim]
-    if len(shape) > _MAX_RANK or any(size < 0 for size in shape):
+    shape = [dim.size for dim in dims]
+    if any(size < 0 for size in shape):
         raise _malformed(alias)
+
+    def check(length: int) -> None:
+        if length > max_bytes:
+            raise StatusError(
+                Code.RESOURCE_EXHAUSTED,
+                f"Tensor {alias} of shape {shape} decodes to more than "
+                f"{max_bytes} bytes, the limit of this server.",
+            )
+
+    width = _STRING_BYTES if proto.dtype == STRING else dtype.itemsize
+    # An axis of length 0 does not excuse the others: NumPy cannot hold some,
+    # and a graph may walk along them.
+    check(math.prod(max(size, 1) for size in shape) * width)
     count = math.prod(shape)
-    if count * dtype.itemsize > max_bytes:
-        raise StatusError(
-            Code.RESOURCE_EXHAUSTED,
-            f"Tensor {alias} of shape {shape} decodes to more than "
-            f"{max_bytes} bytes, the limit of this server.",
-        )
     content = proto.tensor_content
     if content and count:
-        if proto.dtype == STRING or len(content) != count * dtype.itemsize:
+        if proto.dtype == STRING or len(content) != count * width:
             raise _malformed(alias)
         return np.frombuffer(content, dtype).reshape(shape)
-    values = _values(proto, dtype)[:count]
-    if len(values) < count:
+    values = _values(proto, dtype, count)
+    missing = count - len(values)
+    if proto.dtype == STRING:
+        texts = sum(map(len, values))
+        last = len(values[-1]) if len(values) else 0
+        check(count * width + texts + missing * last)
+    if missing:
         fill = values[-1] if len(values) else _zero(dtype)
         whole = np.full(count, fill, dtype)
         whole[: len(values)] = values
@@ -158,14 +179,12 @@ def _malformed(alias: str) -> StatusError:
     return invalid_argument(f"tensor parsing error: {alias}")
 
 
-def _values(proto: tensor_pb2.TensorProto, dtype: np.dtype) -> np.ndarray:
-    """The typed values of a tensor as a flat array."""
+def _values(
+    proto: tensor_pb2.TensorProto, dtype: np.dtype, count: int
+) -> np.ndarray:
+    """The first `count` typed values of a tensor as a flat array."""
     field = _FIELD.get(proto.dtype, "int_val")
     values = getattr(proto, field)
-    if field == "string_val":
-        array = np.empty(len(values), object)
-        array[:] = list(values)
-        return array
     if field in _PACKED:
         if not values:
             return np.empty(0, dtype)
@@ -176,12 +195,19 @@ def _values(proto: tensor_pb2.TensorProto, dtype: np.dtype) -> np.ndarray:
         flat = np.frombuffer(wire, _PACKED[field], offset=len(wire) - body)
         # An odd number of parts is half a complex number: dropped.
         whole = len(flat) * flat.itemsize // dtype.itemsize
-        return flat[: whole * dtype.itemsize // flat.itemsize].view(dtype)
+        flat = flat[: whole * dtype.itemsize // flat.itemsize]
+        return flat.view(dtype)[:count]
+    found = min(len(values), count)
+    values = itertools.islice(values, found)
+    if field == "string_val":
+        return np.fromiter(values, object, found)
     if field == "half_val":
-        return np.array(values, np.int64).astype(np.uint16).view(dtype)
+        return (
+            np.fromiter(values, np.int32, found).astype(np.uint16).view(dtype)
+        )
     wide = np.uint64 if field == "uint64_val" else np.int64
     # The narrow integers wrap, as the C++ cast does.
-    return np.array(values, wide).astype(dtype)
+    return np.fromiter(values, wide, found).astype(dtype)
 
 
 def _zero(dtype: np.dtype) -> object:

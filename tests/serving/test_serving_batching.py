@@ -412,6 +412,6 @@ def test_flags_without_a_file_and_with_the_shipped_one():
     assert launch._batching(flags.parse(arguments[:1])) is None
     shipped = benchmark.Arguments(batching_parameters_file=FILE, threads=7)
     found = flags.parse(arguments[:1] + list(benchmark._flags(shipped)))
-    options = launch._options(found, None, launch._batching(found))
+    options = launch._options(found)
     assert options.batching == model_config.read_batching(str(FILE))
     assert (options.grpc_threads, options.rest_threads) == (7, 7)

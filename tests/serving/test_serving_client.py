@@ -22,9 +22,8 @@ from serving.client import Client
 from serving.client import InvalidRequest
 from serving.client import NotFound
 from serving.client import Unavailable
-from serving.embedded.model_manager import ManagerOptions
+from serving.embedded.options import ServerOptions
 from serving.embedded.server import EmbeddedServer
-from serving.embedded.server import ServerOptions
 from yoto_tf.data.preprocessing import to_square
 
 SIZE, LATENTS = export_runs.SIZE, export_runs.LATENTS
@@ -57,7 +56,7 @@ def server(exported):
     options = ServerOptions(
         grpc_port=0,
         rest_port=0,
-        manager=ManagerOptions(allow_labels_for_unavailable=True),
+        allow_labels_for_unavailable=True,
     )
     with EmbeddedServer(config, options) as running:
         yield running

@@ -1,17 +1,27 @@
 """The command line of `python -m serving.server`."""
 
+import pathlib
+import re
+import threading
+
 import pytest
 
 from serving.embedded import flags
+from serving.embedded import launch
+
+TF_SERVING = pathlib.Path(__file__).parents[2] / "serving/tf_serving"
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ([], "one of --model_base_path and --model_config_file is needed"),
-        (["--model_base_path=/m", "--prt=1"], "unrecognized arguments"),
-        (["--model_base_path=/m", "--port=x"], "'x' is no whole number"),
-        (["--model_base_path=/m", "--port=65536"], "65536 is no port"),
+        (
+            ["--model_base_path=/m", "--prt=1"],
+            "Unknown command line flag 'prt'",
+        ),
+        (["--model_base_path=/m", "--port=x"], "flag --port=x: invalid"),
+        (["--model_base_path=/m", "--port=65536"], "[0, 65535]"),
         (["--model_base_path=/m", "--port=8501"], "are both 8501"),
         (
             ["--model_base_path=/m", "--port=0", "--rest_api_port=0"],
@@ -19,14 +29,21 @@ from serving.embedded import flags
         ),
         (
             ["--model_base_path=/m", "--rest_api_timeout_in_ms=0"],
-            "0 is not above 0",
+            "flag --rest_api_timeout_in_ms=0: 0 is not a positive integer",
         ),
-        (["--model_base_path=/m", "--drain_seconds=-1"], "-1 is below 0"),
+        (
+            ["--model_base_path=/m", "--drain_seconds=-1"],
+            "flag --drain_seconds=-1: -1 is not a non-negative",
+        ),
         (
             ["--model_base_path=/m", "--enable_model_warmup=yes"],
-            "'yes' is neither true nor false",
+            "flag --enable_model_warmup=yes: ('Non-boolean",
         ),
-        (["--model_base"], "unrecognized arguments"),
+        (["--model_base"], "Unknown command line flag 'model_base'"),
+        (["--model_base_path=/m", "more"], "unexpected argument 'more'"),
+        # What would change answers is not passed over in silence.
+        (["--model_base_path=/m", "--ssl_config_file=f"], "Unknown"),
+        (["--model_base_path=/m", "--saved_model_tags=gpu"], "Unknown"),
     ],
 )
 def test_wrong_flags(arguments, words, capsys):
@@ -69,3 +86,46 @@ def test_help_explains_every_flag(capsys):
         "--rest_api_timeout_in_ms",
     ):
         assert f"\n  {name}" in text
+
+
+def test_flags_of_tf_serving_that_change_no_answer(caplog, monkeypatch):
+    found = flags.parse(
+        [
+            "--model_base_path=/m",
+            "--tensorflow_intra_op_parallelism=2",
+            "-flush_filesystem_caches",
+            "--model_name",
+            "num_load_threads",
+        ]
+    )
+    assert found.without_effect == [
+        "tensorflow_intra_op_parallelism",
+        "flush_filesystem_caches",
+    ]
+    assert found.model_name == "num_load_threads"
+    monkeypatch.setattr(launch, "EmbeddedServer", _no_server)
+    assert launch.serve(found, threading.Event()) == 1
+    for name in found.without_effect:
+        assert f"--{name} has no effect in this server" in caplog.text
+
+
+def _no_server(*_):
+    raise OSError("none")
+
+
+@pytest.mark.parametrize(
+    "where", ["compose.yaml", "kubernetes/deployment.yaml"]
+)
+def test_the_flags_of_our_manifests(where):
+    """Also those that stand there as comments."""
+    text = (TF_SERVING / where).read_text()
+    shown = re.findall(r"^ *(?:# )?- (--\S+)$", text, re.MULTILINE)
+    assert len(shown) > 8
+    found = flags.parse(shown)
+    assert found.port == 8500
+    assert found.rest_api_port == 8501
+    assert found.model_config_file == "/config/models.config"
+    assert found.enable_grpc_healthcheck_service
+    assert found.enable_batching
+    tuned = [name for name in found.without_effect if "parallelism" in name]
+    assert len(tuned) == (0 if where == "compose.yaml" else 2)

@@ -1,10 +1,18 @@
 """The gRPC API of a running server: replies, codes, texts, reloads."""
 
+import threading
+
 import grpc
 import numpy as np
 import pytest
 import serving_models
 import tensorflow as tf
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_health.v1 import health_pb2
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 from serving_grpc_client import INVALID
 from serving_grpc_client import SECONDS
 from serving_grpc_client import Client
@@ -21,7 +29,9 @@ BIG = 100_000
 def client(tmp_path_factory):
     base = tmp_path_factory.mktemp("grpc")
     serving_models.image(base / "3")
-    with serving_models.running(base, max_request_bytes=BIG) as server:
+    with serving_models.running(
+        base, max_request_bytes=BIG, grpc_health=True
+    ) as server:
         client = Client(server.grpc_port)
         with client.channel:
             yield client
@@ -239,3 +249,110 @@ def test_the_queue_is_bounded(tmp_path):
             codes = [call.code() for call in calls]
     assert codes.count(grpc.StatusCode.OK) == 2
     assert codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED) == 3
+
+
+def test_reflection(client):
+    """As `grpcurl list` and `grpcurl describe` ask."""
+    database = ProtoReflectionDescriptorDatabase(client.channel)
+    assert set(database.get_services()) == {
+        "tensorflow.serving.PredictionService",
+        "tensorflow.serving.ModelService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+    pool = DescriptorPool(database)
+    service = pool.FindServiceByName("tensorflow.serving.PredictionService")
+    predict = service.FindMethodByName("Predict")
+    assert predict.input_type.fields_by_name["model_spec"].number == 1
+    tensor = pool.FindMessageTypeByName("tensorflow.TensorProto")
+    assert tensor.fields_by_name["float_val"].number == 5
+
+
+def test_health(client):
+    stub = health_pb2_grpc.HealthStub(client.channel)
+    serving = health_pb2.HealthCheckResponse.SERVING
+    for name in ("", "PredictionService", "ModelService"):
+        request = health_pb2.HealthCheckRequest(service=name)
+        assert stub.Check(request, timeout=SECONDS).status == serving
+        watch = stub.Watch(request, timeout=SECONDS)
+        assert next(watch).status == serving
+        watch.cancel()
+    unknown = health_pb2.HealthCheckRequest(service="x")
+    assert error_of(stub.Check, unknown)[0] == grpc.StatusCode.NOT_FOUND
+
+
+def test_a_fault_of_the_server_is_told_without_its_traceback(
+    tmp_path, monkeypatch, caplog
+):
+    def fail(*_):
+        raise RuntimeError("a secret")
+
+    serving_models.image(tmp_path / "1")
+    with serving_models.running(tmp_path) as server:
+        client = Client(server.grpc_port)
+        metadata_of = client.prediction.GetModelMetadata
+        for call, request, broken in (
+            (client.predict, request_of(GOOD), "predict.run"),
+            (client.status, "m", "registry.Registry.states"),
+            (
+                metadata_of,
+                get_model_metadata_pb2.GetModelMetadataRequest(
+                    model_spec={"name": "m"}, metadata_field=["signature_def"]
+                ),
+                "registry.Registry._acquire",
+            ),
+            (client.reload, None, "model_manager.ModelManager.reload"),
+        ):
+            monkeypatch.setattr(f"serving.embedded.{broken}", fail)
+            arguments = [] if request is None else [request]
+            assert error_of(call, *arguments) == (
+                grpc.StatusCode.INTERNAL,
+                "Fault in the embedded server.",
+            )
+            assert "a secret" in caplog.text
+            caplog.clear()
+            monkeypatch.undo()
+        health = health_pb2_grpc.HealthStub(client.channel)
+        code, _ = error_of(health.Check, health_pb2.HealthCheckRequest())
+        assert code == grpc.StatusCode.UNIMPLEMENTED  # not asked for
+        client.channel.close()
+
+
+def test_shapes_that_no_array_has(client):
+    request = request_of({"x": np.float32([])}, "total")
+    for shape in ([0, 2**62, 2**62], [2**62, 2**62, 0], [2**62, 2**62]):
+        tensor = request.inputs["x"]
+        tensor.Clear()
+        tensor.dtype = 1
+        for size in shape:
+            tensor.tensor_shape.dim.add(size=size)
+        code, message = error_of(client.predict, request)
+        assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "decodes to more than" in message
+
+
+def test_unfinished_calls_take_no_place(tmp_path):
+    """Many times as many as the server has places for."""
+    serving_models.image(tmp_path / "1")
+    done = threading.Event()
+
+    def nothing():
+        done.wait()
+        yield from ()
+
+    with serving_models.running(tmp_path, grpc_threads=1, queue=1) as server:
+        client = Client(server.grpc_port)
+        unfinished = client.channel.stream_unary(
+            "/tensorflow.serving.PredictionService/Predict"
+        )
+        listing = client.channel.stream_stream(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+        )
+        calls = [unfinished.future(nothing(), timeout=5) for _ in range(10)]
+        calls += [listing(nothing(), timeout=5) for _ in range(10)]
+        assert client.predict(request_of(GOOD)).outputs["rate"].float_val
+        assert client.status("m").model_version_status
+        for call in calls:
+            call.cancel()
+        done.set()
+        client.channel.close()

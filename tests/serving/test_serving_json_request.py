@@ -1,6 +1,8 @@
 """REST request bodies: what is accepted, and the text of what is not."""
 
+import gc
 import json
+import time
 
 import numpy as np
 import pytest
@@ -268,3 +270,47 @@ def test_depth_is_bounded():
 
 def test_echoed_values_are_cut():
     assert len(error_of({"instances": "x" * 10_000})) < 1200
+
+
+HALF = 2**16
+NUMBERS, LISTS = b"1.5," * 2 * HALF, b"[1.5]," * HALF
+
+
+@pytest.mark.parametrize(
+    ("body", "types", "words"),
+    [
+        (b'{"inputs": [%s"x"]}' % NUMBERS, {"x": FLOAT}, '"x" Type: String'),
+        (b'{"inputs": [%s1]}' % NUMBERS, {"x": types_pb2.DT_INT32}, "1.5 Type"),
+        (b'{"inputs": [%s["x"]]}' % LISTS, {"x": FLOAT}, '"x" Type: String'),
+        (b'{"inputs": [%s1]}' % LISTS, {"x": FLOAT}, "incorrect level"),
+        (b'{"inputs": [%s1]}' % (b'"a",' * HALF), {"x": STRING}, "1 Type"),
+        (b'{"inputs": [%s{"b64": "?"}]}' % (b'"a",' * HALF), {"x": STRING},
+         "Unable to base64 decode"),
+        (b'{"inputs": %s%s"x"%s}' % (b"[" * 50, NUMBERS, b"]" * 50),
+         {"x": FLOAT}, '"x" Type: String'),
+        (b'{"instances": [%s"x"]}' % NUMBERS, {"x": FLOAT}, f"{2 * HALF} of"),
+        (b'{"instances": [%s[1, 2]]}' % LISTS, {"x": FLOAT}, "size: 1 but"),
+        (b'{"instances": [%s{"x": 1}]}' % LISTS, {"x": FLOAT}, "got object"),
+        (b'{"instances": [%s{}]}' % (b'{"x": 1},' * HALF), {"x": FLOAT},
+         "keys must be equal to: x"),
+        (b'{"instances": [[1], [%s"x"]]}' % NUMBERS, {"x": FLOAT}, "1 of"),
+        (b'{"instances": 1, "inputs": [%s1]}' % NUMBERS, {"x": FLOAT},
+         "only one of"),
+        (b"[%s1]" % NUMBERS, {"x": FLOAT}, "Is not object"),
+        (b'{"inputs": [%s1 2]}' % NUMBERS, {"x": FLOAT}, "] after an array"),
+        (b'{"inputs": [%s1 2]}' % LISTS, {"x": FLOAT}, "] after an array"),
+        (b'{"inputs": ["%s" 2]}' % (rb"a\"[" * HALF), {"x": FLOAT},
+         "] after an array"),
+    ],
+)  # fmt: skip
+def test_the_text_of_an_error_costs_what_reading_costs(body, types, words):
+    # The server keeps Python's collector from TensorFlow's objects; here it
+    # would go through them.
+    gc.disable()
+    start = time.thread_time()
+    message = error_of(body, types)
+    seconds = time.thread_time() - start
+    gc.enable()
+    assert words in message
+    assert len(message) < 1500
+    assert seconds < 0.5

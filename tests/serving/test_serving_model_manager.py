@@ -10,8 +10,8 @@ from serving_fakes import config_of
 from serving_fakes import eventually
 from serving_fakes import spec_of
 
-from serving.embedded.model_manager import ManagerOptions
 from serving.embedded.model_manager import ModelManager
+from serving.embedded.options import ServerOptions
 from serving.embedded.servable import State
 from serving.embedded.status import StatusError
 
@@ -29,7 +29,7 @@ def start():
     def starter(disk, config=None, **options):
         options.setdefault("poll_wait_seconds", 0.01)
         options.setdefault("max_load_retries", 0)
-        manager = ModelManager(disk.load, ManagerOptions(**options))
+        manager = ModelManager(disk.load, ServerOptions(**options))
         managers.append(manager)
         manager.reload(config or config_of(disk.base))
         manager.start()
@@ -237,6 +237,58 @@ def test_waiting_can_be_given_up(disk, start):
     manager = start(disk)
     with pytest.raises(StatusError, match="Gave up waiting for models: m"):
         manager.wait_until_available({"m"}, lambda: False)
+
+
+def test_a_slow_load_hides_no_version(disk, start, tmp_path, caplog):
+    """Versions come, go and are told of while one is being loaded."""
+    other = Disk(tmp_path / "other")
+    disk.put("1")
+    other.put("1")
+    manager = start(disk, config_of(disk.base, other.base))
+    manager.wait_until_available({"m", "other"})
+    disk.put("2", "slow")
+    eventually(lambda: states(manager) == {2: "LOADING", 1: "AVAILABLE"})
+    other.put("7")
+    disk.put("3")
+    eventually(lambda: states(manager, "other").get(7) == "START")
+    eventually(lambda: states(manager).get(3) == "START")
+    (other.base / "7").rename(other.base / "gone")
+    eventually(lambda: states(manager, "other").get(7) == "END")
+    (other.base / "gone").rename(other.base / "8")
+    other.base.rename(tmp_path / "away")
+    eventually(lambda: "Could not find base path" in caplog.text)
+    (tmp_path / "away").rename(other.base)
+    assert states(manager)[2] == "LOADING"
+    assert latest(manager) == 1
+    disk.go_on.set()
+    eventually(lambda: states(manager) == {3: "AVAILABLE", 2: "END", 1: "END"})
+    eventually(lambda: latest(manager, "other") == 8)
+
+
+@pytest.mark.parametrize("ending", ["", " broken"])
+def test_a_version_that_goes_while_it_is_loaded_ends(disk, start, ending):
+    disk.put("1")
+    manager = start(disk, max_load_retries=5, load_retry_seconds=0.01)
+    manager.wait_until_available({"m"})
+    disk.put("2", "slow" + ending)
+    eventually(lambda: states(manager).get(2) == "LOADING")
+    (disk.base / "2").rename(disk.base / "gone")
+    eventually(lambda: not manager.registry.states(spec_of())[0].aspired)
+    assert states(manager) == {2: "LOADING", 1: "AVAILABLE"}
+    disk.go_on.set()
+    eventually(lambda: states(manager) == {2: "END", 1: "AVAILABLE"})
+    assert disk.loads.count(str(disk.base / "2")) == 1
+    assert latest(manager) == 1
+    # It comes back while it is loaded: it stays.
+    disk.go_on.clear()
+    disk.put("3", "slow")
+    eventually(lambda: states(manager).get(3) == "LOADING")
+    (disk.base / "3").rename(disk.base / "gone 3")
+    eventually(lambda: not manager.registry.states(spec_of())[0].aspired)
+    (disk.base / "gone 3").rename(disk.base / "3")
+    eventually(lambda: manager.registry.states(spec_of())[0].aspired)
+    disk.go_on.set()
+    eventually(lambda: states(manager) == {3: "AVAILABLE", 2: "END", 1: "END"})
 
 
 def test_requests_and_new_versions_side_by_side(disk, start):

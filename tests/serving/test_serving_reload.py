@@ -1,5 +1,7 @@
 """New versions and new configurations of a running server."""
 
+import errno
+import socket
 import threading
 import time
 
@@ -88,3 +90,42 @@ def test_a_new_version_takes_over_under_load(tmp_path):
     assert "Could not find SavedModel" in failed.error_message
     assert set(answers) == {(1, 1.0), (2, 2.0)}
     assert answers[-1] == (2, 2.0)
+
+
+def refused(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+
+def test_the_ports_open_when_all_models_serve(tmp_path):
+    """So a probe that only connects tells the truth, as with TF Serving."""
+    server = serving_models.make_server(tmp_path)
+    ports = server.grpc_port, server.rest_port
+    starting = threading.Thread(target=server.start)
+    starting.start()
+    try:
+        for _ in range(20):
+            assert all(map(refused, ports))
+            time.sleep(0.01)
+        serving_models.half_plus(2, tmp_path / "1")
+        starting.join(10)
+        assert not starting.is_alive()
+        assert not any(map(refused, ports))
+        assert serving_models.ask(server, "GET", "/v1/models/m")[0] == 200
+    finally:
+        server.stop()
+    assert all(map(refused, ports))
+
+
+@pytest.mark.parametrize("front", ["grpc", "rest"])
+def test_a_port_that_is_taken_while_the_models_load(tmp_path, front):
+    serving_models.half_plus(2, tmp_path / "1")
+    server = serving_models.make_server(tmp_path)
+    port = getattr(server, f"{front}_port")
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        with pytest.raises(OSError, match=f"port {port} is taken"):
+            server.start()
+        server.stop()

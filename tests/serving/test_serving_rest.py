@@ -2,10 +2,14 @@
 
 import http.client
 import json
+import re
 
 import numpy as np
 import pytest
 import serving_models
+from serving_grpc_client import Client
+from serving_grpc_client import error_of
+from serving_grpc_client import request_of
 from serving_models import ask
 
 
@@ -246,6 +250,37 @@ def test_metrics(server):
         ':tensorflow:serving:runtime_latency_count{model_name="m",'
         'API="Predict",runtime="TF1"} '
     ) in text
+
+
+def test_what_request_count_counts(tmp_path):
+    """As TF Serving: over REST every call for a model, over gRPC Predict."""
+    serving_models.half_plus(2, tmp_path / "1")
+    with serving_models.running(tmp_path, metrics_path="/metrics") as server:
+        predict(server, {"instances": [1.0]})
+        predict(server, {"instances": ["x"]})
+        ask(server, "GET", "/v1/models/m")
+        ask(server, "GET", "/v1/models/m/metadata")
+        ask(server, "GET", "/v1/models/%6d/versions/7")
+        ask(server, "POST", "/v1/models/m:classify", "{}")
+        ask(server, "GET", "/v1/models/none/metadata")
+        ask(server, "GET", "/v1/models")
+        ask(server, "PUT", "/v1/models/m")
+        client = Client(server.grpc_port)
+        client.status("m")
+        client.predict(request_of({"x": np.float32([1])}))
+        error_of(client.predict, request_of({}))
+        client.channel.close()
+        page = ask(server, "GET", "/metrics")[1].decode()
+    counts = re.findall(
+        ':request_count{model_name="(.*)",status="(.*)"} (.*)', page
+    )
+    assert {(name, status): int(n) for name, status, n in counts} == {
+        ("m", "OK"): 4,
+        ("m", "INVALID_ARGUMENT"): 2,
+        ("m", "NOT_FOUND"): 1,
+        ("m", "UNIMPLEMENTED"): 1,
+        ("none", "NOT_FOUND"): 1,
+    }
 
 
 def test_row_values_are_exact(tmp_path):

@@ -1,5 +1,7 @@
 """TensorProto and back, against TensorFlow's own slow conversion."""
 
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -101,6 +103,61 @@ def test_a_small_message_cannot_ask_for_much_memory():
     proto = _proto(types_pb2.DT_FLOAT, [2**62, 4], float_val=[1])
     with pytest.raises(StatusError):
         tensors.from_proto(proto, "x", MAX)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "field"),
+    [
+        (types_pb2.DT_STRING, {"string_val": [b"x" * 1000]}),
+        (types_pb2.DT_STRING, {"string_val": [b"", b"x" * 1000]}),
+        (types_pb2.DT_FLOAT, {"float_val": [1]}),
+        (types_pb2.DT_DOUBLE, {"double_val": [1]}),
+        (types_pb2.DT_INT8, {"int_val": [1]}),
+        (types_pb2.DT_INT64, {"int64_val": [1]}),
+        (types_pb2.DT_UINT64, {"uint64_val": [1]}),
+        (types_pb2.DT_BOOL, {"bool_val": [True]}),
+        (types_pb2.DT_HALF, {"half_val": [1]}),
+        (types_pb2.DT_COMPLEX128, {"dcomplex_val": [1, 0]}),
+        (types_pb2.DT_FLOAT, {}),
+        (types_pb2.DT_STRING, {}),
+    ],
+)
+def test_what_is_repeated_counts_as_often_as_it_is(dtype, field):
+    """The limit is one of the tensor as the graph gets it."""
+    proto = _proto(dtype, [20, 5], **field)
+    whole = tensors.from_proto(proto, "x", MAX)
+    texts = whole.ravel().tolist() if whole.dtype == object else []
+    size = whole.size * (24 if texts else whole.itemsize)
+    size += sum(map(len, texts))
+    assert tensors.from_proto(proto, "x", size).shape == (20, 5)
+    with pytest.raises(StatusError, match="decodes to more than") as caught:
+        tensors.from_proto(proto, "x", size - 1)
+    assert caught.value.code == Code.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("shape", [[0, 2**62, 2**62], [2**62, 0], [0, MAX]])
+def test_an_axis_of_length_0_excuses_no_other(shape):
+    proto = _proto(types_pb2.DT_FLOAT, shape)
+    with pytest.raises(StatusError) as caught:
+        tensors.from_proto(proto, "x", MAX)
+    assert caught.value.code == Code.RESOURCE_EXHAUSTED
+
+
+def test_a_shape_of_a_million_axes_is_refused_unread():
+    proto = _proto(types_pb2.DT_FLOAT, [])
+    proto.MergeFromString(b"\x12\x80\x80\x40" + b"\x12\x00" * 2**19)
+    assert len(proto.tensor_shape.dim) == 2**19
+    start = time.perf_counter()
+    with pytest.raises(StatusError, match="tensor parsing error: x"):
+        tensors.from_proto(proto, "x", MAX)
+    assert time.perf_counter() - start < 0.01
+
+
+def test_surplus_values_are_not_read():
+    proto = _proto(types_pb2.DT_INT8, [2], int_val=range(10**6))
+    start = time.perf_counter()
+    assert tensors.from_proto(proto, "x", MAX).tolist() == [0, 1]
+    assert time.perf_counter() - start < 0.01
 
 
 def test_outputs_without_a_dtype_in_numpy():

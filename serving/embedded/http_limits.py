@@ -1,0 +1,101 @@
+"""uvicorn's HTTP protocol with limits of size and time.
+
+uvicorn bounds neither the head of a request nor the time that a client takes
+to send it or to fetch the reply.
+"""
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving.embedded import json_text
+from serving.embedded.status import Code
+from serving.embedded.status import StatusError
+
+MAX_HEAD_BYTES = 64 * 2**10
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection.
+
+    Args:
+        seconds: in which a request must arrive, head and body, counted from
+            the connection or its first byte; and in which a client must
+            fetch its reply.
+        **arguments: uvicorn's.
+    """
+
+    def __init__(self, seconds: float, **arguments):
+        super().__init__(**arguments)
+        self._seconds = seconds
+        self._arrival = self._departure = None
+        self._head_bytes = self._body_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self._await_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        for timer in (self._arrival, self._departure):
+            if timer is not None:
+                timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        if self._arrival is None:
+            self._await_request()
+        # All that is no body: request line, headers, sizes of chunks,
+        # trailers.
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_bytes > MAX_HEAD_BYTES + self._body_bytes:
+            error = StatusError(
+                Code.RESOURCE_EXHAUSTED,
+                f"Request head larger than {MAX_HEAD_BYTES} bytes, the limit "
+                "of this server.",
+            )
+            self._refuse(b"431 Request Header Fields Too Large", error)
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes -= len(body)
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._head_bytes = self._body_bytes = 0
+        if self._arrival is not None:  # the first of several that came at once
+            self._arrival.cancel()
+            self._arrival = None
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._departure = self.loop.call_later(
+            self._seconds, self.transport.abort
+        )
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._departure.cancel()
+
+    def _await_request(self) -> None:
+        error = StatusError(
+            Code.DEADLINE_EXCEEDED,
+            f"The request did not arrive in {self._seconds:g} s.",
+        )
+        self._arrival = self.loop.call_later(
+            self._seconds, self._refuse, b"408 Request Timeout", error
+        )
+
+    def _refuse(self, status: bytes, error: StatusError) -> None:
+        """Ends the connection; says why where no reply was begun."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or not self.cycle.response_started:
+            body = json_text.error_body(error)
+            self.transport.write(
+                b"HTTP/1.1 %s\r\ncontent-type: application/json\r\n"
+                b"content-length: %d\r\nconnection: close\r\n\r\n%s"
+                % (status, len(body), body)
+            )
+        self.transport.close()

@@ -1,0 +1,53 @@
+"""Threads that answer requests, and who may wait for one."""
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable
+
+from serving.embedded.status import Code
+from serving.embedded.status import StatusError
+
+
+class Places:
+    """A bounded number of requests under way.
+
+    A request asks for its place when it has arrived whole, so that clients
+    that send nothing take none.
+
+    Args:
+        threads: requests answered at once.
+        queue: requests that may wait beyond that.
+        name: of the threads.
+    """
+
+    def __init__(self, threads: int, queue: int, name: str):
+        self._limit = threads + queue
+        self._taken = 0
+        self._threads = concurrent.futures.ThreadPoolExecutor(
+            threads, thread_name_prefix=name
+        )
+
+    async def answer(self, function: Callable, *arguments):
+        """Calls a function in a thread. For one event loop alone.
+
+        Raises:
+            StatusError: RESOURCE_EXHAUSTED, all places are taken; or what the
+                function raised.
+        """
+        if self._taken >= self._limit:
+            raise StatusError(
+                Code.RESOURCE_EXHAUSTED,
+                f"{self._limit} requests are under way, the limit of this "
+                "server.",
+            )
+        self._taken += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, function, *arguments
+            )
+        finally:
+            self._taken -= 1
+
+    def close(self) -> None:
+        """Gives up the requests that wait."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,179 @@
+"""What a client of the REST port may send, and how long it may take."""
+
+import contextlib
+import json
+import socket
+import time
+
+import pytest
+import serving_models
+from serving_models import ask
+
+SECONDS = 0.3
+BIG = 100_000
+POST = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: h\r\n"
+GET = b"GET /v1/models/m HTTP/1.1\r\nHost: h\r\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    base = tmp_path_factory.mktemp("limits")
+    serving_models.image(base / "1")
+    with serving_models.running(
+        base,
+        grpc_port=None,
+        rest_threads=1,
+        queue=1,
+        rest_timeout_seconds=SECONDS,
+        max_request_bytes=BIG,
+    ) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def connected(server, sent=b""):
+    with socket.create_connection(("127.0.0.1", server.rest_port), 5) as s:
+        s.sendall(sent)
+        yield s
+
+
+def received(connection):
+    """All that comes until the server ends the connection."""
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(2**16):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def status_of(reply):
+    return int(reply.split()[1])
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /v1/mod",
+        GET,
+        GET + b"X-Long: " + b"x" * 1000,
+        POST + b"Content-Length: 10\r\n\r\n{",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nTrailer: x\r\n",
+    ],
+)
+def test_what_does_not_arrive_is_given_up(server, sent):
+    start = time.monotonic()
+    with connected(server, sent) as connection:
+        reply = received(connection)
+    assert status_of(reply) == 408
+    assert json.loads(reply.split(b"\r\n\r\n")[1]) == {
+        "error": f"The request did not arrive in {SECONDS} s."
+    }
+    assert SECONDS * 0.9 < time.monotonic() - start < 4
+
+
+def test_bytes_that_trickle_win_no_time(server):
+    start = time.monotonic()
+    with connected(server, POST + b"Content-Length: 1000\r\n\r\n") as slow:
+        with contextlib.suppress(OSError):
+            while time.monotonic() - start < 4:
+                slow.sendall(b"1")
+                time.sleep(0.02)
+    assert time.monotonic() - start < 3
+
+
+def test_unfinished_requests_take_no_place(server):
+    """Many times as many as the server has places for."""
+    unfinished = (POST + b"Content-Length: 10\r\n\r\n{", POST, b"")
+    with contextlib.ExitStack() as stack:
+        for number in range(60):
+            stack.enter_context(connected(server, unfinished[number % 3]))
+        assert ask(server, "GET", "/v1/models/m")[0] == 200
+        body = {"signature_name": "total", "inputs": [1, 2]}
+        found = ask(server, "POST", "/v1/models/m:predict", json.dumps(body))
+        assert found == (200, {"outputs": 3.0})
+
+
+@pytest.mark.parametrize(
+    ("start", "part"),
+    [
+        (b"GET /v1/", b"x" * 1000),
+        (GET + b"X: ", b"x" * 1000),
+        (GET, b"X: y\r\n" * 200),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n" * 200),
+        (
+            POST + b"Transfer-Encoding: chunked\r\n\r\n1",
+            b";" + b"x" * 1000,
+        ),
+    ],
+)
+def test_the_head_of_a_request_is_bounded(server, start, part):
+    sent = 0
+    with connected(server, start) as connection:
+        connection.settimeout(SECONDS * 0.9)
+        with contextlib.suppress(OSError):
+            while sent < 50 * 2**20:
+                connection.sendall(part)
+                sent += len(part)
+        with contextlib.suppress(OSError):
+            reply = received(connection)
+            assert not reply or status_of(reply) == 431
+    # What one read of the server takes, and the buffers of the two sockets.
+    assert sent < 10 * 2**20
+
+
+def test_a_head_that_is_too_large_is_told(server):
+    with connected(server, GET + b"X: " + b"x" * 70_000) as connection:
+        reply = received(connection)
+    assert status_of(reply) == 431
+    assert b"Request head larger than 65536 bytes" in reply
+
+
+def test_many_small_requests_on_one_connection(server):
+    """Whatever comes at once, each has limits of its own."""
+    one = GET + b"X: " + b"x" * 10_000 + b"\r\n\r\n"
+    with connected(server, one * 20 + GET + b"Connection: close\r\n\r\n") as c:
+        assert received(c).count(b"HTTP/1.1 200 OK") == 21
+
+
+def test_bodies_that_are_read_together_are_bounded(server):
+    head = POST + b"Content-Length: %d\r\n\r\n" % BIG
+    body = json.dumps({"signature_name": "total", "inputs": [1]}).encode()
+    with contextlib.ExitStack() as stack:
+        for _ in range(9):
+            stack.enter_context(connected(server, head + b" " * (BIG - 1)))
+        for _ in range(100):
+            found = ask(server, "POST", "/v1/models/m:predict", body)
+            if found[0] != 200:
+                break
+        assert found == (
+            429,
+            {
+                "error": f"Requests of {8 * BIG} bytes are under way, the "
+                "limit of this server."
+            },
+        )
+        assert ask(server, "GET", "/v1/models/m")[0] == 200
+    for _ in range(100):
+        if ask(server, "POST", "/v1/models/m:predict", body)[0] == 200:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the bytes of clients that left are still counted")
+
+
+def test_a_reply_that_nobody_fetches_is_given_up(server):
+    words = ["x" * 1000] * 95
+    body = json.dumps({"signature_name": "upper", "inputs": words}).encode()
+    length = b"Content-Length: %d\r\n\r\n" % len(body)
+    with socket.socket() as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.connect(("127.0.0.1", server.rest_port))
+        with contextlib.suppress(OSError):
+            # More than the buffers of the system hold.
+            for _ in range(60):
+                lazy.sendall(POST + length + body)
+        time.sleep(2 * SECONDS)
+        lazy.settimeout(5)
+        got = received(lazy)
+    assert got.count(b"HTTP/1.1 200 OK") < 60
