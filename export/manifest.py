@@ -9,20 +9,19 @@ FILE = "assets.extra/manifest.json"
 CURVE_FILE = "assets.extra/curve.csv"
 
 
-def write(folder, run, model, endpoints, invalid_rows, differences):
-    """Writes `manifest.json` and a copy of the run's `curve.csv`.
+def write(folder, model, endpoints, invalid_rows, differences, run=None):
+    """Writes `manifest.json` and, of a run, a copy of its `curve.csv`.
 
     Args:
         folder: of the version.
-        run: `RunDirectory`.
-        model: its `ConditionalVAE`.
-        endpoints: of `Signatures.endpoints`.
+        model: `ConditionalVAE`.
+        endpoints: list of `Endpoint`.
         invalid_rows: `"error"` or `"flag"`.
         differences: of `verify`.
+        run: `RunDirectory` of the model; None: it was not made by one.
     """
     trained = model.beta_range
     ends = trained.grid(2)
-    recorded = json.loads(run.config_file.read_text())
     content = {
         "exported": datetime.datetime.now(datetime.UTC).isoformat(
             timespec="seconds"
@@ -41,26 +40,27 @@ def write(folder, run, model, endpoints, invalid_rows, differences):
         "distortion": "-log p(x|z, beta) at the posterior's mean",
         "invalid_rows": invalid_rows,
         "signatures": {
-            name: {
+            endpoint.name: {
                 spec.name: {
                     "dtype": spec.dtype.name,
                     "shape": spec.shape.as_list(),
                 }
-                for spec in specs
+                for spec in endpoint.inputs
             }
-            for name, (_, specs) in endpoints.items()
+            for endpoint in endpoints
         },
         "max_abs_difference_to_keras": {
             f"{d.signature}.{d.output}": d.largest for d in differences
         },
-        "curve": "curve.csv",
-        "trained": recorded,
-        # None for a run of an earlier version.
-        "data": run.data.read(),
     }
-    if run.evaluation_file.is_file():
-        content["evaluation"] = json.loads(run.evaluation_file.read_text())
     target = folder / FILE
     target.parent.mkdir(parents=True, exist_ok=True)
+    if run is not None:
+        content["curve"] = "curve.csv"
+        content["trained"] = json.loads(run.config_file.read_text())
+        # None for a run of an earlier version.
+        content["data"] = run.data.read()
+        if run.evaluation_file.is_file():
+            content["evaluation"] = json.loads(run.evaluation_file.read_text())
+        (folder / CURVE_FILE).write_bytes(run.curve_file.read_bytes())
     target.write_text(json.dumps(content, indent=2) + "\n")
-    (folder / CURVE_FILE).write_bytes(run.curve_file.read_bytes())

@@ -1,4 +1,6 @@
-"""Exports a run for TF Serving: `python -m export.saved_model RUN --to DIR`."""
+"""Exports for TF Serving: `python -m export.saved_model RUN --to DIR`, or
+`export_model` for a model that was trained in Python.
+"""
 
 import time
 from dataclasses import dataclass
@@ -46,38 +48,87 @@ def export(
 
     Args:
         run: `RunDirectory` of a trained and evaluated run.
-        to: the model's folder.
-        invalid_rows: see `checks.RowPolicy`.
-        batching_config: path of TF Serving's batching parameters.
+        to, invalid_rows, batching_config: see `export_model`.
 
     Returns:
-        `(path, differences)`: the version, and list of `verify.Difference`.
+        `(path, differences)`, as `export_model`.
 
     Raises:
         InputError: for a run, folder or file that cannot be used.
+        VerificationError, SaveError: as `export_model`.
+    """
+    run.read_config()
+    run.read_curve()
+    batching.read(batching_config)
+    return export_model(
+        run.load_model(), to, invalid_rows, batching_config, run
+    )
+
+
+def export_model(
+    model,
+    to,
+    invalid_rows="error",
+    batching_config=batching.DEFAULT_FILE,
+    run=None,
+):
+    """Publishes a model, however it was trained, as the next version.
+
+    Example:
+        model = yoto_tf.ConditionalVAE.from_preset("cifar10")
+        model.compile("adam")
+        model.fit(images, batch_size=128, epochs=20)
+        version, differences = export_model(model, "models/mine")
+
+    Args:
+        model: `ConditionalVAE`.
+        to: the model's folder, whose versions are 1, 2, ...
+        invalid_rows: `"error"` or `"flag"`, see `rows.RowPolicy`.
+        batching_config: path of TF Serving's batching parameters.
+        run: `RunDirectory` that it was trained in, of which the version
+            keeps the configuration and the curve; None: there is none.
+
+    Returns:
+        `(path, differences)`: the version, and list of `endpoint.Difference`
+        between its answers in the C++ session and those of the model.
+
+    Raises:
+        InputError: for a model, folder or file that cannot be used.
         VerificationError: if the export does not answer as the model does.
             Nothing is published then.
         SaveError: if the disk does not take it.
     """
     from export import manifest
     from export import verify
-    from export.signatures import Signatures
+    from export.endpoints import vae_endpoints
+    from yoto_tf.models import ConditionalVAE
 
-    run.read_config()
-    run.read_curve()
+    if not isinstance(model, ConditionalVAE):
+        raise InputError(
+            "expected a ConditionalVAE, received: "
+            f"model of type {type(model).__name__}"
+        )
     sizes = batching.read(batching_config).allowed_batch_sizes
-    model = run.load_model()
     _check_finite(model, run)
+    endpoints = vae_endpoints(model, invalid_rows)
     with publish.unfinished(to) as folder:
-        endpoints = Signatures(model, invalid_rows).endpoints()
-        _write(folder, model, endpoints, sizes)
-        differences = verify.verify(folder, model)
-        manifest.write(folder, run, model, endpoints, invalid_rows, differences)
+        write(folder, endpoints, sizes)
+        differences = verify.verify(folder, endpoints)
+        manifest.write(folder, model, endpoints, invalid_rows, differences, run)
         return publish.publish(folder, to), differences
 
 
-def _write(folder, model, endpoints, batch_sizes):
-    """Writes the SavedModel and its warm-up requests."""
+def write(folder, endpoints, batch_sizes):
+    """Writes a SavedModel and its warm-up requests.
+
+    Args:
+        folder: `Path` of the version.
+        endpoints: list of `Endpoint`.
+        batch_sizes: of the warm-up requests, list of int.
+
+    Raises:
+        SaveError: if the disk does not take it.
+    """
     import keras
     import tensorflow as tf
 
@@ -85,11 +136,13 @@ def _write(folder, model, endpoints, batch_sizes):
 
     # Not tf.saved_model.save: sessions find no variables in its result.
     archive = keras.export.ExportArchive()
-    for name, (function, specs) in endpoints.items():
-        archive.add_endpoint(name, function, specs)
+    for endpoint in endpoints:
+        archive.add_endpoint(
+            endpoint.name, endpoint.served, list(endpoint.inputs)
+        )
     try:
         archive.write_out(folder, verbose=False)
-        warmup.write(folder, model, endpoints, batch_sizes)
+        warmup.write(folder, endpoints, batch_sizes)
     except tf.errors.OpError as error:
         # TensorFlow's own file errors, as on a full disk.
         raise SaveError(
@@ -100,9 +153,9 @@ def _write(folder, model, endpoints, batch_sizes):
 
 def _check_finite(model, run):
     if not all(np.isfinite(w.numpy()).all() for w in model.weights):
+        received = "one whose training diverged" if run is None else run.path
         raise InputError(
-            f"expected a model with finite weights, received: {run.path}, "
-            "whose training diverged"
+            f"expected a model with finite weights, received: {received}"
         )
 
 
@@ -129,7 +182,7 @@ def main(argv=None):
         run.read_curve()
         import_keras_quietly()
         started = time.monotonic()
-        from export.verify import VerificationError
+        from yoto_tf.endpoint import VerificationError
 
         try:
             version, differences = export(

@@ -7,8 +7,10 @@ numbers: the same request gets the same answer.
 
 import tensorflow as tf
 
-from export import checks
 from export import pictures
+from export.rows import RowPolicy
+from export.rows import is_trained
+from yoto_tf.graph_checks import at_most
 from yoto_tf.layers.posterior import rate as rate_of
 from yoto_tf.models.inputs import to_unit_interval
 
@@ -19,46 +21,25 @@ _IN_UNIT_INTERVAL = "image values in [0, 1]"
 
 
 class Signatures:
-    """The signatures of one model.
+    """The signatures of one model, the functions of its `Endpoint`s.
 
     Images are float32 `(batch, size, size, channels)` in [0, 1], beta is
-    float32 `(batch,)` unless said otherwise; a batch has `checks.MAX_ROWS`
-    rows at most. Rate and distortion are nats per
-    image. Distortion is -log p(x|z, beta) at the posterior's mean, z =
-    mean(x, beta): an answer that depends on nothing but the request, where
-    `curve.csv` averages over one random z per image and is a little higher.
+    float32 `(batch,)` unless said otherwise; the shapes were checked by the
+    endpoint. Rate and distortion are nats per image. Distortion is
+    -log p(x|z, beta) at the posterior's mean, z = mean(x, beta): an answer
+    that depends on nothing but the request, where `curve.csv` averages over
+    one random z per image and is a little higher.
 
     Args:
         model: `ConditionalVAE`.
-        invalid_rows: see `checks.RowPolicy`.
+        invalid_rows: see `rows.RowPolicy`.
     """
 
     def __init__(self, model, invalid_rows="error"):
         self._model = model
         self._image_shape = model.image_shape
         self._latent_size = model.model_config.latent_size
-        self._rows = checks.RowPolicy(model.beta_range, invalid_rows)
-
-    def endpoints(self):
-        """Returns dict: name -> `(function, list of tf.TensorSpec)`.
-
-        The first is the default one.
-        """
-        image = _spec("image", *self._image_shape)
-        beta = _spec("beta")
-        data = tf.TensorSpec([None], tf.string, name="image_bytes")
-        latent = _spec("latent", self._latent_size)
-        noise = _spec("noise", self._latent_size)
-        betas = _spec("beta", None)
-        return {
-            "reconstruct": (self.reconstruct, [image, beta]),
-            "encode": (self.encode, [image, beta]),
-            "decode": (self.decode, [latent, beta]),
-            "sample": (self.sample, [noise, beta]),
-            "reconstruct_bytes": (self.reconstruct_bytes, [data, beta]),
-            "curve": (self.curve, [image, betas]),
-            "beta_range": (self.beta_range, [beta]),
-        }
+        self._rows = RowPolicy(model.beta_range, invalid_rows)
 
     def reconstruct(self, image, beta):
         """The mean image at the posterior's mean.
@@ -90,11 +71,9 @@ class Signatures:
         """`reconstruct` for PNG or JPEG files of any size, cropped to their
         middle square; PNG files out. A row that is not answered has an empty
         file and the rate NaN."""
-        data = tf.ensure_shape(image_bytes, [None])
-        data, beta = checks.same_batch(
-            "image_bytes", data, tf.ensure_shape(beta, [None])
+        pixels, good = pictures.decode(
+            image_bytes, self._image_shape, self._flags
         )
-        pixels, good = pictures.decode(data, self._image_shape, self._flags)
         pixels, beta, valid = self._rows.admit(
             pixels, beta, _like(good, pixels), "whole PNG or JPEG files"
         )
@@ -109,20 +88,16 @@ class Signatures:
         """`reconstruct` of every image at k betas of its own.
 
         Args:
-            beta: `(batch, k)`, k at most 256, the same k for all rows;
-                `checks.MAX_ROWS` in all.
+            beta: `(batch, k)`, k at most 256, the same k for all rows.
 
         Returns:
             `reconstruction` `(batch, k, size, size, channels)`, `rate` and
             `distortion` `(batch, k)`.
         """
-        image, beta, valid = self._images(image, beta, [None, None])
+        image, beta, valid = self._images(image, beta)
         shape = tf.shape(beta)
-        few = [
-            checks.at_most(shape[1], MAX_CURVE_BETAS, "betas per image"),
-            checks.at_most(tf.size(beta), checks.MAX_ROWS, "betas per request"),
-        ]
-        with tf.control_dependencies(few):
+        few = at_most(shape[1], MAX_CURVE_BETAS, "betas per image")
+        with tf.control_dependencies([few]):
             images = tf.repeat(image, shape[1], axis=0)
         outputs = self._reconstruct(images, tf.reshape(beta, [-1]))
         outputs = {
@@ -139,11 +114,10 @@ class Signatures:
             the ends of the trained range. A model trained for single values
             is `in_range` at these alone.
         """
-        beta = tf.ensure_shape(beta, [None])
         trained = self._model.beta_range
         ends = trained.grid(2)
         return {
-            "in_range": checks.is_trained(beta, trained),
+            "in_range": is_trained(beta, trained),
             "beta_min": tf.fill(tf.shape(beta), tf.cast(ends[0], tf.float32)),
             "beta_max": tf.fill(tf.shape(beta), tf.cast(ends[-1], tf.float32)),
         }
@@ -152,11 +126,8 @@ class Signatures:
     def _flags(self):
         return self._rows.flags
 
-    def _images(self, image, beta, beta_shape=(None,)):
-        """Checks what most signatures are given."""
-        image = tf.ensure_shape(image, [None, *self._image_shape])
-        beta = tf.ensure_shape(beta, beta_shape)
-        image, beta = checks.same_batch("image", image, beta)
+    def _images(self, image, beta):
+        """Sorts the rows of what most signatures are given."""
         good = (image >= 0) & (image <= 1)
         return self._rows.admit(image, beta, good, _IN_UNIT_INTERVAL)
 
@@ -184,9 +155,6 @@ class Signatures:
         }
 
     def _decode(self, name, latent, beta):
-        latent = tf.ensure_shape(latent, [None, self._latent_size])
-        beta = tf.ensure_shape(beta, [None])
-        latent, beta = checks.same_batch(name, latent, beta)
         latent, beta, valid = self._rows.admit(
             latent, beta, tf.math.is_finite(latent), f"finite {name}"
         )
@@ -198,21 +166,14 @@ class Signatures:
         return {n: self._rows.blank(t, valid) for n, t in outputs.items()}
 
 
-def _spec(name, *shape):
-    return tf.TensorSpec([None, *shape], tf.float32, name=name)
-
-
 def _never_empty(*tensors):
     """Adds a row to empty batches: with oneDNN, the output of TensorFlow's
     convolutions has a wrong number of channels for them."""
     missing = tf.maximum(1 - tf.shape(tensors[0])[0], 0)
     return [
-        tf.pad(
-            t,
-            [[0, missing], *[[0, 0]] * (len(t.shape) - 1)],
-            # An image, a latent and a beta that any model accepts.
-            constant_values=1.0,
-        )
+        # An image, a latent and a beta that any model accepts. Not tf.pad:
+        # TFLite pads by constants alone.
+        tf.concat([t, tf.ones([missing, *t.shape[1:]], t.dtype)], axis=0)
         for t in tensors
     ]
 

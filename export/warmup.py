@@ -6,22 +6,19 @@ it loads a version; one that fails fails the load, so all rows here are valid.
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2
-from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
+from yoto_tf.endpoint import by_signature
+
 FILE = "assets.extra/tf_serving_warmup_requests"
-# Betas per image of the records for `curve`; more would only take longer.
-_CURVE_BETAS = 2
 
 
-def write(folder, model, endpoints, batch_sizes):
+def write(folder, endpoints, batch_sizes):
     """Writes the records of a version: each signature at each batch size.
 
     Args:
         folder: of the version.
-        model: its `ConditionalVAE`.
-        endpoints: of `Signatures.endpoints`.
+        endpoints: list of `Endpoint`.
         batch_sizes: list of int.
 
     Returns:
@@ -29,33 +26,34 @@ def write(folder, model, endpoints, batch_sizes):
     """
     path = folder / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    size, _, channels = model.image_shape
-    picture = tf.io.encode_png(np.zeros((size, size, channels), "uint8"))
-    values = {
-        "beta": float(model.beta_range.grid(1)[0]),
-        "image_bytes": picture.numpy(),
-    }
-    first, *_ = endpoints
-    signatures = {
-        "serving_default": endpoints[first],
-        **endpoints,
-    }
     count = 0
     with tf.io.TFRecordWriter(str(path)) as writer:
         for batch_size in batch_sizes:
-            for name, (_, specs) in signatures.items():
+            for name, endpoint in by_signature(endpoints).items():
                 log = prediction_log_pb2.PredictionLog()
                 request = log.predict_log.request
                 request.model_spec.signature_name = name
-                for spec in specs:
-                    shape = [batch_size, *spec.shape[1:]]
-                    shape = [_CURVE_BETAS if n is None else n for n in shape]
+                inputs = endpoint.example(batch_size, None)
+                for spec in endpoint.inputs:
                     request.inputs[spec.name].CopyFrom(
-                        _filled(spec.dtype, shape, values.get(spec.name, 0.5))
+                        _as_proto(spec.dtype, inputs[spec.name])
                     )
                 writer.write(log.SerializeToString())
                 count += 1
     return count
+
+
+def requests(folder):
+    """Yields the records of a version as `(signature, inputs)`, the latter a
+    dict of arrays."""
+    records = tf.data.TFRecordDataset(str(folder / FILE))
+    for record in records.as_numpy_iterator():
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        request = log.predict_log.request
+        yield (
+            request.model_spec.signature_name,
+            {n: tf.make_ndarray(t) for n, t in request.inputs.items()},
+        )
 
 
 def replay(folder, session):
@@ -68,25 +66,17 @@ def replay(folder, session):
     Raises:
         tf.errors.OpError: if the graph refuses one.
     """
-    records = tf.data.TFRecordDataset(str(folder / FILE))
-    for record in records.as_numpy_iterator():
-        request = prediction_log_pb2.PredictionLog.FromString(
-            record
-        ).predict_log.request
-        session.run(request.model_spec.signature_name, _arrays(request))
+    for signature, inputs in requests(folder):
+        session.run(signature, inputs)
 
 
-def _arrays(request: predict_pb2.PredictRequest):
-    return {n: tf.make_ndarray(proto) for n, proto in request.inputs.items()}
-
-
-def _filled(dtype, shape, value):
-    """A tensor of one value; written once, however large the tensor."""
-    proto = tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum)
-    for n in shape:
-        proto.tensor_shape.dim.add(size=n)
-    if dtype == tf.string:
-        proto.string_val.append(value)
-    else:
-        proto.float_val.append(value)
-    return proto
+def _as_proto(dtype, values):
+    """A tensor; written as one value, however large, if all are the same."""
+    values = np.asarray(values)
+    if values.size and (values == values.flat[0]).all():
+        proto = tf.make_tensor_proto(values.flat[0], dtype, shape=(1,))
+        del proto.tensor_shape.dim[:]
+        for n in values.shape:
+            proto.tensor_shape.dim.add(size=n)
+        return proto
+    return tf.make_tensor_proto(values, dtype)

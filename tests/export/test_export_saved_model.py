@@ -17,7 +17,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from export import saved_model
-from export.signatures import Signatures
+from export.endpoints import vae_endpoints
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.run_directory import RunDirectory
 
@@ -229,8 +229,21 @@ def test_the_command_line_prints_differences_and_the_version(
     assert f"--model_name=demo --model_base_path={to}" in out
 
 
+def test_the_command_that_follows_can_be_pasted(
+    exported, tmp_path, monkeypatch, capsys
+):
+    stub_export(monkeypatch, exported)
+    to = tmp_path / "my models" / "two words"
+    saved_model.main([str(exported.run.path), "--to", str(to)])
+    line = capsys.readouterr().out.splitlines()[-1].removeprefix("next: ")
+    assert shlex.split(line)[3:] == [
+        "--model_name=two words",
+        f"--model_base_path={to}",
+    ]
+
+
 def test_a_mismatch_is_one_sentence(exported, tmp_path, monkeypatch, capsys):
-    from export.verify import VerificationError
+    from yoto_tf.endpoint import VerificationError
 
     stub_export(monkeypatch, exported, VerificationError("mean differs by 1"))
     with pytest.raises(SystemExit) as caught:
@@ -244,9 +257,8 @@ def test_a_full_disk_is_one_sentence(exported, tmp_path, monkeypatch, capsys):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left")
 
     monkeypatch.setattr(tf.saved_model, "save", full)
-    every = Signatures(exported.model).endpoints()
-    some = {"beta_range": every["beta_range"]}
-    monkeypatch.setattr(Signatures, "endpoints", lambda self: some)
+    some = vae_endpoints(exported.model)[-1:]
+    monkeypatch.setattr("export.endpoints.vae_endpoints", lambda *_: some)
     line = refusal(capsys, exported.run.path, "--to", tmp_path / "m")
     assert "could not write the SavedModel (No space left)" in line
     assert list((tmp_path / "m").iterdir()) == []

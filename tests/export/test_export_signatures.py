@@ -1,7 +1,10 @@
 """Exported signatures in the C++ session: values, refusals, flagged rows."""
 
+import io
+
 import export_runs
 import numpy as np
+import picture_kinds
 import pytest
 import tensorflow as tf
 from export_runs import betas
@@ -10,6 +13,9 @@ from export_runs import images
 from export_runs import latents
 from export_runs import png
 
+from export import pictures
+from export.endpoints import vae_endpoints
+from yoto_tf.data.pictures import read_square
 from yoto_tf.data.preprocessing import to_square
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
@@ -122,21 +128,43 @@ def test_picture_files(exported, batch):
     )
 
 
-def test_a_jpeg_file_and_a_png_without_colour(exported):
-    pixels = tf.io.decode_png(png(48, 48))
-    jpeg = tf.io.encode_jpeg(pixels, quality=100).numpy()
-    found = exported.ask(
+def test_every_kind_of_picture_is_to_the_server_what_it_is_to_training(
+    exported,
+):
+    kinds = picture_kinds.kinds()
+    sent = files(*(file for file, _ in kinds.values()))
+    beta = np.full(len(sent), 0.5, "float32")
+    found = exported.ask("reconstruct_bytes", image_bytes=sent, beta=beta)
+    squares = np.stack([read_square(io.BytesIO(f), 32) for f in sent])
+    expected = rate(exported.model, squares / np.float32(255), beta)
+    wrong = np.abs(found["rate"] / expected - 1) > 1e-4
+    assert np.array(list(kinds))[wrong].tolist() == []
+    assert len(np.unique(found["rate"])) > 30
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_pixel_of_every_kind_is_that_of_training(channels):
+    kinds = picture_kinds.kinds()
+    sent = files(*(file for file, _ in kinds.values()))
+    found, good = tf.function(
+        lambda data: pictures.decode(data, (32, 32, channels), False),
+        autograph=False,
+    )(tf.constant(sent))
+    assert good.numpy().all()
+    for name, image, file in zip(kinds, found.numpy(), sent, strict=True):
+        expected = read_square(io.BytesIO(file), 32, channels)
+        np.testing.assert_array_equal(image, expected, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", picture_kinds.other_kinds())
+def test_kinds_that_only_training_reads_are_refused(strict, kind):
+    code, text = strict.refusal(
         "reconstruct_bytes",
-        image_bytes=files(jpeg, png(channels=1), png(channels=4)),
-        beta=betas(3),
+        image_bytes=files(picture_kinds.other_kinds()[kind][0]),
+        beta=betas(1),
     )
-    square = to_square(tf.io.decode_jpeg(jpeg), 32)[None]
-    np.testing.assert_allclose(
-        found["rate"][0],
-        rate(exported.model, square.numpy() / 255, betas(3)[:1])[0],
-        rtol=1e-2,
-    )
-    assert [len(tf.io.decode_png(f)) for f in found["image_bytes"]] == [32] * 3
+    assert code == "INVALID_ARGUMENT"
+    assert "expected image_bytes to be a PNG or JPEG file, received" in text
 
 
 def test_beta_range_never_fails_for_a_value(exported):
@@ -227,25 +255,19 @@ def test_a_curve_has_a_limit(exported):
 
 def test_a_batch_that_is_too_large_is_refused(exported):
     """A request of a few megabytes must not end the server."""
-    beta = np.ones(1025, "float32")
-    for name, inputs in {
-        "reconstruct": {"image": np.zeros((1025, 32, 32, 3), "float32")},
-        "encode": {"image": np.zeros((1025, 32, 32, 3), "float32")},
-        "decode": {"latent": latents(1025)},
-        "sample": {"noise": latents(1025)},
-        "reconstruct_bytes": {"image_bytes": files(*[png()] * 1025)},
-    }.items():
-        code, text = exported.refusal(name, **inputs, beta=beta)
-        assert code == "INVALID_ARGUMENT"
-        assert "expected at most 1024 rows per request" in text
-        assert "[1025]" in text
+    for endpoint in vae_endpoints(exported.model):
+        rows = endpoint.max_rows + 1
+        inputs = endpoint.example(rows, None)
+        code, text = exported.refusal(endpoint.name, **inputs)
+        assert code == "INVALID_ARGUMENT", endpoint.name
+        assert f"at most {rows - 1} rows per request, received:" in text
+        assert f"[{rows}]" in text
     code, text = exported.refusal(
         "curve", image=images(5), beta=np.ones((5, 205), "float32")
     )
     assert code == "INVALID_ARGUMENT"
-    assert "expected at most 1024 betas per request, received:] [1025]" in text
-    found = exported.ask("beta_range", beta=np.ones(100_000, "float32"))
-    assert found["in_range"].all()
+    expected = "at most 1024 entries of beta per request, received:] [1025]"
+    assert expected in text
 
 
 @pytest.mark.parametrize("bad", [0.4, 513, 0, -1, 1e30, np.nan, np.inf])

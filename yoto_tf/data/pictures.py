@@ -1,9 +1,15 @@
 """From a picture file of any kind to a square uint8 image."""
 
+import functools
+from pathlib import Path
+
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 from PIL import ImageOps
 
+from yoto_tf.data import graph_decoder
+from yoto_tf.data import preprocessing
 from yoto_tf.errors import InputError
 
 # A file of some kilobytes can claim any size; decoding it is what costs.
@@ -36,7 +42,11 @@ def open_picture(path):
 
 
 def read_square(path, size, channels=3):
-    """The middle square of a picture, averaged down to `size` pixels.
+    """Makes an image of the model from a picture, as
+    `preprocessing.to_image` does; it is turned as its EXIF orientation says.
+
+    PNG and JPEG files are decoded by the operations that exported models have
+    in their graph, other kinds by Pillow.
 
     Args:
         path: of the file, or a file object.
@@ -49,39 +59,58 @@ def read_square(path, size, channels=3):
     Raises:
         InputError: if it cannot be decoded.
     """
-    with open_picture(path) as file:
+    with open_picture(path) as picture:
+        content = _content(path)
+        if graph_decoder.can_decode(content):
+            return _decoded_in_graph(path, content, size, channels)
         try:
-            picture = _as_rgb(ImageOps.exif_transpose(file))
+            pixels = _as_rgba(ImageOps.exif_transpose(picture))
         except (OSError, SyntaxError, ValueError) as error:
             raise _broken(path, error) from error
-    if channels == 1:
-        picture = picture.convert("L")
-    side = min(picture.size)
-    left = (picture.width - side) // 2
-    top = (picture.height - side) // 2
-    square = picture.resize(
-        (size, size),
-        Image.Resampling.BOX,
-        box=(left, top, left + side, top + side),
+    return np.asarray(preprocessing.to_image(pixels, size, channels))
+
+
+def _decoded_in_graph(path, content, size, channels):
+    try:
+        return _decoder(size, channels)(tf.constant(content)).numpy()
+    except tf.errors.InvalidArgumentError as error:
+        # TensorFlow writes a heading above it, and the graph's nodes below.
+        reason = error.message.split("\n\t [[")[0].rsplit("\n", 1)[-1]
+        raise _broken(path, reason) from error
+
+
+def _content(path):
+    if not hasattr(path, "read"):
+        return Path(path).read_bytes()
+    path.seek(0)
+    return path.read()
+
+
+@functools.cache
+def _decoder(size, channels):
+    @tf.function(
+        input_signature=[tf.TensorSpec((), tf.string)], autograph=False
     )
-    return np.asarray(square).reshape(size, size, channels)
+    def decode(file):
+        return graph_decoder.decode_square(
+            file, size, channels, MAX_PIXELS, "the picture"
+        )
+
+    return decode
 
 
-def _as_rgb(picture):
-    """Eight bits a channel, and white where the picture is transparent."""
+def _as_rgba(picture):
+    """Eight bits of four channels `(height, width, 4)`."""
     if picture.mode.startswith("I"):
-        # 16-bit greyscale; Pillow's own conversion clips it at 255.
-        values = np.asarray(picture, dtype="float64") / 257
-        picture = Image.fromarray(values.clip(0, 255).astype(np.uint8))
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
+        # 16-bit greyscale; Pillow's own conversion clips it at 255. The upper
+        # eight bits, as of a PNG.
+        values = np.asarray(picture).clip(0, 2**16 - 1) >> 8
+        picture = Image.fromarray(values.astype(np.uint8))
+    return np.asarray(picture.convert("RGBA"))
 
 
-def _broken(path, error):
+def _broken(path, reason):
     return InputError(
-        f"expected pictures that can be decoded, received: {path} ({error}); "
+        f"expected pictures that can be decoded, received: {path} ({reason}); "
         "mend or remove it"
     )

@@ -11,6 +11,24 @@ def fitting_size(height, width):
     return max((s for s in IMAGE_SIZES if s <= shorter), default=32)
 
 
+def to_image(picture, size, channels):
+    """Makes an image of the model from a decoded picture: the middle square,
+    white where it is transparent, resized, in RGB or grey.
+
+    Args:
+        picture: `(height, width, 3)` RGB or `(height, width, 4)` RGBA, uint8.
+        size: height and width of the result in pixels.
+        channels: 3 for RGB, 1 for grey.
+
+    Returns:
+        `(size, size, channels)` uint8.
+    """
+    if picture.shape[-1] == 4:
+        picture = flattened(middle_square(picture))
+    image = to_square(picture, size)
+    return to_grey(image) if channels == 1 else image
+
+
 def to_square(image, size):
     """Crops the middle square and resizes it.
 
@@ -23,14 +41,35 @@ def to_square(image, size):
     """
     if tuple(image.shape[:2]) == (size, size):
         return image
+    # "area" averages what it drops; bilinear would alias.
+    resized = tf.image.resize(middle_square(image), (size, size), method="area")
+    resized.set_shape((size, size, image.shape[-1]))
+    return tf.cast(tf.round(resized), tf.uint8)
+
+
+def middle_square(image):
+    """Crops `(height, width, channels)` to the square in its middle."""
     shape = tf.shape(image)
     side = tf.minimum(shape[0], shape[1])
     top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
-    square = image[top : top + side, left : left + side]
-    # "area" averages what it drops; bilinear would alias.
-    resized = tf.image.resize(square, (size, size), method="area")
-    resized.set_shape((size, size, image.shape[-1]))
-    return tf.cast(tf.round(resized), tf.uint8)
+    return image[top : top + side, left : left + side]
+
+
+def flattened(image):
+    """Puts `(height, width, 4)` RGBA uint8 on white; RGB uint8, rounded."""
+    # In 16 bits, as 255 * 255 + 127 still fits: a photograph is large.
+    color = tf.cast(image[..., :3], tf.uint16)
+    alpha = tf.cast(image[..., 3:], tf.uint16)
+    mixed = color * alpha + 255 * (255 - alpha)
+    return tf.cast((mixed + 127) // 255, tf.uint8)
+
+
+def to_grey(image):
+    """Luma of `(height, width, 3)` RGB uint8 (ITU-R BT.601), in one channel;
+    what is grey keeps its values."""
+    weights = tf.constant([19595, 38470, 7471])  # of 2**16
+    total = tf.reduce_sum(tf.cast(image, tf.int32) * weights, -1, keepdims=True)
+    return tf.cast(tf.bitwise.right_shift(total + 2**15, 16), tf.uint8)
 
 
 def enlarge_for_crops(images):

@@ -35,7 +35,17 @@ class Session:
                 )
         finally:
             tf.get_logger().setLevel(level)
-        self._signatures = meta_graph.signature_def
+        self._signatures = {
+            name: signature
+            for name, signature in meta_graph.signature_def.items()
+            # TensorFlow's own: it runs the initializers.
+            if name != "__saved_model_init_op"
+        }
+
+    @property
+    def signatures(self):
+        """Set of the names of its signatures."""
+        return set(self._signatures)
 
     def run(self, signature, inputs):
         """Runs one signature.

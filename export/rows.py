@@ -1,90 +1,41 @@
-"""What the served graphs refuse: batches that do not fit, rows out of range.
+"""Rows that cannot be answered: betas out of range, images that are none.
 
-The C++ session enforces neither the declared shapes of a signature nor equal
-batch sizes; a beta of shape (1,) would be broadcast over a batch of images
-without a word. What a client may send is therefore checked by operations of
-the graph. Their failures come back as INVALID_ARGUMENT with these texts.
+What a client may send is checked by operations of the graph, for a session
+checks nothing.
 """
 
 import numpy as np
 import tensorflow as tf
 
-# A request of 64 MiB holds a million latents, whose images would be 50 GB and
-# the end of the server. These many of 64x64 pixels take about 1 GB.
-MAX_ROWS = 1024
+from yoto_tf.errors import InputError
+from yoto_tf.graph_checks import require
 
-
-def at_most(number, limit, sentence):
-    """An operation that fails if a number of the request is above a limit."""
-    return tf.debugging.Assert(
-        number <= limit,
-        [f"expected at most {limit} {sentence}, received:", number],
-    )
-
-
-def same_batch(name, values, beta):
-    """Fails unless two inputs have the same batch size, `MAX_ROWS` at most.
-
-    Args:
-        name: of the first input, for the message.
-        values: `(batch, ...)`.
-        beta: `(batch, ...)`.
-
-    Returns:
-        `(values, beta)`, to be used in place of the arguments.
-    """
-    sizes = tf.shape(values)[0], tf.shape(beta)[0]
-    same = tf.debugging.Assert(
-        tf.equal(*sizes),
-        [
-            f"expected one row of beta per row of {name}, received rows of "
-            f"{name} and beta:",
-            *sizes,
-        ],
-    )
-    few = at_most(sizes[0], MAX_ROWS, "rows per request")
-    with tf.control_dependencies([same, few]):
-        return tf.identity(values), tf.identity(beta)
-
-
-def require(good, sentence, received):
-    """An operation that fails unless all of `good` are true.
-
-    Args:
-        good: bool tensor.
-        sentence: says what was expected.
-        received: tensor of the shape of `good`; the message quotes the first
-            three entries that are not good.
-    """
-    # The quotation is computed only when it is needed.
-    return tf.cond(
-        tf.reduce_all(good),
-        tf.no_op,
-        lambda: tf.debugging.Assert(
-            tf.reduce_all(good),
-            [
-                sentence,
-                # Flat, for a single value has no mask.
-                tf.boolean_mask(
-                    tf.reshape(received, [-1]), tf.reshape(~good, [-1])
-                ),
-            ],
-            summarize=3,
-        ),
-    )
+INVALID_ROWS = ("error", "flag")
 
 
 def is_trained(beta, beta_range):
     """Tells of each beta whether it is in the trained range; False for NaN.
 
     Args:
-        beta: float tensor of any shape.
+        beta: float32 tensor of any shape.
         beta_range: the `LossWeight` that the model was trained with.
     """
     low, high = beta_range.intervals().T
-    # float64, as in `LossWeight.contains`: the ends must not be rounded.
-    beta = tf.cast(beta, tf.float64)[..., None]
-    return tf.reduce_any((beta >= low) & (beta <= high), axis=-1)
+    beta = tf.expand_dims(beta, -1)
+    # As `LossWeight.contains` compares in float64, which TFLite does not: a
+    # float32 is above an end if it is above the first float32 that is.
+    return tf.reduce_any(
+        (beta >= _rounded(low, np.inf)) & (beta <= _rounded(high, -np.inf)),
+        axis=-1,
+    )
+
+
+def _rounded(ends, towards):
+    """Rounds float64 to float32, where it is inexact towards one side."""
+    nearest = ends.astype("float32")
+    passed = nearest < ends if towards > 0 else nearest > ends
+    inwards = np.nextafter(nearest, np.float32(towards))
+    return np.where(passed, inwards, nearest)
 
 
 def all_of_row(good):
@@ -101,9 +52,17 @@ class RowPolicy:
             `"flag"`: these rows alone are NaN in the answer. Under
             server-side batching an error would fail the requests of other
             clients in the same batch.
+
+    Raises:
+        InputError: for other `invalid_rows`.
     """
 
     def __init__(self, beta_range, invalid_rows):
+        if invalid_rows not in INVALID_ROWS:
+            raise InputError(
+                f"expected invalid_rows to be one of {INVALID_ROWS}, "
+                f"received: invalid_rows={invalid_rows!r}"
+            )
         self._beta_range = beta_range
         self.flags = invalid_rows == "flag"
         # In place of bad betas, so that their logarithm is a number.

@@ -1,0 +1,161 @@
+"""From a list of endpoints to a version: all or nothing."""
+
+import dataclasses
+
+import export_runs
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from export import saved_model
+from export import verify
+from export import warmup
+from export.endpoints import vae_endpoints
+from yoto_tf.endpoint import Endpoint
+from yoto_tf.endpoint import VerificationError
+from yoto_tf.session import Session
+
+
+@pytest.fixture(scope="module")
+def exported():
+    return export_runs.exported("bernoulli", "error")
+
+
+def named(model):
+    return {e.name: e for e in vae_endpoints(model)}
+
+
+def test_what_is_published_is_what_was_compared(exported):
+    """Among others, a signature that somebody adds and forgets elsewhere."""
+    proto = saved_model_pb2.SavedModel.FromString(
+        (exported.path / "saved_model.pb").read_bytes()
+    )
+    published = set(proto.meta_graphs[0].signature_def)
+    compared = {d.signature for d in exported.differences}
+    assert published == compared | {"__saved_model_init_op"}
+    assert compared == {"serving_default", *named(exported.model)}
+
+
+def test_a_signature_that_answers_wrong_is_not_published(
+    exported, tmp_path, monkeypatch
+):
+    right = named(exported.model)["encode"]
+
+    def a_thousand_times_the_mean(image, beta):
+        found = right.function(image, beta)
+        return {**found, "mean": found["mean"] * 1000}
+
+    wrong = dataclasses.replace(
+        right, name="wrong", function=a_thousand_times_the_mean
+    )
+    monkeypatch.setattr(
+        "export.endpoints.vae_endpoints", lambda *_: [right, wrong]
+    )
+    with pytest.raises(VerificationError, match="wrong: mean .* differs"):
+        saved_model.export_model(exported.model, tmp_path / "m")
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+def test_a_signature_that_no_endpoint_has_is_found_out(exported):
+    with pytest.raises(VerificationError, match="expected the signatures"):
+        verify.verify(exported.path, vae_endpoints(exported.model)[:-1])
+
+
+def test_inputs_of_any_name_and_type_are_warmed_up(tmp_path):
+    """Strings, whole numbers and booleans, none of them called as the VAE's;
+    values that differ and values that do not."""
+    specs = [
+        tf.TensorSpec([None], tf.string, name="caption"),
+        tf.TensorSpec([None, None], tf.int64, name="tokens"),
+        tf.TensorSpec([None, 2], tf.bool, name="flags"),
+    ]
+
+    def function(caption, tokens, flags):
+        known = tf.where(flags[:, :1], tokens, 0)
+        return {
+            "letters": tf.strings.length(caption),
+            "total": tf.reduce_sum(known, axis=1),
+        }
+
+    def reference(caption, tokens, flags):
+        return {
+            "letters": [len(c) for c in caption],
+            "total": (tokens * flags[:, :1]).sum(1),
+        }
+
+    def example(rows, seed):
+        if seed is None:
+            caption = np.array([b"same \0"] * rows, object)
+            return {
+                "caption": caption,
+                "tokens": np.arange(3 * rows).reshape(rows, 3),
+                "flags": np.ones((rows, 2), bool),
+            }
+        rng = np.random.default_rng(seed)
+        words = [b"x" * rng.integers(9) for _ in range(rows)]
+        return {
+            "caption": np.array(words, object),
+            "tokens": rng.integers(0, 99, (rows, 4)),
+            "flags": rng.integers(0, 2, (rows, 2)).astype(bool),
+        }
+
+    endpoint = Endpoint(
+        name="count",
+        inputs=specs,
+        function=function,
+        reference=reference,
+        example=example,
+    )
+    folder = tmp_path / "1"
+    saved_model.write(folder, [endpoint], [1, 2, 4])
+    differences = verify.verify(folder, [endpoint])
+    assert {d.output for d in differences} == {"letters", "total"}
+    requests = list(warmup.requests(folder))
+    assert [signature for signature, _ in requests] == [
+        "serving_default",
+        "count",
+    ] * 3
+    with Session(folder) as session:
+        for signature, inputs in requests:
+            rows = len(inputs["caption"])
+            expected = example(rows, None)
+            for name, values in expected.items():
+                np.testing.assert_array_equal(inputs[name], values)
+            found = session.run(signature, inputs)
+            np.testing.assert_array_equal(found["letters"], [6] * rows)
+
+
+def test_a_model_trained_in_python_is_exported(exported, tmp_path):
+    """Without a run directory there is no curve; all else is as it was."""
+    import json
+
+    from yoto_tf.errors import InputError
+
+    some = named(exported.model)
+    folder = tmp_path / "m"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "export.endpoints.vae_endpoints",
+            lambda *_: [some["decode"], some["beta_range"]],
+        )
+        path, differences = saved_model.export_model(
+            exported.model, str(folder)
+        )
+    assert path == folder / "1"
+    assert all(d.largest < 1e-5 for d in differences)
+    manifest = json.loads((path / "assets.extra/manifest.json").read_text())
+    assert manifest["beta"]["max"] == 512
+    assert not {"curve", "trained", "evaluation"} & set(manifest)
+    assert not (path / "assets.extra/curve.csv").exists()
+    with Session(path) as session:
+        z, beta = export_runs.latents(2), export_runs.betas(2)
+        found = session.run("decode", {"latent": z, "beta": beta})
+        np.testing.assert_allclose(
+            found["image"], exported.model.decode(z, beta), atol=1e-5
+        )
+    with pytest.raises(InputError, match="invalid_rows='ignore'"):
+        saved_model.export_model(exported.model, folder, "ignore")
+    with pytest.raises(InputError, match="expected a ConditionalVAE"):
+        saved_model.export_model(tf.keras.Sequential(), folder)
+    assert [p.name for p in folder.iterdir()] == ["1"]

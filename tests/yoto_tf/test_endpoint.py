@@ -1,0 +1,189 @@
+"""Nothing is served that was not compared."""
+
+import contextlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from yoto_tf import endpoint
+from yoto_tf.endpoint import Endpoint
+from yoto_tf.endpoint import VerificationError
+from yoto_tf.errors import InputError
+
+
+def double(x):
+    return {"y": 2 * x}
+
+
+def doubled(x):
+    return {"y": x + x}
+
+
+def some(rows, seed):
+    return {"x": np.arange(rows, dtype="float32") + (seed or 0)}
+
+
+def make(name="double", **changes):
+    return Endpoint(
+        **{
+            "name": name,
+            "inputs": [tf.TensorSpec([None], tf.float32, name="x")],
+            "function": double,
+            "reference": doubled,
+            "example": some,
+            **changes,
+        }
+    )
+
+
+class Answers:
+    """A session that answers by Python functions."""
+
+    def __init__(self, **functions):
+        self._functions = functions
+        self.signatures = set(functions)
+
+    def run(self, signature, inputs):
+        found = self._functions[signature](**inputs)
+        return {n: np.asarray(v) for n, v in found.items()}
+
+
+def compared(function, **changes):
+    session = Answers(serving_default=function, double=function)
+    return endpoint.compare(session, [make(**changes)])
+
+
+def test_right_answers_pass_and_the_worst_difference_is_told():
+    differences = compared(lambda x: {"y": 2 * x + 5e-5 * (x == 7)})
+    assert {(d.signature, d.output) for d in differences} == {
+        ("serving_default", "y"),
+        ("double", "y"),
+    }
+    for d in differences:
+        assert d.largest == pytest.approx(5e-5, rel=0.02)
+        assert d.of == 14
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda x: {"y": 2000 * x}, "y of the C.. session differs by up to"),
+        (lambda x: {"y": 2 * x + 2e-4}, "differs by up to 0.0002"),
+        (lambda x: {"y": np.where(x == 9, np.nan, 2 * x)}, "up to nan"),
+        (lambda x: {"y": 2 * x[:1]}, r"of shape \(3,\), received: \(1,\)"),
+        (lambda x: {"y": 2 * x, "z": x}, r"\['y'\], received: \['y', 'z'\]"),
+        (lambda x: {}, r"outputs \['y'\], received: \[\]"),
+    ],
+)
+def test_wrong_answers_are_found_out(answer, message):
+    with pytest.raises(VerificationError, match=message):
+        compared(answer)
+
+
+def test_tolerances_are_an_endpoints_own():
+    def off(x):
+        return {"y": 2 * x + 0.5}
+
+    assert compared(off, tolerances={"y": 0.6})[0].largest == 0.5
+    with pytest.raises(VerificationError, match="differs by up to 0.5"):
+        compared(off, tolerances={"y": 0.4})
+
+
+def test_outputs_that_are_no_numbers_are_compared_too():
+    def words(x):
+        return {"y": np.array([b"%g" % (2 * v) for v in x], object)}
+
+    numbers = {"y": lambda found: found.astype("float64")}
+    assert compared(words, as_numbers=numbers)[0].largest == 0
+    with pytest.raises(VerificationError, match="differs"):
+        compared(lambda x: words(x * 2), as_numbers=numbers)
+
+
+@pytest.mark.parametrize("names", [["double"], ["double", "more"]])
+def test_the_signatures_must_be_the_endpoints(names):
+    session = Answers(serving_default=double, **dict.fromkeys(names, double))
+    wanted = [make("double")] if len(names) == 2 else [make(), make("more")]
+    with pytest.raises(VerificationError, match="expected the signatures"):
+        endpoint.compare(session, wanted)
+
+
+@pytest.mark.parametrize("role", ["function", "reference", "example", "inputs"])
+def test_an_endpoint_cannot_be_made_without(role):
+    parts = {
+        name: getattr(make(), name)
+        for name in ("name", "inputs", "function", "reference", "example")
+    }
+    with pytest.raises(TypeError, match=role):
+        Endpoint(**{n: p for n, p in parts.items() if n != role})
+
+
+def _spec(*shape, name="x"):
+    return [tf.TensorSpec(shape, tf.float32, name=name)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reference": None}, "a reference to call, received: reference=None"),
+        ({"example": {}}, "an? example to call"),
+        ({"reference": double}, "not the served function itself"),
+        ({"inputs": []}, r"received: \[\]"),
+        ({"inputs": _spec(None, name=None)}, "names of their own"),
+        ({"inputs": _spec(None, name="a b")}, "letters, digits and _"),
+        ({"inputs": 2 * _spec(None)}, r"received: \['x', 'x'\]"),
+        ({"inputs": _spec()}, r"an open batch first, received: shape \(\)"),
+        ({"inputs": _spec(8, 2)}, r"received: shape \(8, 2\)"),
+        ({"name": "serving_default"}, "other than serving_default"),
+        ({"name": "a/b"}, "name='a/b'"),
+    ],
+)
+def test_endpoints_that_could_not_be_served_or_compared(changes, message):
+    with pytest.raises(InputError, match=message):
+        make(**changes)
+
+
+def test_two_of_one_name_or_none_are_refused():
+    for wrong in ([], [make(), make()]):
+        with pytest.raises(InputError, match="names of their own"):
+            endpoint.by_signature(wrong)
+
+
+def test_requests_are_admitted_before_the_function_sees_them():
+    """Shapes that differ, batches that do not fit, rows and entries past the
+    limit."""
+    seen = []
+
+    def total(x, k):
+        with tf.control_dependencies([tf.py_function(seen.append, [x], [])]):
+            return {"y": x * tf.reduce_sum(k, axis=1)}
+
+    served = tf.function(
+        make(
+            inputs=[*_spec(None), *_spec(None, None, name="k")],
+            function=total,
+            max_rows=6,
+        ).served,
+        input_signature=[tf.TensorSpec(None, tf.float32)] * 2,
+        autograph=False,
+    )
+    found = served(tf.ones([2]), tf.ones([2, 3]))
+    assert found["y"].numpy().tolist() == [3, 3]
+    assert len(seen) == 1
+    for x, k, message in (
+        ([7], [7, 0], "at most 6 rows per request, received:.*7"),
+        ([2], [2, 4], "at most 6 entries of k per request, received:.*8"),
+        ([1], [2, 2], r"one row of k per row of x.*\[1\] \[2\]"),
+        ([2, 1], [2, 2], "not compatible with expected shape"),
+        ([2], [2], "not compatible with expected shape"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            served(tf.ones(x), tf.ones(k))
+    assert len(seen) == 1
+
+
+def test_the_served_functions_parameters_have_the_inputs_names():
+    served = tf.function(make().served, autograph=False)
+    assert served(x=tf.ones([2]))["y"].numpy().tolist() == [2, 2]
+    with contextlib.suppress(AttributeError):
+        assert served.python_function.__name__ == "double"

@@ -1,0 +1,257 @@
+"""What a server answers: a function with all that its check needs.
+
+Exporter, warm-up records, manifest and verification read the same list of
+`Endpoint`s. None of them can be made without a reference and an example, so
+nothing is published that was not compared.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from yoto_tf.errors import InputError
+from yoto_tf.graph_checks import at_most
+
+# A request of 64 MiB holds a million latents, whose images would be 50 GB and
+# the end of the server. These many of 64x64 pixels take about 1 GB.
+MAX_ROWS = 1024
+
+# The session fuses operations that Keras runs one by one.
+_TOLERANCE = 1e-4
+_RELATIVE_TOLERANCE = 1e-5
+
+DEFAULT_SIGNATURE = "serving_default"
+
+
+class VerificationError(RuntimeError):
+    """The C++ session does not answer as the Keras model does."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A signature of a served model.
+
+    Attributes:
+        name: of the signature.
+        inputs: `tf.TensorSpec`s with names; the first dimension of each is
+            the batch, None.
+        function: what the graph computes: takes one tensor per input, in
+            their order, and returns a dict of tensors, one row per row of the
+            inputs. It is given only batches that fit and are not too large.
+        reference: what the answer should be: takes the inputs as arrays by
+            their names and returns a dict of arrays. It asks the Keras model
+            in the way in which users do, never `function`.
+        example: `example(rows, seed)` makes inputs, a dict of arrays of so
+            many rows that are answered. Seeds from 0 count the batches that
+            are compared, each of other values; together they cover what may
+            be asked. The seed None wants the plainest: where all values of
+            an input are one, a warm-up record takes no room.
+        tolerances: by outputs, absolute differences that are no fault, where
+            they differ from 1e-4; 1e-5 of the value is added.
+        as_numbers: by outputs that are no numbers, functions from the array
+            of the session to one that is compared with that of `reference`.
+        max_rows: of a request. Inputs that leave further dimensions open
+            have as many entries over all of these.
+
+    Raises:
+        InputError: for something that is missing or of another kind.
+    """
+
+    name: str
+    inputs: Sequence[tf.TensorSpec]
+    function: Callable[..., Mapping[str, tf.Tensor]]
+    reference: Callable[..., Mapping[str, Any]]
+    example: Callable[[int, int | None], Mapping[str, np.ndarray]]
+    tolerances: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    as_numbers: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
+    max_rows: int = MAX_ROWS
+
+    def __post_init__(self):
+        if not self.name.isidentifier() or self.name == DEFAULT_SIGNATURE:
+            raise InputError(
+                "expected a signature's name of letters, digits and _, other "
+                f"than {DEFAULT_SIGNATURE}, received: name={self.name!r}"
+            )
+        names = [spec.name for spec in self.inputs]
+        if len(set(names)) < max(len(names), 1) or not all(
+            name and name.isidentifier() for name in names
+        ):
+            raise InputError(
+                f"expected {self.name} to have inputs with names of their "
+                f"own, of letters, digits and _, received: {names}"
+            )
+        for spec in self.inputs:
+            if not spec.shape.rank or spec.shape[0] is not None:
+                raise InputError(
+                    f"expected the input {spec.name} of {self.name} to have "
+                    f"an open batch first, received: shape {spec.shape}"
+                )
+        for role in ("function", "reference", "example"):
+            if not callable(getattr(self, role)):
+                raise InputError(
+                    f"expected {self.name} to have a {role} to call, "
+                    f"received: {role}={getattr(self, role)!r}"
+                )
+        if self.reference == self.function:
+            raise InputError(
+                f"expected {self.name} to have a reference that is not the "
+                "served function itself"
+            )
+
+    @property
+    def served(self):
+        """The function of the graph; refuses batches that do not fit.
+
+        Its parameters have the names of the inputs, which is how a SavedModel
+        that is loaded in Python calls them.
+        """
+
+        def serve(*tensors):
+            return dict(self.function(*self._admitted(tensors)))
+
+        serve.__name__ = self.name
+        serve.__signature__ = inspect.Signature(
+            [
+                inspect.Parameter(
+                    spec.name, inspect.Parameter.POSITIONAL_OR_KEYWORD
+                )
+                for spec in self.inputs
+            ]
+        )
+        return serve
+
+    def _admitted(self, tensors):
+        """Checks the shapes of a request: sessions enforce neither those that
+        a signature declares nor equal batch sizes. A beta of shape (1,) would
+        be broadcast over a batch of images without a word."""
+        tensors = [
+            tf.ensure_shape(tensor, spec.shape)
+            for tensor, spec in zip(tensors, self.inputs, strict=True)
+        ]
+        first, rows = self.inputs[0].name, tf.shape(tensors[0])[0]
+        checks = []
+        for spec, tensor in zip(self.inputs, tensors, strict=True):
+            own = tf.shape(tensor)[0]
+            same = tf.debugging.Assert(
+                tf.equal(rows, own),
+                [
+                    f"expected one row of {spec.name} per row of {first}, "
+                    f"received rows of {first} and {spec.name}:",
+                    rows,
+                    own,
+                ],
+            )
+            open_axes = [i for i, d in enumerate(spec.shape) if d is None]
+            entries = tf.reduce_prod(tf.gather(tf.shape(tensor), open_axes))
+            what = "rows" if len(open_axes) == 1 else f"entries of {spec.name}"
+            few = at_most(entries, self.max_rows, f"{what} per request")
+            checks += [same, few]
+        with tf.control_dependencies(checks):
+            return [tf.identity(tensor) for tensor in tensors]
+
+
+def by_signature(endpoints):
+    """Returns dict, name of a signature -> its `Endpoint`; the first is also
+    the default one.
+
+    Raises:
+        InputError: for none, or two of one name.
+    """
+    endpoints = list(endpoints)
+    found = {e.name: e for e in endpoints}
+    if not endpoints or len(found) < len(endpoints):
+        raise InputError(
+            "expected one or more endpoints with names of their own, "
+            f"received: {[e.name for e in endpoints]}"
+        )
+    return {DEFAULT_SIGNATURE: endpoints[0], **found}
+
+
+@dataclasses.dataclass
+class Difference:
+    """The worst difference of one output, over all that was compared.
+
+    Attributes:
+        signature: name of the signature.
+        output: name of the output.
+        largest: the largest absolute difference.
+        of: the value of the reference there.
+    """
+
+    signature: str
+    output: str
+    largest: float = 0.0
+    of: float = 0.0
+
+
+def compare(session, endpoints, batch_sizes=(1, 1, 1, 1, 1, 3, 8)):
+    """Compares every signature in a session with its reference.
+
+    Args:
+        session: `yoto_tf.session.Session`.
+        endpoints: list of `Endpoint`.
+        batch_sizes: of the compared requests; the place in it is the seed of
+            the example.
+
+    Returns:
+        list of `Difference`, one per output.
+
+    Raises:
+        VerificationError: for a signature that no endpoint has or that is
+            missing, or a difference.
+        tf.errors.OpError: if the graph refuses an example.
+    """
+    wanted = by_signature(endpoints)
+    if session.signatures != set(wanted):
+        raise VerificationError(
+            f"expected the signatures {sorted(wanted)}, received: "
+            f"{sorted(session.signatures)}"
+        )
+    worst = {}
+    for seed, rows in enumerate(batch_sizes):
+        for signature, endpoint in wanted.items():
+            inputs = endpoint.example(rows, seed)
+            found = session.run(signature, inputs)
+            with tf.device("/CPU:0"):
+                expected = endpoint.reference(**inputs)
+            _compare_outputs(signature, endpoint, found, expected, worst)
+    return list(worst.values())
+
+
+def _compare_outputs(signature, endpoint, found, expected, worst):
+    if set(found) != set(expected):
+        raise VerificationError(
+            f"{signature}: expected the outputs {sorted(expected)}, "
+            f"received: {sorted(found)}"
+        )
+    for name, wanted in expected.items():
+        value, got = np.asarray(wanted, "float64"), found[name]
+        if name in endpoint.as_numbers:
+            got = endpoint.as_numbers[name](got)
+        if got.shape != value.shape:
+            raise VerificationError(
+                f"{signature}: expected {name} of shape {value.shape}, "
+                f"received: {got.shape}"
+            )
+        tolerance = endpoint.tolerances.get(name, _TOLERANCE)
+        difference = np.abs(np.asarray(got, "float64") - value)
+        # False for NaN, which a model that diverged gives.
+        good = difference <= tolerance + _RELATIVE_TOLERANCE * np.abs(value)
+        if not good.all():
+            raise VerificationError(
+                f"{signature}: {name} of the C++ session differs by up to "
+                f"{difference.max():g} from the Keras model"
+            )
+        record = worst.setdefault(
+            (signature, name), Difference(signature, name)
+        )
+        at = difference.argmax()
+        if difference.flat[at] >= record.largest:
+            record.largest = float(difference.flat[at])
+            record.of = float(value.flat[at])

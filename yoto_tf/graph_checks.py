@@ -1,0 +1,42 @@
+"""Operations of a graph that refuse what they are given.
+
+Their failures are `tf.errors.InvalidArgumentError`, which servers answer as
+INVALID_ARGUMENT with these texts.
+"""
+
+import tensorflow as tf
+
+
+def at_most(number, limit, sentence):
+    """An operation that fails if a number of the request is above a limit."""
+    return tf.debugging.Assert(
+        number <= limit,
+        [f"expected at most {limit} {sentence}, received:", number],
+    )
+
+
+def require(good, sentence, received):
+    """An operation that fails unless all of `good` are true.
+
+    Args:
+        good: bool tensor.
+        sentence: says what was expected.
+        received: tensor of the shape of `good`; the message quotes the first
+            three entries that are not good.
+    """
+    # The quotation is computed only when it is needed.
+    return tf.cond(
+        tf.reduce_all(good),
+        tf.no_op,
+        lambda: tf.debugging.Assert(
+            tf.reduce_all(good),
+            [
+                sentence,
+                # Flat, for a single value has no mask.
+                tf.boolean_mask(
+                    tf.reshape(received, [-1]), tf.reshape(~good, [-1])
+                ),
+            ],
+            summarize=3,
+        ),
+    )
