@@ -6,18 +6,18 @@ import time
 
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.embedded import warmup
-from serving.embedded.batching import BatchingVersion
-from serving.embedded.core import Core
-from serving.embedded.engine import SavedModelVersion
-from serving.embedded.grpc_server import GrpcServer
-from serving.embedded.http_server import HttpServer
-from serving.embedded.metrics import Metrics
-from serving.embedded.model_manager import ModelManager
+from serving.embedded.apis.core import Core
+from serving.embedded.apis.grpc_server import GrpcServer
+from serving.embedded.apis.http_server import HttpServer
+from serving.embedded.apis.metrics import Metrics
+from serving.embedded.apis.places import Places
+from serving.embedded.apis.rest import RestApi
 from serving.embedded.options import ServerOptions
-from serving.embedded.places import Places
-from serving.embedded.rest import RestApi
+from serving.embedded.run import warmup
+from serving.embedded.run.batching import BatchingVersion
+from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import StatusError
+from serving.embedded.versions.manager import ModelManager
 
 
 class EmbeddedServer:

@@ -4,10 +4,10 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.embedded import labels
-from serving.embedded import model_config
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
+from serving.embedded.versions import config as model_config
+from serving.embedded.versions import labels
 
 GOOD = """
 model_config_list {

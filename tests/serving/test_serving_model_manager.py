@@ -10,10 +10,10 @@ from serving_fakes import config_of
 from serving_fakes import eventually
 from serving_fakes import spec_of
 
-from serving.embedded.model_manager import ModelManager
 from serving.embedded.options import ServerOptions
-from serving.embedded.servable import State
 from serving.embedded.status import StatusError
+from serving.embedded.versions.manager import ModelManager
+from serving.embedded.versions.servable import State
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 
 from tensorflow_serving.apis import model_pb2
 
-from serving.embedded.servable import Servable
-from serving.embedded.servable import State
-from serving.embedded.servable import next_to_load
-from serving.embedded.servable import next_to_unload
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
+from serving.embedded.versions.servable import Servable
+from serving.embedded.versions.servable import State
+from serving.embedded.versions.servable import next_to_load
+from serving.embedded.versions.servable import next_to_unload
 
 _logger = logging.getLogger(__name__)
 

@@ -12,16 +12,16 @@ from collections.abc import Callable
 
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.embedded import model_config
-from serving.embedded import version_source
-from serving.embedded.engine import SavedModelVersion
-from serving.embedded.labels import new_label_map
 from serving.embedded.options import ServerOptions
-from serving.embedded.registry import Registry
-from serving.embedded.servable import Servable
-from serving.embedded.servable import State
+from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
+from serving.embedded.versions import config as model_config
+from serving.embedded.versions import source as version_source
+from serving.embedded.versions.labels import new_label_map
+from serving.embedded.versions.registry import Registry
+from serving.embedded.versions.servable import Servable
+from serving.embedded.versions.servable import State
 
 _NEVER = float("inf")
 _logger = logging.getLogger(__name__)

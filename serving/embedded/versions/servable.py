@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tensorflow_serving.apis import get_model_status_pb2
 
-from serving.embedded.engine import SavedModelVersion
+from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import StatusError
 
 State = get_model_status_pb2.ModelVersionStatus.State

@@ -7,15 +7,15 @@ from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from serving.embedded import json_request
-from serving.embedded import json_response
-from serving.embedded import predict
-from serving.embedded import tensors
-from serving.embedded.metrics import Metrics
-from serving.embedded.registry import Registry
+from serving.embedded.apis.metrics import Metrics
+from serving.embedded.json import request as json_request
+from serving.embedded.json import response as json_response
+from serving.embedded.run import predict
+from serving.embedded.run import tensors
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
+from serving.embedded.versions.registry import Registry
 
 _SIGNATURES = "signature_def"
 

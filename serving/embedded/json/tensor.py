@@ -14,8 +14,8 @@ import re
 import numpy as np
 from tensorflow.core.framework import types_pb2
 
-from serving.embedded import json_text
-from serving.embedded import tensors
+from serving.embedded.json import text as json_text
+from serving.embedded.run import tensors
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument

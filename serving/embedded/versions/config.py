@@ -16,7 +16,7 @@ from google.protobuf import text_format
 from google.protobuf import wrappers_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.embedded.batching import BatchingOptions
+from serving.embedded.run.batching import BatchingOptions
 from serving.embedded.status import invalid_argument
 
 DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
