@@ -345,19 +345,6 @@ def test_the_shipped_file_means_what_it_says():
     )
 
 
-def test_export_and_server_mean_one_message():
-    export = type(export_batching.read(FILE)).DESCRIPTOR
-    server = model_config.batching_parameters_class().DESCRIPTOR
-    assert [_field(f) for f in server.fields] == [
-        _field(f) for f in export.fields
-    ]
-
-
-def _field(field):
-    message = field.message_type.full_name if field.message_type else None
-    return field.name, field.number, field.type, field.is_repeated, message
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
