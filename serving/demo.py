@@ -107,10 +107,10 @@ def served(version, arguments, stop):
     Raises:
         SystemExit: the model cannot be loaded, or `stop` was set before.
     """
+    from serving.embedded import model_config
     from serving.embedded.options import ServerOptions
     from serving.embedded.server import EmbeddedServer
     from serving.embedded.status import StatusError
-    from serving.embedded.versions import config as model_config
 
     # Its notices of old names are of no use here.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -12,9 +12,9 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
+from serving.embedded import model_config
 from serving.embedded.options import ServerOptions
 from serving.embedded.server import EmbeddedServer
-from serving.embedded.versions import config as model_config
 
 FAST = {
     "grpc_port": 0,

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serving.embedded import model_config
 from serving.embedded.options import ServerOptions
 from serving.embedded.server import EmbeddedServer
-from serving.embedded.versions import config as model_config
 
 SIZE = export_runs.SIZE
 LOW, HIGH = 0.5, 512.0

@@ -9,12 +9,12 @@ import types
 
 import tensorflow as tf
 
+from serving.embedded import model_config
 from serving.embedded.options import ServerOptions
 from serving.embedded.run.batching import BatchingOptions
 from serving.embedded.server import EmbeddedServer
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
-from serving.embedded.versions import config as model_config
 
 _logger = logging.getLogger("serving.server")
 

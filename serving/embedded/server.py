@@ -59,7 +59,7 @@ class EmbeddedServer:
             target=self._loop.run_forever, name="server", daemon=True
         )
         core = Core(
-            self.manager.registry, self._metrics, options.max_request_bytes
+            self.manager.table, self._metrics, options.max_request_bytes
         )
         self._fronts, self._places = [], []
         self.grpc_port = self.rest_port = None

@@ -16,12 +16,12 @@ from export import batching as export_batching
 from serving import benchmark
 from serving.embedded import flags
 from serving.embedded import launch
+from serving.embedded import model_config
 from serving.embedded.run.batching import BatchingOptions
 from serving.embedded.run.batching import BatchingVersion
 from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
-from serving.embedded.versions import config as model_config
 
 FILE = export_batching.DEFAULT_FILE
 

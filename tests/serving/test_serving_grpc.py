@@ -293,13 +293,13 @@ def test_a_fault_of_the_server_is_told_without_its_traceback(
         metadata_of = client.prediction.GetModelMetadata
         for call, request, broken in (
             (client.predict, request_of(GOOD), "run.predict.run"),
-            (client.status, "m", "versions.registry.Registry.states"),
+            (client.status, "m", "versions.table.Table.states"),
             (
                 metadata_of,
                 get_model_metadata_pb2.GetModelMetadataRequest(
                     model_spec={"name": "m"}, metadata_field=["signature_def"]
                 ),
-                "versions.registry.Registry._acquire",
+                "versions.table.Table._find",
             ),
             (client.reload, None, "versions.manager.ModelManager.reload"),
         ):

@@ -14,7 +14,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from export import batching
-from serving.embedded.versions import config as model_config
+from serving.embedded import model_config
 
 FOLDER = pathlib.Path(__file__).parents[2] / "serving" / "tf_serving"
 MANIFESTS = sorted((FOLDER / "kubernetes").glob("*.yaml"))
