@@ -87,7 +87,7 @@ def main(argv=None):
 def _measure(arguments, base, version):
     import tensorflow as tf
 
-    from serving.embedded.engine import SavedModelVersion
+    from serving.embedded.run.engine import SavedModelVersion
     from serving.load import cells
     from serving.load import report
     from serving.load import soak

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from export.saved_model import export
-from serving.embedded import predict
-from serving.embedded.engine import SavedModelVersion
+from serving.embedded.run import predict
+from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import StatusError
 from yoto_tf.config import BetaConfig
 from yoto_tf.config import ExperimentConfig

@@ -18,7 +18,7 @@ from serving.client import errors
 from serving.client import metadata
 from serving.client.errors import InvalidRequest
 from serving.client.errors import ServerFault
-from serving.embedded import tensors
+from serving.embedded.run import tensors
 from serving.embedded.status import StatusError
 
 _OPTIONS = [

@@ -120,27 +120,16 @@ FLAGS = {
     ),
 }
 # They tune speed, memory or hardware.
-WITHOUT_EFFECT = (
-    "enable_profiler",
-    "enable_signature_method_name_check",
-    "flush_filesystem_caches",
-    "grpc_channel_arguments",
-    "num_load_threads",
-    "num_request_iterations_for_warmup",
-    "num_tflite_interpreters_per_pool",
-    "num_tflite_pools",
-    "num_unload_threads",
-    "per_process_gpu_memory_fraction",
-    "remove_unused_fields_from_bundle_metagraph",
-    "skip_initialize_tpu",
-    "tensorflow_inter_op_parallelism",
-    "tensorflow_intra_op_parallelism",
-    "tensorflow_session_config_file",
-    "tensorflow_session_parallelism",
-    "thread_pool_factory_config_file",
-    "xla_cpu_compilation_enabled",
-    "xla_gpu_compilation_enabled",
-)
+WITHOUT_EFFECT = """
+enable_profiler enable_signature_method_name_check flush_filesystem_caches
+grpc_channel_arguments num_load_threads num_request_iterations_for_warmup
+num_tflite_interpreters_per_pool num_tflite_pools num_unload_threads
+per_process_gpu_memory_fraction remove_unused_fields_from_bundle_metagraph
+skip_initialize_tpu tensorflow_inter_op_parallelism
+tensorflow_intra_op_parallelism tensorflow_session_config_file
+tensorflow_session_parallelism thread_pool_factory_config_file
+xla_cpu_compilation_enabled xla_gpu_compilation_enabled
+""".split()
 
 
 def parse(arguments: Sequence[str] | None = None) -> types.SimpleNamespace:

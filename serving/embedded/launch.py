@@ -10,8 +10,8 @@ import types
 import tensorflow as tf
 
 from serving.embedded import model_config
-from serving.embedded.batching import BatchingOptions
 from serving.embedded.options import ServerOptions
+from serving.embedded.run.batching import BatchingOptions
 from serving.embedded.server import EmbeddedServer
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError

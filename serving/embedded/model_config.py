@@ -1,25 +1,25 @@
 """The text protos that tell a server what to serve.
 
 `models.config` is a ModelServerConfig; its checks are those of
-`model_servers/server_core.cc`. The MonitoringConfig and BatchingParameters
-messages are not in the tensorflow-serving-api package, so they are built here
-from their fields.
+`model_servers/server_core.cc`.
 """
 
 import os
 import re
 
-from google.protobuf import descriptor_pb2
-from google.protobuf import descriptor_pool
-from google.protobuf import message_factory
 from google.protobuf import text_format
-from google.protobuf import wrappers_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.embedded.batching import BatchingOptions
+from serving.embedded.run.batching import BatchingOptions
 from serving.embedded.status import invalid_argument
+from yoto_tf.contract.batching import BatchingParameters
+from yoto_tf.contract.messages import message_class
 
 DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
+_MonitoringConfig = message_class(
+    MonitoringConfig={"prometheus_config": "PrometheusConfig"},
+    PrometheusConfig={"enable": "bool", "path": "string"},
+)
 
 
 def single_model(
@@ -105,7 +105,7 @@ def read_monitoring(path: str) -> str | None:
     Raises:
         StatusError: INVALID_ARGUMENT, naming the file and what is wrong.
     """
-    message = _monitoring_config_class()()
+    message = _MonitoringConfig()
     _read(path, message)
     if not message.prometheus_config.enable:
         return None
@@ -118,7 +118,7 @@ def read_batching(path: str) -> BatchingOptions:
     Raises:
         StatusError: INVALID_ARGUMENT, naming the file and what is wrong.
     """
-    message = batching_parameters_class()()
+    message = BatchingParameters()
     _read(path, message)
     numbers = {}
     for field, (name, least) in _BATCHING_NUMBERS.items():
@@ -173,67 +173,3 @@ def _read(path: str, message) -> None:
         raise invalid_argument(
             f"Invalid protobuf file: '{path}': {error}"
         ) from error
-
-
-def _monitoring_config_class():
-    """`config/monitoring_config.proto` of TF Serving."""
-    field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="yoto_tf/monitoring_config.proto",
-        package="yoto_tf.serving",
-        syntax="proto3",
-    )
-    prometheus = file.message_type.add(name="PrometheusConfig")
-    prometheus.field.add(name="enable", number=1, type=field.TYPE_BOOL, label=1)
-    prometheus.field.add(name="path", number=2, type=field.TYPE_STRING, label=1)
-    monitoring = file.message_type.add(name="MonitoringConfig")
-    monitoring.field.add(
-        name="prometheus_config",
-        number=1,
-        type=field.TYPE_MESSAGE,
-        type_name=".yoto_tf.serving.PrometheusConfig",
-        label=1,
-    )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(
-        pool.FindMessageTypeByName("yoto_tf.serving.MonitoringConfig")
-    )
-
-
-def batching_parameters_class():
-    """`BatchingParameters` of TF Serving's `session_bundle_config.proto`.
-
-    Without its large batch splitting: a file that asks for it is refused.
-    """
-    field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="yoto_tf/batching_parameters.proto",
-        package="yoto_tf.serving",
-        syntax="proto3",
-        dependency=[wrappers_pb2.DESCRIPTOR.name],
-    )
-    add = file.message_type.add(name="BatchingParameters").field.add
-    wrapped = (*_BATCHING_NUMBERS, "thread_pool_name")
-    for number, name in enumerate(wrapped, 1):
-        kind = "String" if name == "thread_pool_name" else "Int64"
-        add(
-            name=name,
-            number=number,
-            type=field.TYPE_MESSAGE,
-            type_name=f".google.protobuf.{kind}Value",
-            label=1,
-        )
-    add(name="allowed_batch_sizes", number=6, type=field.TYPE_INT64, label=3)
-    add(
-        name="pad_variable_length_inputs",
-        number=7,
-        type=field.TYPE_BOOL,
-        label=1,
-    )
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
-    pool.Add(file)
-    return message_factory.GetMessageClass(
-        pool.FindMessageTypeByName("yoto_tf.serving.BatchingParameters")
-    )

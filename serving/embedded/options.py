@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from serving.embedded.batching import BatchingOptions
+from serving.embedded.run.batching import BatchingOptions
 
 
 @dataclasses.dataclass(frozen=True)

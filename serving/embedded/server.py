@@ -6,18 +6,18 @@ import time
 
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.embedded import warmup
-from serving.embedded.batching import BatchingVersion
-from serving.embedded.core import Core
-from serving.embedded.engine import SavedModelVersion
-from serving.embedded.grpc_server import GrpcServer
-from serving.embedded.http_server import HttpServer
-from serving.embedded.metrics import Metrics
-from serving.embedded.model_manager import ModelManager
+from serving.embedded.apis.core import Core
+from serving.embedded.apis.grpc_server import GrpcServer
+from serving.embedded.apis.http_server import HttpServer
+from serving.embedded.apis.metrics import Metrics
+from serving.embedded.apis.places import Places
+from serving.embedded.apis.rest import RestApi
 from serving.embedded.options import ServerOptions
-from serving.embedded.places import Places
-from serving.embedded.rest import RestApi
+from serving.embedded.run import warmup
+from serving.embedded.run.batching import BatchingVersion
+from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import StatusError
+from serving.embedded.versions.manager import ModelManager
 
 
 class EmbeddedServer:
@@ -59,7 +59,7 @@ class EmbeddedServer:
             target=self._loop.run_forever, name="server", daemon=True
         )
         core = Core(
-            self.manager.registry, self._metrics, options.max_request_bytes
+            self.manager.table, self._metrics, options.max_request_bytes
         )
         self._fronts, self._places = [], []
         self.grpc_port = self.rest_port = None

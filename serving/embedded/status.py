@@ -32,10 +32,10 @@ class Code(enum.IntEnum):
     UNAUTHENTICATED = 16
 
 
+# All others are 500.
 _HTTP_STATUS = {
     Code.OK: 200,
     Code.CANCELLED: 499,
-    Code.UNKNOWN: 500,
     Code.INVALID_ARGUMENT: 400,
     Code.DEADLINE_EXCEEDED: 504,
     Code.NOT_FOUND: 404,
@@ -46,9 +46,7 @@ _HTTP_STATUS = {
     Code.ABORTED: 409,
     Code.OUT_OF_RANGE: 400,
     Code.UNIMPLEMENTED: 501,
-    Code.INTERNAL: 500,
     Code.UNAVAILABLE: 503,
-    Code.DATA_LOSS: 500,
     Code.UNAUTHENTICATED: 401,
 }
 
@@ -72,7 +70,7 @@ class StatusError(Exception):
     @property
     def http_status(self) -> int:
         """The HTTP status of this error (`ToHTTPStatusCode`)."""
-        return _HTTP_STATUS[self.code]
+        return _HTTP_STATUS.get(self.code, 500)
 
     @property
     def grpc_details(self) -> str:

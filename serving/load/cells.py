@@ -9,7 +9,7 @@ import time
 import keras
 import numpy as np
 
-from serving.embedded.engine import SavedModelVersion
+from serving.embedded.run.engine import SavedModelVersion
 from serving.load import senders
 from serving.load.payload import BYTES
 from serving.load.payload import FLOATS

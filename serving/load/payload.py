@@ -92,7 +92,7 @@ def _from_message(reply: bytes) -> dict[str, np.ndarray]:
     import_tensorflow_quietly()
     from tensorflow_serving.apis import predict_pb2
 
-    from serving.embedded import tensors
+    from serving.embedded.run import tensors
 
     response = predict_pb2.PredictResponse.FromString(reply)
     return {

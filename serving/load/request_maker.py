@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from serving.embedded import predict
-from serving.embedded import tensors
-from serving.embedded.engine import SavedModelVersion
+from serving.embedded.run import predict
+from serving.embedded.run import tensors
+from serving.embedded.run.engine import SavedModelVersion
 from serving.load.payload import BYTES
 from serving.load.payload import FLOATS
 from serving.load.payload import GRPC

@@ -17,9 +17,9 @@ from serving import benchmark
 from serving.embedded import flags
 from serving.embedded import launch
 from serving.embedded import model_config
-from serving.embedded.batching import BatchingOptions
-from serving.embedded.batching import BatchingVersion
-from serving.embedded.engine import SavedModelVersion
+from serving.embedded.run.batching import BatchingOptions
+from serving.embedded.run.batching import BatchingVersion
+from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 
@@ -343,19 +343,6 @@ def test_the_shipped_file_means_what_it_says():
         threads=4,
         allowed_batch_sizes=(1, 2, 4, 8, 16, 32),
     )
-
-
-def test_export_and_server_mean_one_message():
-    export = type(export_batching.read(FILE)).DESCRIPTOR
-    server = model_config.batching_parameters_class().DESCRIPTOR
-    assert [_field(f) for f in server.fields] == [
-        _field(f) for f in export.fields
-    ]
-
-
-def _field(field):
-    message = field.message_type.full_name if field.message_type else None
-    return field.name, field.number, field.type, field.is_repeated, message
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import serving_models
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.embedded import predict
-from serving.embedded import warmup
-from serving.embedded.engine import SavedModelVersion
+from serving.embedded.run import predict
+from serving.embedded.run import warmup
+from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 

@@ -292,16 +292,16 @@ def test_a_fault_of_the_server_is_told_without_its_traceback(
         client = Client(server.grpc_port)
         metadata_of = client.prediction.GetModelMetadata
         for call, request, broken in (
-            (client.predict, request_of(GOOD), "predict.run"),
-            (client.status, "m", "registry.Registry.states"),
+            (client.predict, request_of(GOOD), "run.predict.run"),
+            (client.status, "m", "versions.table.Table.states"),
             (
                 metadata_of,
                 get_model_metadata_pb2.GetModelMetadataRequest(
                     model_spec={"name": "m"}, metadata_field=["signature_def"]
                 ),
-                "registry.Registry._acquire",
+                "versions.table.Table._find",
             ),
-            (client.reload, None, "model_manager.ModelManager.reload"),
+            (client.reload, None, "versions.manager.ModelManager.reload"),
         ):
             monkeypatch.setattr(f"serving.embedded.{broken}", fail)
             arguments = [] if request is None else [request]

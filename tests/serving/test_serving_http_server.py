@@ -11,7 +11,7 @@ import pytest
 import serving_models
 from serving_models import ask
 
-from serving.embedded import rest
+from serving.embedded.apis import rest
 
 BIG = 100_000
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tensorflow.core.framework import types_pb2
 
-from serving.embedded import json_request
+from serving.embedded.json import request as json_request
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 

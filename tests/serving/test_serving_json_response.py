@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from serving.embedded import json_response
+from serving.embedded.json import response as json_response
 from serving.embedded.status import StatusError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from tensorflow.core.framework import types_pb2
 
-from serving.embedded import json_tensor
+from serving.embedded.json import tensor as json_tensor
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 

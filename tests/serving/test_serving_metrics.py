@@ -1,7 +1,7 @@
 """Prometheus text under TF Serving's names."""
 
-from serving.embedded.metrics import Histogram
-from serving.embedded.metrics import Metrics
+from serving.embedded.apis.metrics import Histogram
+from serving.embedded.apis.metrics import Metrics
 
 
 def test_the_page():

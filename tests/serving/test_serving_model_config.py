@@ -2,12 +2,14 @@
 
 import pytest
 from google.protobuf import text_format
+from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.embedded import labels
 from serving.embedded import model_config
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
+from serving.embedded.versions.table import State
+from serving.embedded.versions.table import Table
 
 GOOD = """
 model_config_list {
@@ -125,11 +127,31 @@ def test_monitoring_config(tmp_path, text, path):
 LABELLED = models(ONE.replace("}", "version_labels {key: 'l' value: 2} }"))
 
 
+MOVED = models(ONE.replace("}", "version_labels {key: 'l' value: 1} }"))
+
+
+def table_of(*versions):
+    """A table with these versions of the model, loaded."""
+    table = Table()
+    table.aspire({"a": {number: "" for number in versions}})
+    while (servable := table.next_action()) is not None:
+        servable.state = State.AVAILABLE
+    return table
+
+
+def version_of(table):
+    with table.use(ModelSpec(name="a", version_label="l")) as servable:
+        return servable.version
+
+
 def test_a_label_needs_a_loaded_version():
-    found = labels.new_label_map(LABELLED, {}, lambda name: {2}, False)
-    assert found == {"a": {"l": 2}}
+    table = table_of(1, 2)
+    table.set_labels(LABELLED, False)
+    assert version_of(table) == 2
+    table.set_labels(MOVED, False)
+    assert version_of(table) == 1
     with pytest.raises(StatusError) as caught:
-        labels.new_label_map(LABELLED, {}, lambda name: {1}, False)
+        table_of(1).set_labels(LABELLED, False)
     assert caught.value.code == Code.FAILED_PRECONDITION
     assert caught.value.message == (
         "Request to assign label to version 2 of model a, which is not "
@@ -138,7 +160,14 @@ def test_a_label_needs_a_loaded_version():
 
 
 def test_only_a_new_label_may_name_a_version_to_come():
-    assert labels.new_label_map(LABELLED, {}, lambda name: (), True)
-    moved = {"a": {"l": 1}}
+    table = table_of(1)
+    table.set_labels(LABELLED, True)
+    table.set_labels(LABELLED, True)
+    with pytest.raises(StatusError, match=r"Specific\(a, 2\)"):
+        version_of(table)
+    table = table_of(2)
+    table.set_labels(LABELLED, True)
     with pytest.raises(StatusError):
-        labels.new_label_map(LABELLED, moved, lambda name: (), True)
+        table.set_labels(MOVED, True)
+    # A refused configuration changes nothing.
+    assert version_of(table) == 2

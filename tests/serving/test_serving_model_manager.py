@@ -10,10 +10,10 @@ from serving_fakes import config_of
 from serving_fakes import eventually
 from serving_fakes import spec_of
 
-from serving.embedded.model_manager import ModelManager
 from serving.embedded.options import ServerOptions
-from serving.embedded.servable import State
 from serving.embedded.status import StatusError
+from serving.embedded.versions.manager import ModelManager
+from serving.embedded.versions.table import State
 
 
 @pytest.fixture
@@ -42,14 +42,14 @@ def start():
 
 def states(manager, name="m"):
     try:
-        found = manager.registry.states(spec_of(name))
+        found = manager.table.states(spec_of(name))
     except StatusError:
         return {}
     return {s.version: State.Name(s.state) for s in found}
 
 
 def latest(manager, name="m"):
-    with manager.registry.use(spec_of(name)) as servable:
+    with manager.table.use(spec_of(name)) as servable:
         return servable.version
 
 
@@ -73,7 +73,7 @@ def test_the_old_version_serves_while_the_new_one_fails(disk, start):
     eventually(lambda: states(manager).get(2) == "END")
     assert disk.loads.count(str(disk.base / "2")) == 3
     assert states(manager) == {2: "END", 1: "AVAILABLE"}
-    (failed, _) = manager.registry.states(spec_of())
+    (failed, _) = manager.table.states(spec_of())
     assert str(failed.error) == str(BROKEN)
     # Not tried again ...
     tried = len(disk.loads)
@@ -82,7 +82,7 @@ def test_the_old_version_serves_while_the_new_one_fails(disk, start):
     assert latest(manager) == 1
     # ... until it has been gone and comes back.
     (disk.base / "2").rename(disk.base / "gone")
-    eventually(lambda: not manager.registry.states(spec_of())[0].aspired)
+    eventually(lambda: not manager.table.states(spec_of())[0].aspired)
     disk.put("2")
     eventually(lambda: states(manager) == {2: "AVAILABLE", 1: "END"})
 
@@ -109,7 +109,7 @@ def test_requests_hold_a_version_that_goes(disk, start):
     disk.put("1")
     manager = start(disk)
     manager.wait_until_available({"m"})
-    with manager.registry.use(spec_of()) as servable:
+    with manager.table.use(spec_of()) as servable:
         disk.put("2")
         eventually(lambda: states(manager).get(1) == "UNLOADING")
         assert latest(manager) == 2
@@ -166,7 +166,7 @@ def test_lookups_that_fail(disk, start):
     disk.put("1")
     manager = start(disk)
     manager.wait_until_available({"m"})
-    use = manager.registry.use
+    use = manager.table.use
     for spec, code, message in [
         (spec_of(""), 3, "ModelSpec has no name specified."),
         (spec_of("x"), 5, "Servable not found for request: Latest(x)"),
@@ -189,11 +189,11 @@ def test_states_that_are_not_there(disk, start):
     with pytest.raises(
         StatusError, match="^NOT_FOUND: Could not find any versions of model x"
     ):
-        manager.registry.states(spec_of("x"))
+        manager.table.states(spec_of("x"))
     with pytest.raises(
         StatusError, match="^NOT_FOUND: Could not find version 9 of model m"
     ):
-        manager.registry.states(spec_of(version=9))
+        manager.table.states(spec_of(version=9))
 
 
 def test_labels(disk, start):
@@ -206,14 +206,14 @@ def test_labels(disk, start):
     eventually(lambda: len(disk.versions) == 2)
     eventually(lambda: set(states(manager).values()) == {"AVAILABLE"})
     manager.reload(config_of(disk.base, policy=every, labels=label))
-    with manager.registry.use(spec_of(label="old")) as servable:
+    with manager.table.use(spec_of(label="old")) as servable:
         assert servable.version == 1
     with pytest.raises(StatusError, match="FAILED_PRECONDITION"):
         manager.reload(
             config_of(disk.base, labels=label.replace("value: 1", "value: 7"))
         )
     # A refused configuration changes nothing.
-    with manager.registry.use(spec_of(label="old")) as servable:
+    with manager.table.use(spec_of(label="old")) as servable:
         assert servable.version == 1
 
 
@@ -273,7 +273,7 @@ def test_a_version_that_goes_while_it_is_loaded_ends(disk, start, ending):
     disk.put("2", "slow" + ending)
     eventually(lambda: states(manager).get(2) == "LOADING")
     (disk.base / "2").rename(disk.base / "gone")
-    eventually(lambda: not manager.registry.states(spec_of())[0].aspired)
+    eventually(lambda: not manager.table.states(spec_of())[0].aspired)
     assert states(manager) == {2: "LOADING", 1: "AVAILABLE"}
     disk.go_on.set()
     eventually(lambda: states(manager) == {2: "END", 1: "AVAILABLE"})
@@ -284,9 +284,9 @@ def test_a_version_that_goes_while_it_is_loaded_ends(disk, start, ending):
     disk.put("3", "slow")
     eventually(lambda: states(manager).get(3) == "LOADING")
     (disk.base / "3").rename(disk.base / "gone 3")
-    eventually(lambda: not manager.registry.states(spec_of())[0].aspired)
+    eventually(lambda: not manager.table.states(spec_of())[0].aspired)
     (disk.base / "gone 3").rename(disk.base / "3")
-    eventually(lambda: manager.registry.states(spec_of())[0].aspired)
+    eventually(lambda: manager.table.states(spec_of())[0].aspired)
     disk.go_on.set()
     eventually(lambda: states(manager) == {3: "AVAILABLE", 2: "END", 1: "END"})
 
@@ -301,7 +301,7 @@ def test_requests_and_new_versions_side_by_side(disk, start):
     def ask():
         while not done.is_set():
             try:
-                with manager.registry.use(spec_of()) as servable:
+                with manager.table.use(spec_of()) as servable:
                     if servable.loaded.closed:
                         faults.append("closed under a request")
             except StatusError as error:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.framework import types_pb2
 
-from serving.embedded import tensors
+from serving.embedded.run import tensors
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 

@@ -4,8 +4,8 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.embedded import version_source
 from serving.embedded.status import StatusError
+from serving.embedded.versions import source as version_source
 
 
 @pytest.mark.parametrize(

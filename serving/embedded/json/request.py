@@ -11,12 +11,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from serving.embedded import json_text
-from serving.embedded.json_tensor import CHUNK
-from serving.embedded.json_tensor import MAX_RANK
-from serving.embedded.json_tensor import dense
-from serving.embedded.json_tensor import fill
-from serving.embedded.json_tensor import is_base64_object
+from serving.embedded.json import text as json_text
+from serving.embedded.json.tensor import CHUNK
+from serving.embedded.json.tensor import MAX_RANK
+from serving.embedded.json.tensor import dense
+from serving.embedded.json.tensor import fill
+from serving.embedded.json.tensor import is_base64_object
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
 

@@ -13,8 +13,8 @@ import numpy as np
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving.embedded import tensors
-from serving.embedded.engine import SavedModelVersion
+from serving.embedded.run import tensors
+from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument

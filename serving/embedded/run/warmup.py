@@ -9,8 +9,8 @@ import os
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.embedded import predict
-from serving.embedded.engine import SavedModelVersion
+from serving.embedded.run import predict
+from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument

@@ -11,9 +11,9 @@ import socket
 
 import uvicorn
 
-from serving.embedded import rest
-from serving.embedded.http_limits import LimitedProtocol
-from serving.embedded.places import Places
+from serving.embedded.apis import rest
+from serving.embedded.apis.http_limits import LimitedProtocol
+from serving.embedded.apis.places import Places
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 

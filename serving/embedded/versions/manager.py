@@ -13,15 +13,14 @@ from collections.abc import Callable
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.embedded import model_config
-from serving.embedded import version_source
-from serving.embedded.engine import SavedModelVersion
-from serving.embedded.labels import new_label_map
 from serving.embedded.options import ServerOptions
-from serving.embedded.registry import Registry
-from serving.embedded.servable import Servable
-from serving.embedded.servable import State
+from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
+from serving.embedded.versions import source
+from serving.embedded.versions.table import Servable
+from serving.embedded.versions.table import State
+from serving.embedded.versions.table import Table
 
 _NEVER = float("inf")
 _logger = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ class ModelManager:
         options: how to poll and to retry.
 
     Attributes:
-        registry: the versions, for requests.
+        table: the versions, for requests.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class ModelManager:
         load: Callable[[str], SavedModelVersion],
         options: ServerOptions,
     ):
-        self.registry = Registry()
+        self.table = Table()
         self._load = load
         self._options = options
         self._config = model_server_config_pb2.ModelConfigList()
@@ -63,13 +62,13 @@ class ModelManager:
 
     def stop(self) -> None:
         """Stops polling and frees all versions. No request may run."""
-        with self.registry.changed:
+        with self.table.changed:
             self._stopping = True
-            self.registry.changed.notify_all()
+            self.table.changed.notify_all()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
-        self.registry.unload_all()
+        self.table.unload_all()
 
     def reload(
         self, config: model_server_config_pb2.ModelConfigList
@@ -87,18 +86,15 @@ class ModelManager:
                 is not loaded, FAILED_PRECONDITION. Nothing is then changed.
         """
         model_config.validate(config)
-        with self.registry.changed:
-            self.registry.labels = new_label_map(
-                config,
-                self.registry.labels,
-                self.registry.available,
-                self._options.allow_labels_for_unavailable,
+        with self.table.changed:
+            self.table.set_labels(
+                config, self._options.allow_labels_for_unavailable
             )
             old = {model.name for model in self._config.config}
             self._config = config
             if self._options.poll_wait_seconds >= 0:
                 self._next_poll = 0.0
-            self.registry.changed.notify_all()
+            self.table.changed.notify_all()
         return {model.name for model in config.config} - old
 
     def wait_until_available(
@@ -117,10 +113,10 @@ class ModelManager:
             StatusError: UNKNOWN, all versions of a model failed to load;
                 CANCELLED, `go_on` said no.
         """
-        registry = self.registry
-        with registry.changed:
-            while waiting := {m for m in models if not registry.settled(m)}:
-                failed = [s for m in waiting for s in registry.failed(m)]
+        table = self.table
+        with table.changed:
+            while waiting := {m for m in models if not table.settled(m)}:
+                failed = [s for m in waiting for s in table.failed(m)]
                 if failed:
                     reasons = ", ".join(
                         f"{{{s} due to error: {s.error}}}" for s in failed
@@ -135,16 +131,13 @@ class ModelManager:
                     raise StatusError(
                         Code.CANCELLED, f"Gave up waiting for models: {names}"
                     )
-                registry.changed.wait(1)
+                table.changed.wait(1)
 
     def _poll_versions(self) -> None:
         while True:
-            with self.registry.changed:
-                while (
-                    not self._stopping
-                    and (wait := self._next_poll - time.monotonic()) > 0
-                ):
-                    self._wait(wait)
+            with self.table.changed:
+                while not self._stopping and self._next_poll > time.monotonic():
+                    self._wait_until(self._next_poll)
                 if self._stopping:
                     return
                 config = self._config
@@ -152,44 +145,45 @@ class ModelManager:
 
     def _load_versions(self) -> None:
         while True:
-            with self.registry.changed:
-                while (servable := self.registry.next_action()) is None:
-                    if self._stopping:
-                        return
-                    self._wait(self.registry.next_retry() - time.monotonic())
+            with self.table.changed:
+                servable = None
+                while not self._stopping and servable is None:
+                    servable = self.table.next_action()
+                    if servable is None:
+                        self._wait_until(self.table.next_retry())
                 if self._stopping:
                     return
             if servable.state == State.LOADING:
                 self._load_now(servable)
             else:
-                self.registry.unload_when_idle(servable)
+                self.table.unload_when_idle(servable)
 
-    def _wait(self, seconds: float) -> None:
+    def _wait_until(self, end: float) -> None:
+        seconds = max(end - time.monotonic(), 0)
         # An hour stands for ever: a lock takes no infinite time.
-        self.registry.changed.wait(min(max(seconds, 0), 3600))
+        self.table.changed.wait(min(seconds, 3600))
 
     def _poll(self, config: model_server_config_pb2.ModelConfigList) -> None:
         wait = self._options.poll_wait_seconds
         error = found = None
         try:
-            found = version_source.poll(config.config)
+            found = source.poll(config.config)
         except StatusError as failure:
             error = failure.message
-        with self.registry.changed:
+        with self.table.changed:
             if config is not self._config:
                 return  # replaced meanwhile: poll the new one at once
             self._next_poll = time.monotonic() + wait if wait > 0 else _NEVER
             if found is not None:
-                self.registry.aspire(found)
-        self._log_poll(error, found or {})
-
-    def _log_poll(self, error: str | None, found: dict) -> None:
-        """Tells what is wrong once, not at each poll."""
+                self.table.aspire(found)
+        # What is wrong is told once, not at each poll.
         if error and error != self._poll_error:
             _logger.error(
                 "%s. No model is loaded or updated until it is there.", error
             )
         self._poll_error = error
+        if found is None:
+            return
         empty = {name for name, paths in found.items() if not paths}
         for name in empty - self._without_version:
             _logger.warning(
@@ -198,8 +192,7 @@ class ModelManager:
                 "(eg. '/1/')?",
                 name,
             )
-        if found:
-            self._without_version = empty
+        self._without_version = empty
 
     def _load_now(self, servable: Servable) -> None:
         start = time.monotonic()
@@ -212,34 +205,31 @@ class ModelManager:
         except Exception as failure:  # the thread must outlive any one load
             error = StatusError(Code.INTERNAL, repr(failure))
         end = time.monotonic()
-        with self.registry.changed:
+        options = self._options
+        with self.table.changed:
             servable.attempts += 1
             servable.busy = False
             servable.loaded = loaded
             servable.error = error
-            again = (
+            servable.not_before = end + options.load_retry_seconds
+            retry = (
                 servable.aspired
-                and servable.attempts <= self._options.max_load_retries
+                and servable.attempts <= options.max_load_retries
             )
-            servable.not_before = end + self._options.load_retry_seconds
             if loaded is not None:
                 servable.state = State.AVAILABLE
-            elif not again:
+            elif not retry:
                 servable.state = State.END
-            self.registry.changed.notify_all()
+            self.table.changed.notify_all()
+        where = f"{servable} from {servable.path}"
         if loaded is not None:
-            _logger.info(
-                "Loaded %s from %s in %.2f s",
-                servable,
-                servable.path,
-                end - start,
+            _logger.info("Loaded %s in %.2f s", where, end - start)
+        elif retry:
+            _logger.error(
+                "Loading %s failed: %s (next try in %g s)",
+                where,
+                error,
+                options.load_retry_seconds,
             )
-            return
-        retry = f"next try in {self._options.load_retry_seconds:g} s"
-        _logger.error(
-            "Loading %s from %s failed: %s (%s)",
-            servable,
-            servable.path,
-            error,
-            retry if again else "given up",
-        )
+        else:
+            _logger.error("Loading %s failed: %s (given up)", where, error)

@@ -20,12 +20,12 @@ from tensorflow_serving.apis import model_service_pb2_grpc
 from tensorflow_serving.apis import prediction_service_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-from serving.embedded.core import Core
-from serving.embedded.model_manager import ModelManager
-from serving.embedded.places import Places
+from serving.embedded.apis.core import Core
+from serving.embedded.apis.places import Places
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
+from serving.embedded.versions.manager import ModelManager
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _SERVICES = [

@@ -14,13 +14,12 @@ import re
 import numpy as np
 from tensorflow.core.framework import types_pb2
 
-from serving.embedded import json_text
-from serving.embedded import tensors
+from serving.embedded.json import text
+from serving.embedded.run import tensors
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
 
-_FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE)
 _INT32 = (-(2**31), 2**31 - 1)
 # No range check for the narrow types: they wrap, as in C++.
 _INTEGERS = {
@@ -31,6 +30,13 @@ _INTEGERS = {
     types_pb2.DT_INT64: (-(2**63), 2**63 - 1),
     types_pb2.DT_UINT32: (0, 2**32 - 1),
     types_pb2.DT_UINT64: (0, 2**64 - 1),
+}
+# What each dtype takes; the others have no JSON form.
+_TYPES = dict.fromkeys(_INTEGERS, {int}) | {
+    types_pb2.DT_FLOAT: {int, float},
+    types_pb2.DT_DOUBLE: {int, float},
+    types_pb2.DT_BOOL: {bool},
+    types_pb2.DT_STRING: {str, dict},
 }
 _BLANKS = re.compile(r"[ \t\r\n\v\f]")
 MAX_RANK = 63  # one less than NumPy's: rows are stacked
@@ -104,7 +110,7 @@ def _find_fault(value, level: int, shape: tuple, data_type: int) -> None:
     if type(value) is not list:
         if level != rank:
             raise invalid_argument(
-                f"JSON Value: {json_text.echo(value)} found at incorrect "
+                f"JSON Value: {text.echo(value)} found at incorrect "
                 f"level: {level + 1} in the JSON DOM. Expected at level: "
                 f"{rank}"
             )
@@ -133,28 +139,16 @@ def _find_fault(value, level: int, shape: tuple, data_type: int) -> None:
 
 def _leaf(value: object, data_type: int) -> None:
     """Raises what `AddValueToTensor` says of one value, if anything."""
-    kind = type(value)
-    if data_type == types_pb2.DT_STRING:
-        good = kind in (str, dict)
-    elif data_type in _FLOATS:
-        good = kind in (int, float)
-    elif data_type in _INTEGERS:
-        low, high = _INTEGERS[data_type]
-        good = kind is int and low <= value <= high
-    elif data_type == types_pb2.DT_BOOL:
-        good = kind is bool
-    elif kind is not dict:
+    if data_type not in _TYPES and type(value) is not dict:
         raise StatusError(
             Code.UNIMPLEMENTED,
-            f"Conversion of JSON Value: {json_text.echo(value)} to type: "
+            f"Conversion of JSON Value: {text.echo(value)} to type: "
             f"{tensors.dtype_name(data_type)}",
         )
-    else:
-        good = False
-    if not good:
+    if not _are_regular([value], data_type):
         raise invalid_argument(
-            f"JSON Value: {json_text.echo(value)} Type: "
-            f"{json_text.type_name(value)} is not of expected type: "
+            f"JSON Value: {text.echo(value)} Type: "
+            f"{text.type_name(value)} is not of expected type: "
             f"{tensors.dtype_name(data_type)}"
         )
     if data_type == types_pb2.DT_STRING:
@@ -163,43 +157,35 @@ def _leaf(value: object, data_type: int) -> None:
 
 def _leaves(values: list, data_type: int) -> np.ndarray | None:
     """All values of a tensor at once, or None if one is irregular."""
-    if data_type in _FLOATS:
-        regular = _all(values, {int, float})
-    elif data_type in _INTEGERS:
-        low, high = _INTEGERS[data_type]
-        regular = _all(values, {int}) and (
-            not values or (min(values) >= low and max(values) <= high)
-        )
-    elif data_type == types_pb2.DT_BOOL:
-        regular = _all(values, {bool})
-    elif data_type == types_pb2.DT_STRING and _all(values, {str, dict}):
+    if not _are_regular(values, data_type):
+        return None
+    if data_type == types_pb2.DT_STRING:
         try:
-            values = list(map(_bytes, values))
+            return np.fromiter(map(_bytes, values), object, len(values))
         except StatusError:
             return None
-        regular = True
-    else:
-        regular = False
-    return _array(values, data_type) if regular else None
-
-
-def _array(values: list, data_type: int) -> np.ndarray:
     dtype = tensors.numpy_dtype(data_type)
-    if data_type == types_pb2.DT_STRING:
-        array = np.empty(len(values), object)
-        array[:] = values
-        return array
-    if data_type in _FLOATS:
-        try:
-            wide = np.array(values, np.float64)
-        except OverflowError:  # an integer beyond the range of doubles
-            raise invalid_argument(
-                "JSON Parse error: Number too big to be stored in double."
-            ) from None
-        with np.errstate(over="ignore", under="ignore"):
-            return wide.astype(dtype)
-    wide = np.uint64 if data_type == types_pb2.DT_UINT64 else np.int64
-    return np.array(values, wide).astype(dtype)
+    if data_type in _INTEGERS:
+        wide = np.uint64 if data_type == types_pb2.DT_UINT64 else np.int64
+        return np.array(values, wide).astype(dtype)
+    try:
+        wide = np.array(values, np.float64)
+    except OverflowError:  # an integer beyond the range of doubles
+        raise invalid_argument(
+            "JSON Parse error: Number too big to be stored in double."
+        ) from None
+    with np.errstate(over="ignore", under="ignore"):
+        return wide.astype(dtype)
+
+
+def _are_regular(values: list, data_type: int) -> bool:
+    """Whether all values are of the types and in the range of a dtype."""
+    if data_type not in _TYPES or not _all(values, _TYPES[data_type]):
+        return False
+    if data_type not in _INTEGERS or not values:
+        return True
+    low, high = _INTEGERS[data_type]
+    return min(values) >= low and max(values) <= high
 
 
 def _bytes(value: str | dict) -> bytes:
@@ -213,14 +199,14 @@ def _bytes(value: str | dict) -> bytes:
             ) from None
     if not is_base64_object(value):
         raise invalid_argument(
-            f"JSON Value: {json_text.echo(value)} not formatted correctly for "
+            f"JSON Value: {text.echo(value)} not formatted correctly for "
             "base64 data"
         )
     # As absl::Base64Unescape: blanks are skipped, padding may be missing.
-    text = _BLANKS.sub("", value["b64"]).rstrip("=")
+    digits = _BLANKS.sub("", value["b64"]).rstrip("=")
     try:
         return base64.b64decode(
-            text.encode() + b"=" * (-len(text) % 4), validate=True
+            digits.encode() + b"=" * (-len(digits) % 4), validate=True
         )
     except (binascii.Error, UnicodeEncodeError):
         raise invalid_argument("Unable to base64 decode") from None

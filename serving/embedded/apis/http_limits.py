@@ -8,7 +8,7 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from serving.embedded import json_text
+from serving.embedded.json import text as json_text
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 

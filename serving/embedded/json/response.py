@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from serving.embedded import tensors
+from serving.embedded.run import tensors
 from serving.embedded.status import invalid_argument
 
 _DIGITS = {np.dtype(np.float32): 9, np.dtype(np.float64): 17}

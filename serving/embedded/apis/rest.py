@@ -17,9 +17,9 @@ from google.protobuf import message
 from tensorflow_serving.apis import get_model_metadata_pb2
 from tensorflow_serving.apis import model_pb2
 
-from serving.embedded import json_text
-from serving.embedded.core import Core
-from serving.embedded.metrics import Metrics
+from serving.embedded.apis.core import Core
+from serving.embedded.apis.metrics import Metrics
+from serving.embedded.json import text as json_text
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument

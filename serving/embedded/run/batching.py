@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from serving.embedded.engine import SavedModelVersion
+from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument

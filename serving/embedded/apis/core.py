@@ -7,15 +7,15 @@ from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from serving.embedded import json_request
-from serving.embedded import json_response
-from serving.embedded import predict
-from serving.embedded import tensors
-from serving.embedded.metrics import Metrics
-from serving.embedded.registry import Registry
+from serving.embedded.apis.metrics import Metrics
+from serving.embedded.json import request as json_request
+from serving.embedded.json import response as json_response
+from serving.embedded.run import predict
+from serving.embedded.run import tensors
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
+from serving.embedded.versions.table import Table
 
 _SIGNATURES = "signature_def"
 
@@ -24,15 +24,13 @@ class Core:
     """Answers requests from the loaded versions.
 
     Args:
-        registry: the loaded versions.
+        table: the loaded versions.
         metrics: where times and counts go.
         max_tensor_bytes: limit of each tensor of a request, in bytes.
     """
 
-    def __init__(
-        self, registry: Registry, metrics: Metrics, max_tensor_bytes: int
-    ):
-        self._registry = registry
+    def __init__(self, table: Table, metrics: Metrics, max_tensor_bytes: int):
+        self._table = table
         self._metrics = metrics
         self._max_tensor_bytes = max_tensor_bytes
 
@@ -42,7 +40,7 @@ class Core:
         """Predict, as gRPC carries it.
 
         Raises:
-            StatusError: see `Registry.use`, `predict` and `tensors`.
+            StatusError: see `Table.use`, `predict` and `tensors`.
         """
         start = time.perf_counter()
         spec = request.model_spec
@@ -63,7 +61,7 @@ class Core:
     def _predict(self, request) -> predict_pb2.PredictResponse:
         spec = request.model_spec
         _require_spec(request)
-        with self._registry.use(spec) as servable:
+        with self._table.use(spec) as servable:
             signature = predict.find_signature(
                 servable.loaded, spec.signature_name
             )
@@ -94,7 +92,7 @@ class Core:
             The JSON reply.
 
         Raises:
-            StatusError: see `Registry.use`, `json_request` and `predict`.
+            StatusError: see `Table.use`, `json_request` and `predict`.
         """
         start = time.perf_counter()
         reply = self._predict_json(spec, body)
@@ -112,7 +110,7 @@ class Core:
             StatusError: NOT_FOUND.
         """
         response = get_model_status_pb2.GetModelStatusResponse()
-        for servable in self._registry.states(spec):
+        for servable in self._table.states(spec):
             entry = response.model_version_status.add(
                 version=servable.version, state=servable.state
             )
@@ -129,7 +127,7 @@ class Core:
 
         Raises:
             StatusError: INVALID_ARGUMENT for another field than
-                `signature_def`; see `Registry.use`.
+                `signature_def`; see `Table.use`.
         """
         _require_spec(request)
         if not request.metadata_field:
@@ -143,7 +141,7 @@ class Core:
                     f"Metadata field {field} is not supported"
                 )
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        with self._registry.use(request.model_spec) as servable:
+        with self._table.use(request.model_spec) as servable:
             for name, signature in servable.loaded.signatures.items():
                 signatures.signature_def[name].CopyFrom(signature)
         response = get_model_metadata_pb2.GetModelMetadataResponse()
@@ -157,7 +155,7 @@ class Core:
             # The version is looked up only now: a malformed body for an
             # unknown model is a malformed body.
             name = name or predict.DEFAULT_SIGNATURE
-            with self._registry.use(spec) as servable:
+            with self._table.use(spec) as servable:
                 signature = servable.loaded.signatures.get(name)
             if signature is None:
                 raise invalid_argument(
@@ -169,7 +167,7 @@ class Core:
             }
 
         request = json_request.parse(body, data_types)
-        with self._registry.use(spec) as servable:
+        with self._table.use(spec) as servable:
             signature = predict.find_signature(
                 servable.loaded, request.signature_name
             )

@@ -1,0 +1,1 @@
+"""TF Serving's JSON of requests and replies, to its digits and its errors."""

@@ -1,0 +1,320 @@
+"""The one table of all versions of all models and of their labels.
+
+Requests look up a loaded version and count themselves in and out; the
+manager alone moves versions from state to state: START, LOADING, AVAILABLE,
+UNLOADING, END, those of TF Serving's `apis/get_model_status.proto`. One lock
+guards it all.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Iterator
+
+from tensorflow_serving.apis import get_model_status_pb2
+from tensorflow_serving.apis import model_pb2
+from tensorflow_serving.config import model_server_config_pb2
+
+from serving.embedded.run.engine import SavedModelVersion
+from serving.embedded.status import Code
+from serving.embedded.status import StatusError
+from serving.embedded.status import invalid_argument
+
+State = get_model_status_pb2.ModelVersionStatus.State
+_WAITING = (State.START, State.LOADING)
+_logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class Servable:
+    """A version of a model, from its discovery to its end.
+
+    Attributes:
+        model: name of the model.
+        version: number of the version.
+        path: its directory.
+        aspired: whether the policy asks for it now.
+        state: one of `State`.
+        error: why it ended or why its last load failed.
+        loaded: the session, in states AVAILABLE and UNLOADING.
+        users: requests that run on it now.
+        busy: whether it is being loaded now.
+        attempts: loads tried.
+        not_before: monotonic time in seconds of the next load.
+    """
+
+    model: str
+    version: int
+    path: str
+    aspired: bool = True
+    state: int = State.START
+    error: StatusError | None = None
+    loaded: SavedModelVersion | None = None
+    users: int = 0
+    busy: bool = False
+    attempts: int = 0
+    not_before: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{{name: {self.model} version: {self.version}}}"
+
+
+class Table:
+    """Models, their versions and their labels.
+
+    Attributes:
+        changed: the lock of the table, notified at each change of a state.
+    """
+
+    def __init__(self):
+        self.changed = threading.Condition()
+        self._labels: dict[str, dict[str, int]] = {}
+        self._servables: dict[str, dict[int, Servable]] = {}
+
+    @contextlib.contextmanager
+    def use(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
+        """Holds the version that a ModelSpec names while a request runs.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT without a name or with an unknown
+                label, NOT_FOUND where nothing that fits is loaded.
+        """
+        with self.changed:
+            servable = self._find(spec)
+            servable.users += 1
+        try:
+            yield servable
+        finally:
+            with self.changed:
+                servable.users -= 1
+            if servable.state == State.UNLOADING:
+                self.unload_when_idle(servable)
+
+    def _find(self, spec: model_pb2.ModelSpec) -> Servable:
+        name = spec.name
+        if not name:
+            raise invalid_argument("ModelSpec has no name specified.")
+        number = spec.version.value if spec.HasField("version") else None
+        if number is None and spec.version_label:
+            label = spec.version_label
+            number = self._labels.get(name, {}).get(label)
+            if number is None:
+                raise invalid_argument(
+                    f"Unrecognized servable version label: {label}"
+                )
+        versions = self.available(name)
+        wanted = f"Specific({name}, {number})"
+        if number is None:
+            number = max(versions, default=None)
+            wanted = f"Latest({name})"
+        if number not in versions:
+            raise StatusError(
+                Code.NOT_FOUND, f"Servable not found for request: {wanted}"
+            )
+        return versions[number]
+
+    def states(self, spec: model_pb2.ModelSpec) -> list[Servable]:
+        """Copies of the versions of a model, the newest first.
+
+        The label of a ModelSpec is not looked at, nor is it by TF Serving's
+        `get_model_status_impl.cc`.
+
+        Raises:
+            StatusError: NOT_FOUND.
+        """
+        with self.changed:
+            found = self._servables.get(spec.name, {})
+            missing = "any versions"
+            if spec.HasField("version"):
+                number = spec.version.value
+                found = {n: s for n, s in found.items() if n == number}
+                missing = f"version {number}"
+            if not found:
+                raise StatusError(
+                    Code.NOT_FOUND,
+                    f"Could not find {missing} of model {spec.name}",
+                )
+            newest_first = sorted(found, reverse=True)
+            return [dataclasses.replace(found[n]) for n in newest_first]
+
+    def available(self, name: str) -> dict[int, Servable]:
+        """The versions of a model that take requests, by number."""
+        with self.changed:
+            return {
+                number: servable
+                for number, servable in self._servables.get(name, {}).items()
+                if servable.state == State.AVAILABLE
+            }
+
+    def set_labels(
+        self,
+        config: model_server_config_pb2.ModelConfigList,
+        allow_unavailable: bool,
+    ) -> None:
+        """Puts the labels of a configuration in the place of the old ones.
+
+        As `UpdateModelVersionLabelMap` of TF Serving's
+        `model_servers/server_core.cc`.
+
+        Args:
+            config: the new configuration.
+            allow_unavailable: a label that is new, or stays where it was, may
+                name a version that is not loaded.
+
+        Raises:
+            StatusError: FAILED_PRECONDITION. Nothing is then changed.
+        """
+        with self.changed:
+            for model in config.config:
+                old = self._labels.get(model.name, {})
+                for label, version in model.version_labels.items():
+                    kept = old.get(label, version) == version
+                    if version in self.available(model.name) or (
+                        allow_unavailable and kept
+                    ):
+                        continue
+                    raise StatusError(
+                        Code.FAILED_PRECONDITION,
+                        f"Request to assign label to version {version} of "
+                        f"model {model.name}, which is not currently "
+                        "available for inference",
+                    )
+            self._labels = {
+                model.name: dict(model.version_labels)
+                for model in config.config
+            }
+
+    def settled(self, name: str) -> bool:
+        """Whether a model serves and each of its versions was tried once."""
+        with self.changed:
+            return bool(self.available(name)) and not any(
+                s.aspired and s.state in _WAITING and not s.attempts
+                for s in self._servables[name].values()
+            )
+
+    def failed(self, name: str) -> list[Servable]:
+        """The aspired versions of a model, if none is left to hope for."""
+        with self.changed:
+            versions = self._servables.get(name, {}).values()
+            aspired = [s for s in versions if s.aspired]
+            over = all(s.state == State.END for s in aspired)
+            return aspired if over else []
+
+    def aspire(self, found: dict[str, dict[int, str]]) -> None:
+        """Notes the result of a poll.
+
+        Args:
+            found: model -> version -> directory of the versions to serve. All
+                versions that are not in it are to go.
+        """
+        with self.changed:
+            for name, paths in found.items():
+                versions = self._servables.setdefault(name, {})
+                for number, path in paths.items():
+                    known = versions.get(number)
+                    # A version that ended is loaded again only after a poll
+                    # that did not find it.
+                    if known is None or (
+                        known.state == State.END and not known.aspired
+                    ):
+                        versions[number] = Servable(name, number, path)
+            for servable in self._all():
+                # One that is going goes; a later poll finds it anew.
+                servable.aspired = (
+                    servable.version in found.get(servable.model, {})
+                    and servable.state != State.UNLOADING
+                )
+                # One that is being loaded ends with its load.
+                if (
+                    servable.state in _WAITING
+                    and not servable.aspired
+                    and not servable.busy
+                ):
+                    servable.state = State.END
+            self.changed.notify_all()
+
+    def next_action(self) -> Servable | None:
+        """Moves one version to LOADING or UNLOADING, where one is due.
+
+        Returns:
+            That version, for the caller to load or to unload, or None.
+        """
+        with self.changed:
+            for versions in self._servables.values():
+                servable = _next_to_unload(list(versions.values()))
+                if servable is not None:
+                    servable.state = State.UNLOADING
+                else:
+                    servable = _next_to_load(list(versions.values()))
+                    if servable is None:
+                        continue
+                    servable.state = State.LOADING
+                    servable.busy = True
+                self.changed.notify_all()
+                return servable
+            return None
+
+    def next_retry(self) -> float:
+        """Monotonic time of the next load that waits, infinity for none."""
+        with self.changed:
+            return min(
+                (s.not_before for s in self._all() if s.state == State.LOADING),
+                default=float("inf"),
+            )
+
+    def unload_when_idle(self, servable: Servable) -> None:
+        """Frees a version in state UNLOADING, once no request runs on it."""
+        with self.changed:
+            if servable.users or servable.loaded is None:
+                return
+            loaded, servable.loaded = servable.loaded, None
+        loaded.close()
+        with self.changed:
+            servable.state = State.END
+            self.changed.notify_all()
+        _logger.info("Unloaded %s", servable)
+
+    def unload_all(self) -> None:
+        """Frees every version, at the end of the server."""
+        with self.changed:
+            servables = self._all()
+            for servable in servables:
+                if servable.state == State.AVAILABLE:
+                    servable.state = State.UNLOADING
+        for servable in servables:
+            self.unload_when_idle(servable)
+
+    def _all(self) -> list[Servable]:
+        return [
+            s for all_of in self._servables.values() for s in all_of.values()
+        ]
+
+
+def _next_to_unload(versions: list[Servable]) -> Servable | None:
+    """The version of a model to unload now.
+
+    One that is no longer asked for goes once one that is asked for serves, or
+    when none is: TF Serving's `core/availability_preserving_policy.cc`.
+    """
+    ready = [s for s in versions if s.state == State.AVAILABLE]
+    surplus = [s for s in ready if not s.aspired]
+    if (
+        any(s.aspired for s in ready)
+        or len(surplus) > 1
+        or not any(s.aspired for s in versions)
+    ):
+        return min(surplus, key=lambda s: s.version, default=None)
+    return None
+
+
+def _next_to_load(versions: list[Servable]) -> Servable | None:
+    """The version of a model to load now: the highest whose time has come."""
+    now = time.monotonic()
+    due = [
+        s
+        for s in versions
+        if s.aspired and s.state in _WAITING and s.not_before <= now
+    ]
+    return max(due, key=lambda s: s.version, default=None)

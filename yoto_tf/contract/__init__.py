@@ -1,0 +1,1 @@
+"""What the export and the server agree on; needs no TensorFlow."""
