@@ -1,13 +1,12 @@
-"""What happens beside the steps: checkpoints, times, pictures, the NaN stop."""
+"""What happens beside the steps: checkpoints, times, pictures, the stop."""
 
-import math
 import time
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from yoto_tf.errors import TrainingDiverged
+from yoto_tf import callbacks
 
 
 class SaveRun(keras.callbacks.Callback):
@@ -38,39 +37,24 @@ class TimeEpochs(keras.callbacks.Callback):
         logs["cpu_seconds"] = time.process_time() - cpu
 
 
-class StopOnNonFinite(keras.callbacks.Callback):
-    """Ends training when the loss is NaN or infinite.
+class StopOnDivergence(callbacks.StopOnDivergence):
+    """Ends a run as `yoto_tf.StopOnDivergence` ends `fit`, and says which
+    checkpoint is left and what to change.
 
     Raises:
-        TrainingDiverged: with the epoch, the step and the terms. Raised
-            before the epoch's checkpoint, so the last one is still sound.
+        TrainingDiverged: before the epoch's checkpoint.
     """
 
     def __init__(self, run):
         super().__init__()
         self.run = run
-        self.epoch = 0
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        if math.isfinite(float(logs["loss"])):
-            return
-        terms = [
-            name
-            for name, value in logs.items()
-            if name != "loss" and not math.isfinite(float(value))
-        ]
-        # All terms can be finite while their weighted sum is not.
-        culprit = " and ".join(terms) or "the weighted loss"
+    def advice(self):
         saved = self.run.checkpoint_epochs()
         last = f"epoch {saved[-1]}" if saved else "none"
-        raise TrainingDiverged(
-            f"{culprit} stopped being finite in epoch {self.epoch + 1}, step "
-            f"{batch + 1} (step {int(self.model.optimizer.iterations)} of the "
-            f"run); last good checkpoint: {last}. A lower "
-            "--optimizer.learning-rate or an --optimizer.clip-norm helps"
+        return (
+            f"; last checkpoint: {last}. A lower --optimizer.learning-rate, "
+            "an --optimizer.clip-norm or an --optimizer.clip-ratio helps"
         )
 
 

@@ -20,6 +20,7 @@ def make_optimizer(config, total_steps):
         # Keras decays by weight_decay * learning rate; None switches it off.
         weight_decay=config.weight_decay or None,
         global_clipnorm=config.clip_norm,
+        clip_ratio=config.clip_ratio,
     )
 
 

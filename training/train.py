@@ -78,7 +78,7 @@ def train(
     Raises:
         InputError: for a configuration, data set or directory that cannot
             be used.
-        TrainingDiverged: if the loss is not finite.
+        TrainingDiverged: if the loss is not finite, or absurd.
     """
     import keras
 
@@ -138,7 +138,7 @@ def train(
         )
         run.keep_log_until(first_epoch)
         csv_log = keras.callbacks.CSVLogger(run.log_file, append=True)
-        hooks = [*hooks, callbacks.StopOnNonFinite(run)]
+        hooks = [*hooks, callbacks.StopOnDivergence(run)]
         if tensorboard:
             hooks.append(
                 keras.callbacks.TensorBoard(run.tensorboard, profile_batch=0)

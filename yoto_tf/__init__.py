@@ -5,6 +5,7 @@ from yoto_tf.config import ConditioningConfig
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.config import ModelConfig
 from yoto_tf.errors import InputError
+from yoto_tf.errors import TrainingDiverged
 from yoto_tf.presets import PRESETS
 from yoto_tf.presets import get_preset
 
@@ -20,6 +21,7 @@ _LAZY = {
     "Uniform": "yoto_tf.interval_weights",
     "Dirichlet": "yoto_tf.joint_weights",
     "Independent": "yoto_tf.joint_weights",
+    "StopOnDivergence": "yoto_tf.callbacks",
     "load_model": "yoto_tf.models",
 }
 
@@ -32,6 +34,7 @@ __all__ = [
     "ExperimentConfig",
     "InputError",
     "ModelConfig",
+    "TrainingDiverged",
     "get_preset",
     *sorted(_LAZY),
 ]

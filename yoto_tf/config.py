@@ -210,11 +210,20 @@ class OptimizerConfig(Config):
     epsilon: float = 1e-8
     """Adam's."""
     clip_norm: float | None = None
-    """Clip the gradients' global norm; unset: do not clip."""
+    """Clip the gradients' global norm; unset: do not."""
+    clip_ratio: float | None = 5.0
+    """Clip a step's gradients, so that none has more than so many times its
+    variable's root mean square norm up to now; needs no tuning to a loss.
+    Unset: do not."""
 
     def _check(self):
         self._positive("learning_rate", "epsilon", "clip_norm")
         self._not_negative("weight_decay", "warmup_steps")
+        if self.clip_ratio is not None and not self.clip_ratio > 1:
+            raise InputError(
+                "expected clip_ratio above 1 or unset, received: "
+                f"clip_ratio={self.clip_ratio}"
+            )
         if not 0 < self.beta_2 < 1:
             raise InputError(
                 "expected beta_2 above 0 and below 1, received: "

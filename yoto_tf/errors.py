@@ -15,4 +15,4 @@ class SaveError(OSError):
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss stopped being a finite number."""
+    """The loss stopped being a finite number, or one of the size of before."""

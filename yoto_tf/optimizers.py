@@ -1,4 +1,5 @@
-"""Adam with its update in one operation per variable, and a schedule."""
+"""Adam with its update in one operation per variable, clipped gradients that
+know no scale, and a schedule."""
 
 import keras
 import tensorflow as tf
@@ -16,10 +17,26 @@ class FusedAdam(keras.optimizers.Adam):
     costs more than computing them: without it the `cifar10` step took 5 %
     longer, the larger `rendered_shapes3d` step about as long. Takes the
     arguments of Adam, `amsgrad` excepted.
+
+    Args:
+        clip_ratio: scales all gradients of a step down, by one factor, so
+            that none has more than so many times its variable's root mean
+            square norm up to now, which is the root of the sum of Adam's
+            second moments (AdaGC: Wang et al., arXiv 2502.11034, has a
+            factor for each variable; here the outlier of one is an outlier
+            of the batch); None: does not. With Adam's defaults one outlier
+            moves a weight by up to 31 learning rates in one direction, the
+            sum of its momentum over the root of its second moment; then by
+            up to `clip_ratio`. There is no scale of a loss to tune it to.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, clip_ratio=None, **kwargs):
         super().__init__(*args, **kwargs)
+        if clip_ratio is not None and not clip_ratio > 1:
+            raise InputError(
+                f"expected clip_ratio above 1 or None, received: {clip_ratio=}"
+            )
+        self.clip_ratio = clip_ratio
         if self.amsgrad:
             raise InputError(
                 "expected amsgrad=False, received: amsgrad=True; "
@@ -31,7 +48,32 @@ class FusedAdam(keras.optimizers.Adam):
         # variable.
         step = tf.cast(self.iterations + 1, "float32")
         self._powers = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
+        if self.clip_ratio is not None:
+            grads = self._clipped(grads, trainable_variables)
         super()._backend_update_step(grads, trainable_variables, learning_rate)
+
+    def _clipped(self, grads, trainable_variables):
+        moments = [
+            self._velocities[self._get_variable_index(v)]
+            for v in trainable_variables
+        ]
+        # Variables may differ in their dtypes.
+        squares = tf.stack(
+            [tf.cast(2 * tf.nn.l2_loss(g), "float32") for g in grads]
+        )
+        before = tf.stack(
+            [tf.cast(tf.reduce_sum(m), "float32") for m in moments]
+        )
+        # The mean of the steps before this one, without its bias to 0.
+        passed = tf.cast(self.iterations, "float32")
+        before /= tf.maximum(1 - tf.pow(self.beta_2, passed), 1e-12)
+        # Where nothing came yet, as in a first step or behind weights that
+        # begin at 0, there is nothing to compare with.
+        compared = (before > 0) & (squares > 0)
+        shares = tf.where(compared, before / squares, 1.0)
+        factor = self.clip_ratio * tf.sqrt(tf.reduce_min(shares))
+        factor = tf.minimum(factor, 1.0)
+        return [g * tf.cast(factor, g.dtype) for g in grads]
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
@@ -61,6 +103,9 @@ class FusedAdam(keras.optimizers.Adam):
         for variable in variables:
             if self._use_weight_decay(variable):
                 variable.assign_sub(variable * tf.cast(rate, variable.dtype))
+
+    def get_config(self):
+        return {**super().get_config(), "clip_ratio": self.clip_ratio}
 
 
 @keras.saving.register_keras_serializable("yoto_tf")

@@ -5,11 +5,13 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
 
@@ -146,18 +148,40 @@ def test_a_finished_run_is_resumed_without_change(trained_run, smoke_config):
     assert trained_run.log_file.read_bytes() == before
 
 
-def test_divergence_names_its_place_and_keeps_the_last_checkpoint(
-    smoke_config, tmp_path
+@pytest.mark.parametrize(
+    ("rate", "sentence"),
+    [("1e30", "stopped being finite"), ("0.5", "left what the run had seen")],
+)
+def test_divergence_ends_with_code_3_and_a_sentence(
+    rate, sentence, data_dir, tmp_path, capsys
 ):
-    wild = dataclasses.replace(
-        smoke_config,
-        optimizer=dataclasses.replace(
-            smoke_config.optimizer, learning_rate=1e30
-        ),
+    arguments = ["--optimizer.learning-rate", rate]
+    arguments += ["--optimizer.clip-ratio", "None"]
+    with pytest.raises(SystemExit) as ended:
+        train_module.main(_command(tmp_path / "run", data_dir, *arguments)[3:])
+    assert ended.value.code == 3
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.match(rf"error: .*{sentence}.* in epoch \d, step \d+ .*", said)
+    run = RunDirectory(tmp_path / "run")
+    left = run.checkpoint_epochs()
+    assert (
+        f"last checkpoint: {f'epoch {left[-1]}' if left else 'none'}." in said
     )
-    with pytest.raises(TrainingDiverged, match=r"in epoch 1, step \d+ .*none"):
-        train(wild, tmp_path / "run", verbose=0)
-    assert RunDirectory(tmp_path / "run").checkpoint_epochs() == []
+    assert not run.model_file.exists()
+
+
+def test_divergence_keeps_the_checkpoints_before_it(smoke_config, tmp_path):
+    class Destroy(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.decoder.stages[-1].layer.kernel.assign_add(
+                    keras.ops.ones((3, 3, 4, 3)) * 1e9
+                )
+
+    longer = _with_training(smoke_config, epochs=3)
+    with pytest.raises(TrainingDiverged, match=r"epoch 2.*checkpoint: epoch 1"):
+        train(longer, tmp_path / "run", verbose=0, hooks=(Destroy(),))
+    assert RunDirectory(tmp_path / "run").checkpoint_epochs() == [1]
 
 
 def test_fixed_weight_runs_watch_and_score_their_own_beta(

@@ -163,6 +163,7 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
         (OptimizerConfig, {"beta_2": 1.0}, "beta_2 above 0 and below 1"),
         (OptimizerConfig, {"learning_rate": 0.0}, "learning_rate"),
         (OptimizerConfig, {"weight_decay": -1.0}, "weight_decay"),
+        (OptimizerConfig, {"clip_ratio": 1.0}, "clip_ratio above 1 or unset"),
         (
             OptimizerConfig,
             {"schedule": "constant", "warmup_steps": 5},

@@ -170,7 +170,7 @@ OBJECTS = [
     (Dirichlet, lambda: Dirichlet({"a": 0.5, "b": 2.0})),
     (
         FusedAdam,
-        lambda: FusedAdam(0.25, 0.8, 0.9, 1e-5, weight_decay=0.5, name="mine"),
+        lambda: FusedAdam(0.25, 0.8, clip_ratio=4.0, weight_decay=0.5),
     ),
     (WarmupStableDecay, lambda: WarmupStableDecay(0.25, 100, 10, 40)),
     (
