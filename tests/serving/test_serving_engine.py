@@ -3,11 +3,13 @@
 import os
 import shutil
 import threading
+import time
 
 import numpy as np
 import pytest
 import serving_models
 import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.embedded.run import predict
@@ -233,3 +235,14 @@ def test_warmup(tmp_path):
     with pytest.raises(StatusError, match="DATA_LOSS"):
         warmup.run(version, str(path), MAX)
     version.close()
+
+
+def test_very_many_inputs_are_refused_by_their_number():
+    signature = meta_graph_pb2.SignatureDef()
+    signature.inputs["x"].name = "x:0"
+    sent = dict.fromkeys(map(str, range(10**5)))
+    start = time.thread_time()
+    with pytest.raises(StatusError, match="100000!=1") as caught:
+        predict.check_count(signature, sent)
+    assert time.thread_time() - start < 0.05
+    assert len(caught.value.message) < 20_000

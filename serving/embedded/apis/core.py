@@ -12,8 +12,6 @@ from serving.embedded.json import request as json_request
 from serving.embedded.json import response as json_response
 from serving.embedded.run import predict
 from serving.embedded.run import tensors
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
 from serving.embedded.versions.table import Table
 
@@ -42,21 +40,8 @@ class Core:
         Raises:
             StatusError: see `Table.use`, `predict` and `tensors`.
         """
-        start = time.perf_counter()
-        spec = request.model_spec
-        code = Code.INTERNAL
-        try:
-            response = self._predict(request)
-            code = Code.OK
-        except StatusError as error:
-            code = error.code
-            raise
-        finally:
-            self._metrics.request_count.increment(spec.name, code.name)
-        self._metrics.request_latency.observe(
-            _microseconds(start), spec.name, "Predict", "GRPC"
-        )
-        return response
+        with self._metrics.request(request.model_spec.name, "Predict", "GRPC"):
+            return self._predict(request)
 
     def _predict(self, request) -> predict_pb2.PredictResponse:
         spec = request.model_spec
@@ -94,12 +79,30 @@ class Core:
         Raises:
             StatusError: see `Table.use`, `json_request` and `predict`.
         """
-        start = time.perf_counter()
-        reply = self._predict_json(spec, body)
-        self._metrics.request_latency.observe(
-            _microseconds(start), spec.name, "predict", "REST"
-        )
-        return reply
+
+        def data_types(name: str) -> dict[str, int]:
+            # The version is looked up only now: a malformed body for an
+            # unknown model is a malformed body.
+            name = name or predict.DEFAULT_SIGNATURE
+            with self._table.use(spec) as servable:
+                signature = servable.loaded.signatures.get(name)
+            if signature is None:
+                raise invalid_argument(
+                    f'Serving signature name: "{name}" not found in signature '
+                    "def"
+                )
+            return {
+                alias: info.dtype for alias, info in signature.inputs.items()
+            }
+
+        request = json_request.parse(body, data_types)
+        with self._table.use(spec) as servable:
+            signature = predict.find_signature(
+                servable.loaded, request.signature_name
+            )
+            predict.check_count(signature, request.inputs)
+            outputs = self._run(servable, signature, request.inputs, ())
+        return json_response.write(outputs, request.row_format)
 
     def status(
         self, spec: model_pb2.ModelSpec
@@ -150,36 +153,14 @@ class Core:
         response.metadata[_SIGNATURES].Pack(signatures)
         return response
 
-    def _predict_json(self, spec, body: bytes) -> bytes:
-        def data_types(name: str) -> dict[str, int]:
-            # The version is looked up only now: a malformed body for an
-            # unknown model is a malformed body.
-            name = name or predict.DEFAULT_SIGNATURE
-            with self._table.use(spec) as servable:
-                signature = servable.loaded.signatures.get(name)
-            if signature is None:
-                raise invalid_argument(
-                    f'Serving signature name: "{name}" not found in signature '
-                    "def"
-                )
-            return {
-                alias: info.dtype for alias, info in signature.inputs.items()
-            }
-
-        request = json_request.parse(body, data_types)
-        with self._table.use(spec) as servable:
-            signature = predict.find_signature(
-                servable.loaded, request.signature_name
-            )
-            predict.check_count(signature, request.inputs)
-            outputs = self._run(servable, signature, request.inputs, ())
-        return json_response.write(outputs, request.row_format)
-
     def _run(self, servable, signature, inputs, output_filter):
         start = time.perf_counter()
         outputs = predict.run(servable.loaded, signature, inputs, output_filter)
         self._metrics.runtime_latency.observe(
-            _microseconds(start), servable.model, "Predict", "TF1"
+            (time.perf_counter() - start) * 1e6,
+            servable.model,
+            "Predict",
+            "TF1",
         )
         return outputs
 
@@ -187,7 +168,3 @@ class Core:
 def _require_spec(request) -> None:
     if not request.HasField("model_spec"):
         raise invalid_argument("Missing ModelSpec")
-
-
-def _microseconds(start: float) -> float:
-    return (time.perf_counter() - start) * 1e6

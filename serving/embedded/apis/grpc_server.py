@@ -20,6 +20,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc
 from tensorflow_serving.apis import prediction_service_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
+from serving.embedded.apis import wire
 from serving.embedded.apis.core import Core
 from serving.embedded.apis.places import Places
 from serving.embedded.status import Code
@@ -32,6 +33,11 @@ _SERVICES = [
     prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"],
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"],
 ]
+_REQUESTS = {
+    f"/{service.full_name}/{method.name}": method.input_type
+    for service in _SERVICES
+    for method in service.methods
+}
 _logger = logging.getLogger(__name__)
 
 
@@ -193,10 +199,11 @@ class _Statuses(grpc.aio.ServerInterceptor):
 
     async def intercept_service(self, continuation, details):
         handler = await continuation(details)
-        if handler is None or not details.method.startswith("/tensorflow."):
+        if handler is None or details.method not in _REQUESTS:
             return handler
 
         def answer(body: bytes, call: _Call) -> bytes:
+            wire.check_parts(body, _REQUESTS[details.method])
             try:
                 request = handler.request_deserializer(body)
             except message.DecodeError as error:

@@ -6,8 +6,14 @@ format is the one of `util/prometheus_exporter.cc`.
 """
 
 import bisect
+import contextlib
 import re
 import threading
+import time
+from collections.abc import Iterator
+
+from serving.embedded.status import Code
+from serving.embedded.status import StatusError
 
 # The name of a model in a request is the client's choice; without a limit a
 # client of random names would fill the memory.
@@ -119,6 +125,29 @@ class Metrics:
             "/tensorflow/serving/model_warmup_latency",
             ("model_path", "status"),
         )
+
+    @contextlib.contextmanager
+    def request(self, model: str, api: str, entrypoint: str) -> Iterator[None]:
+        """Counts a request by the status it ends with.
+
+        Args:
+            model: its model.
+            api: under which its time is noted, if it ends well; "" notes none.
+            entrypoint: GRPC or REST.
+        """
+        start = time.perf_counter()
+        status = Code.INTERNAL
+        try:
+            yield
+            status = Code.OK
+        except StatusError as error:
+            status = error.code
+            raise
+        finally:
+            self.request_count.increment(model, status.name)
+        if api:
+            microseconds = (time.perf_counter() - start) * 1e6
+            self.request_latency.observe(microseconds, model, api, entrypoint)
 
     def page(self) -> str:
         """The whole page, as `PrometheusExporter::GeneratePage` writes it."""

@@ -108,25 +108,19 @@ class RestApi:
                     "OPTIONS needs an Origin header of http:// or https://",
                 )
             )
-        try:
-            match = {"POST": _POST, "GET": _GET}[method].fullmatch(target)
-        except KeyError:
-            match = None
+        pattern = {"POST": _POST, "GET": _GET}.get(method)
+        match = pattern and pattern.fullmatch(target)
         if match is None:
             return failure(_malformed(method, target))
         if not match[1]:
             return failure(invalid_argument("Missing model name in request."))
-        code = Code.INTERNAL
+        api = "predict" if match[4] == "predict" else ""
         try:
-            reply = Reply(200, JSON, self._answer(method, match, body))
-            code = Code.OK
-        except StatusError as error:
-            code = error.code
-            reply = failure(error)
-        finally:
             # Over REST questions about a model count as well as predictions.
-            self._metrics.request_count.increment(_unquote(match[1]), code.name)
-        return reply
+            with self._metrics.request(_unquote(match[1]), api, "REST"):
+                return Reply(200, JSON, self._answer(method, match, body))
+        except StatusError as error:
+            return failure(error)
 
     def _answer(self, method: str, match: re.Match, body: bytes) -> bytes:
         spec = _model_spec(*match.group(1, 2, 3))

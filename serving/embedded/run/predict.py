@@ -5,7 +5,9 @@ Follows `RunPredict` and `PreProcessPrediction` of TF Serving's
 `cc/saved_model/util.cc`: their checks, in their order, with their texts.
 """
 
+import itertools
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -20,6 +22,7 @@ from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
 
 DEFAULT_SIGNATURE = "serving_default"
+_MAX_NAMES = 1000
 
 
 def find_signature(
@@ -133,8 +136,8 @@ def check_count(
     number = len(sent)
     wanted = len(signature.inputs)
     if number > wanted or (number < wanted and not signature.defaults):
-        extra = set(sent) - set(signature.inputs)
-        missing = set(signature.inputs) - set(sent)
+        extra = (name for name in sent if name not in signature.inputs)
+        missing = (name for name in signature.inputs if name not in sent)
         raise invalid_argument(
             f"input size does not match signature: {number}!={wanted} "
             f"len({{{_names(sent)}}}) != "
@@ -161,5 +164,6 @@ def _outputs(signature, output_filter) -> list[str]:
     return sorted(seen)
 
 
-def _names(names) -> str:
-    return ",".join(sorted(names))
+def _names(names: Iterable[str]) -> str:
+    # A request has room for millions; the text is cut later anyhow.
+    return ",".join(sorted(itertools.islice(names, _MAX_NAMES)))
