@@ -19,6 +19,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 from serving import signals
 from serving.embedded import flags as command_line
+from yoto_tf import matplotlib_backend
 from yoto_tf.command_line import held_back_stderr
 
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # TensorFlow takes seconds to import: after the flags are known to be
     # right.
     # Its notices about oneDNN and CUDA come before its log level counts.
-    with held_back_stderr():
+    with held_back_stderr(), matplotlib_backend.set_aside():
         from serving.embedded import launch
 
     logging.basicConfig(

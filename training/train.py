@@ -92,6 +92,8 @@ def train(
     run = RunDirectory(run_dir)
     if resume:
         check_same_config(config, run.read_config(), run)
+    else:
+        run.require_new()  # before minutes of downloading
     images = images or load_images(config.data, parts=("train",))
     shape = images.train.shape[1:]
     log(

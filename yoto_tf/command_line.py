@@ -6,6 +6,7 @@ import shlex
 import sys
 import tempfile
 
+from yoto_tf import matplotlib_backend
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
 
@@ -50,7 +51,7 @@ def import_tensorflow_quietly():
     # TensorFlow imports Keras, which can fail for another backend. Programs
     # that use Keras themselves have refused it before.
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    with held_back_stderr():
+    with held_back_stderr(), matplotlib_backend.set_aside():
         import tensorflow as tf
 
         # Looks for GPUs, which has lines of its own.
@@ -87,8 +88,11 @@ def reported_on_the_command_line():
             YOTO_TF_TRACEBACK=1 in the environment the exception passes
             through unchanged.
     """
+    _replace_closed_streams()
     try:
         yield
+        # Here, not when the interpreter ends: it would ignore the error.
+        sys.stdout.flush()
     except KeyboardInterrupt:
         _exit("interrupted", 130)
     except (InputError, OSError, MemoryError) as error:
@@ -99,7 +103,24 @@ def reported_on_the_command_line():
         _exit(str(error), 3)
 
 
+def _replace_closed_streams():
+    """Opens those of file descriptors 0 to 2 that are closed: the next file
+    would take the number, and get what C++ code writes to stderr."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, number)
+            if null != number:
+                os.close(null)
+            mode = "w" if number else "r"
+            setattr(sys, name, open(number, mode, closefd=False))
+
+
 def _sentence(error):
+    if isinstance(error, BrokenPipeError):
+        return "whoever read the output has closed it"
     if isinstance(error, MemoryError):
         return f"out of memory: {error}"
     if isinstance(error, OSError) and error.strerror:
@@ -109,5 +130,12 @@ def _sentence(error):
 
 
 def _exit(sentence, code):
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # A closed pipe or a full disk. What is left must not fail again.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
     print(f"error: {sentence}", file=sys.stderr)
     raise SystemExit(code)

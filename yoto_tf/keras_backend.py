@@ -6,6 +6,7 @@ fails at import, in words of its own, where that is not installed.
 
 import os
 
+from yoto_tf import matplotlib_backend
 from yoto_tf.errors import InputError
 
 
@@ -13,7 +14,8 @@ def _import_keras():
     given = os.environ.get("KERAS_BACKEND")
     received = f"KERAS_BACKEND={given!r}" if given else "that of its keras.json"
     try:
-        import keras
+        with matplotlib_backend.set_aside():
+            import keras
     except (ImportError, ValueError) as error:
         raise InputError(
             f"expected Keras with the TensorFlow backend, received: {received} "

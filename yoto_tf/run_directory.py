@@ -100,6 +100,14 @@ class RunDirectory:
         self.output_file = self.path / "output.txt"
         self.divergence_file = self.path / "divergence.json"
 
+    def require_new(self):
+        """Raises InputError if there is something at the path already."""
+        require_new(
+            self.path,
+            "run directory",
+            "choose another --run-dir or continue it with --resume",
+        )
+
     def create(self, config, **facts):
         """Makes the directory and writes `config.json`.
 
@@ -110,11 +118,7 @@ class RunDirectory:
         Raises:
             InputError: if it exists and is not empty.
         """
-        require_new(
-            self.path,
-            "run directory",
-            "choose another --run-dir or continue it with --resume",
-        )
+        self.require_new()
         self.path.mkdir(parents=True, exist_ok=True)
         self.write_json(self.config_file, {"config": config.to_dict(), **facts})
 

@@ -63,11 +63,21 @@ def named(name, data_dir=None):
 
     Returns:
         A source.
+
+    Raises:
+        InputError: for a folder without pictures, or neither of the two.
     """
+    from yoto_tf.data.folder import FolderImages
     from yoto_tf.data.splits import is_folder
+    from yoto_tf.data.tfds_images import is_known
 
     if is_folder(name):
-        return _pictures(name)
+        return _pictures(FolderImages(name).files[:SHOWN])
+    if not is_known(name):
+        raise InputError(
+            "expected --data as a folder of pictures or a TFDS data set, "
+            f"received: {name!r}"
+        )
     return _test_split(DataConfig(name=name, data_dir=data_dir))
 
 
@@ -88,12 +98,10 @@ def _if_prepared(config):
     return load
 
 
-def _pictures(folder):
+def _pictures(files):
     def load(image_shape):
-        from yoto_tf.data.folder import FolderImages
         from yoto_tf.data.pictures import read_square
 
-        files = FolderImages(folder).files[:SHOWN]
         size, _, channels = image_shape
         return np.stack([read_square(f, size, channels) for f in files])
 

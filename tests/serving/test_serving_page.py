@@ -297,6 +297,13 @@ def test_a_folders_first_pictures_are_shown_in_order(tmp_path):
     assert load((SIZE // 2, SIZE // 2, 1)).shape == (3, SIZE // 2, SIZE // 2, 1)
 
 
+def test_what_is_no_data_set_is_refused_without_a_server(tmp_path):
+    with pytest.raises(InputError, match=r"expected --data as .*'no_such'"):
+        examples.named("no_such")
+    with pytest.raises(InputError, match="expected pictures"):
+        examples.named(str(tmp_path))
+
+
 def test_the_manifests_data_set_is_shown_where_it_is_prepared(
     tmp_path, data_dir
 ):

@@ -65,11 +65,88 @@ def test_the_file_of_keras_is_read_as_well(tmp_path):
     assert "received: that of its keras.json" in answer.stderr
 
 
+NOTEBOOK = {"MPLBACKEND": "module://of_a_notebook.not_installed"}
+
+
+def test_a_notebooks_way_to_show_figures_stops_no_program():
+    """Keras imports matplotlib by itself, and TensorFlow Keras."""
+    code = (
+        "import os\n"
+        "from yoto_tf.command_line import import_keras_quietly\n"
+        "import_keras_quietly()\n"
+        "import training.drawing\n"
+        "print(os.environ['MPLBACKEND'])\n"
+    )
+    answer = ended(code, **NOTEBOOK)
+    assert answer.stdout.strip() == NOTEBOOK["MPLBACKEND"], answer.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variable", [NOTEBOOK, {"KERAS_BACKEND": "nonsense"}])
+def test_what_uses_no_keras_does_not_ask_for_its_settings(variable, tmp_path):
+    server = ["serving.server", f"--model_config_file={tmp_path}/none"]
+    page = ["serving.page", "--model", "m", "--data", "none"]
+    for command, said in [
+        (server, "none: No such file or directory\n"),
+        ([*page, "--page-port", "0"], "expected --data as a folder"),
+    ]:
+        answer = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env={**os.environ, **variable},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert answer.returncode == 2
+        assert said in answer.stderr
+        assert answer.stderr.count("\n") == 1
+
+
 def test_settings_that_change_a_run_in_silence_are_refused(monkeypatch):
     command_line.import_keras_quietly()
     monkeypatch.setattr(keras.config, "max_epochs", lambda: 1)
     with pytest.raises(InputError, match="KERAS_MAX_EPOCHS not to be set"):
         command_line.import_keras_quietly()
+
+
+_WRITE = (
+    "import os\n"
+    "from yoto_tf.command_line import reported_on_the_command_line\n"
+    "with reported_on_the_command_line():\n"
+    "    {}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("shell", "body", "code", "said"),
+    [
+        # The reader has gone, before and after the buffer is full.
+        ("| true", "import time; time.sleep(1); print(1)", 2, "closed it"),
+        ("| head -1", "for i in range(10**5): print(i)", 2, "closed it"),
+        ("> /dev/full", "print(1)", 2, "No space left on device"),
+        ("> /dev/full", "for i in range(10**5): print(i)", 2, "No space left"),
+        (">&-", "print(1)", 0, ""),
+        ("2>&-", "print(1)", 0, ""),
+        # The file that is opened next must not get what goes to stderr.
+        ("<&- >&- 2>&-", "assert os.open('.', 0) > 2; os.write(2, b'')", 0, ""),
+        ("", "os.kill(os.getpid(), 2)", 130, "interrupted"),
+    ],
+)
+def test_streams_that_end_early_end_in_a_sentence(shell, body, code, said):
+    inner = (
+        f"{shlex.quote(sys.executable)} -c {shlex.quote(_WRITE.format(body))}"
+    )
+    answer = subprocess.run(
+        ["bash", "-c", f"{inner} {shell}; exit ${{PIPESTATUS[0]}}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == code, answer.stderr
+    assert said in answer.stderr
+    assert answer.stderr.count("\n") == (1 if said else 0)
 
 
 @pytest.mark.parametrize(
