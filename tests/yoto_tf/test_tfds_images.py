@@ -9,6 +9,7 @@ from yoto_tf.config import DataConfig
 from yoto_tf.data import load_images
 from yoto_tf.data import tfds_pixels
 from yoto_tf.data.tfds_images import TfdsImages
+from yoto_tf.data.tfds_images import is_prepared
 from yoto_tf.errors import InputError
 
 NUM = 30
@@ -193,6 +194,14 @@ def test_a_preparation_that_was_cut_off_is_begun_again(prepared):
     folder.rename(folder.with_name("incomplete.ABC123_1.0.0"))
     (folder.with_name("incomplete.ABC123_1.0.0") / "dataset_info.json").unlink()
     np.testing.assert_array_equal(load_images(config).train, expected.train)
+
+
+def test_what_is_prepared_is_told_and_a_wrong_name_is_not(prepared):
+    _, config = prepared
+    assert is_prepared(config.name, config.data_dir)
+    assert not is_prepared(f"{config.name}:2.0.0", config.data_dir)
+    assert not is_prepared("cifar10/nonsense", config.data_dir)
+    assert not is_prepared(":", config.data_dir)
 
 
 def test_a_prepared_data_set_is_only_read(prepared):

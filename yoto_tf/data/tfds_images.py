@@ -22,8 +22,8 @@ def is_known(name):
 def is_prepared(name, data_dir=None):
     """Whether a data set of TFDS is on this machine, ready to be read."""
     try:
-        return tfds.builder(name, data_dir=data_dir).is_prepared()
-    except (tfds.core.DatasetNotFoundError, ValueError):
+        return _builder(name, data_dir).is_prepared()
+    except InputError:
         return False
 
 
