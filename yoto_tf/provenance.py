@@ -21,16 +21,25 @@ def facts():
 
 
 def git_revision():
-    """Returns the commit of this checkout, or None outside of one."""
+    """Returns the commit of this checkout, or None outside of one.
+
+    An installed copy may lie inside the checkout of something else.
+    """
+    here = Path(__file__)
     try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
+        _git(here, "ls-files", "--error-unmatch", here.name)
+        return _git(here, "rev-parse", "HEAD")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _git(file, *words):
+    answer = subprocess.run(
+        ["git", *words],
+        cwd=file.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+    )
     return answer.stdout.strip()

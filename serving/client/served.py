@@ -14,6 +14,7 @@ from serving.client.metadata import Metadata
 _RECENT_SECONDS = 1.0
 # A version may be unloaded between two questions about it.
 _CHANGES = 3
+_PROBES = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,10 +137,22 @@ def _ask_range(connection, metadata, deadline):
     one = np.ones(1, np.float32)
     answer = _ask(connection, metadata, one, deadline)
     low, high = float(answer["beta_min"][0]), float(answer["beta_max"][0])
-    # Single values hardly have one here.
-    inside = np.float32([low + (high - low) / np.e])
-    is_interval = _ask(connection, metadata, inside, deadline)["in_range"][0]
+    inside = _between(low, high)
+    is_interval = _ask(connection, metadata, inside, deadline)["in_range"].all()
     return BetaRange(low, high, bool(is_interval))
+
+
+def _between(low, high):
+    """Betas all over a range: single values do not have all of them.
+
+    One would not do: it may be a trained value itself. They are always the
+    same ones, evenly spread over the range and over its logarithm.
+    """
+    shares = np.random.default_rng(0).random(_PROBES)
+    betas = [low + (high - low) * shares]
+    if low > 0:
+        betas.append(low * (high / low) ** shares)
+    return np.clip(np.concatenate(betas), low, high).astype("float32")
 
 
 def _ask(connection, metadata, beta, deadline):

@@ -13,12 +13,12 @@ import urllib.parse
 
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import JSONResponse
+from starlette.responses import PlainTextResponse
 
 from serving.page.uploads import Full
 from yoto_tf.errors import InputError
 
-MAX_PICTURE_BYTES = 50_000_000
+MAX_PICTURE_BYTES = 50 * 2**20
 _OWN_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9-]+)*", re.I)
 _GET = re.compile(
@@ -105,7 +105,7 @@ class Guard:
         try:
             await self._answer(scope, receive, send)
         except _Refused as error:
-            answer = JSONResponse({"detail": str(error)}, error.status)
+            answer = PlainTextResponse(str(error), error.status)
             await answer(scope, receive, send)
 
     async def _answer(self, scope, receive, send):

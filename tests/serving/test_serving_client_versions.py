@@ -158,6 +158,26 @@ def test_single_betas(tmp_path):
             client.close()
 
 
+@pytest.mark.parametrize(
+    "betas",
+    [
+        # The middle, by any rule, is a trained value itself.
+        [1, np.float32(1 + 15 / np.e), 16],
+        [1, *np.linspace(1.5, 15.5, 29), 16],
+        [1, *np.geomspace(1.1, 15, 29), 16],
+    ],
+)
+def test_single_betas_are_no_range_wherever_they_lie(betas, tmp_path):
+    publish(tmp_path / "1", betas, interval=False)
+    with serving_models.running(tmp_path) as server:
+        for client in clients(server):
+            found = client.decode([[1, 2]], betas[1])
+            np.testing.assert_allclose(found, [[betas[1], 2 * betas[1]]])
+            with pytest.raises(InvalidRequest, match="one of single values in"):
+                client.decode([[1, 2]], 3.21)
+            client.close()
+
+
 def test_a_model_that_is_no_export_of_ours(tmp_path):
     serving_models.half_plus(2, tmp_path / "1")
     with serving_models.running(tmp_path) as server:
