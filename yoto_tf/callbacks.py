@@ -98,9 +98,9 @@ class StopOnDivergence(keras.callbacks.Callback):
             ]
             self._stop(
                 batch,
-                f"the loss left what the run had seen: {median:.3g} in the "
-                f"median of the last {self.window} steps, where up to "
-                f"{self.normal:.3g} was normal"
+                "the loss left what the run had seen",
+                f": {median:.3g} in the median of the last {self.window} "
+                f"steps, where up to {self.normal:.3g} was normal"
                 + (f" (last: {', '.join(terms)})" if terms else ""),
             )
         # Outliers must not raise what is normal.
@@ -117,11 +117,11 @@ class StopOnDivergence(keras.callbacks.Callback):
                 most = _MOST_OF_FIRST * self.first
                 self.next_normal = min(self.next_normal, most)
 
-    def _stop(self, batch, what):
+    def _stop(self, batch, what, details=""):
         raise TrainingDiverged(
-            f"{what}, in epoch {self.epoch + 1}, step {batch + 1} (step "
+            f"{what} in epoch {self.epoch + 1}, step {batch + 1} (step "
             f"{int(self.model.optimizer.iterations)} of the run)"
-            f"{self.advice()}"
+            f"{details}{self.advice()}"
         )
 
     def advice(self):

@@ -161,7 +161,7 @@ def test_divergence_ends_with_code_3_and_a_sentence(
         train_module.main(_command(tmp_path / "run", data_dir, *arguments)[3:])
     assert ended.value.code == 3
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert re.match(rf"error: .*{sentence}.* in epoch \d, step \d+ .*", said)
+    assert re.match(rf"error: .*{sentence} in epoch \d, step \d+ .*", said)
     run = RunDirectory(tmp_path / "run")
     left = run.checkpoint_epochs()
     assert (

@@ -123,9 +123,9 @@ def test_the_sentence_says_where_and_what():
         fit(np.full(128, 2.0), second=second)
     # 8 of the last 16 steps are absurd after step 108.
     assert str(ended.value) == (
-        "the loss left what the run had seen: 5e+06 in the median of the last "
-        "16 steps, where up to 3 was normal (last: first 2, second 1e+07), in "
-        "epoch 1, step 108 (step 108 of the run). A lower learning rate or "
+        "the loss left what the run had seen in epoch 1, step 108 (step 108 "
+        "of the run): 5e+06 in the median of the last 16 steps, where up to 3 "
+        "was normal (last: first 2, second 1e+07). A lower learning rate or "
         "clipped gradients help"
     )
 
