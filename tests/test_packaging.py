@@ -21,12 +21,13 @@ FOLDERS = ("yoto_tf", "training", "export", "serving")
 
 
 def files_beside_the_code():
+    """All but documents, which only people read."""
     return sorted(
         str(path.relative_to(ROOT))
         for folder in FOLDERS
         for path in (ROOT / folder).rglob("*")
         if path.is_file()
-        and path.suffix not in (".py", ".pyc")
+        and path.suffix not in (".py", ".pyc", ".md")
         and not any(part.startswith(".") for part in path.parts)
     )
 
