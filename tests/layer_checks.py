@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from yoto_tf.layers import ConditioningLayer
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerCase:
@@ -145,6 +147,49 @@ def bfloat16_answers_about_the_same(case):
     )
 
 
+def features_have_any_rank(case):
+    """Positions are independent: many of them are as many examples."""
+    layer = case.make()
+    if not isinstance(layer, ConditioningLayer):
+        return
+    channels = case.input_shapes[0][-1]
+    rng = np.random.default_rng(0)
+    conditioning = case.inputs()[1]
+    layer(*case.inputs())
+    layer.set_weights([rng.normal(size=w.shape) for w in layer.weights])
+    for middle in ((), (3,), (2, 3), (2, 16), (2, 3, 2)):
+        features = rng.normal(size=(4, *middle, channels)).astype("float32")
+        positions = int(np.prod(middle))
+        rows = layer(
+            features.reshape(-1, channels),
+            np.repeat(conditioning, positions, axis=0),
+        )
+        answer = layer(features, conditioning)
+        np.testing.assert_allclose(
+            answer, np.reshape(rows, answer.shape), rtol=1e-5, atol=1e-6
+        )
+        opened = keras.Input((*(None for _ in middle), channels))
+        told = keras.Input(conditioning.shape[1:])
+        model = keras.Model([opened, told], layer(opened, told))
+        np.testing.assert_allclose(
+            model([features, conditioning]), answer, rtol=1e-5, atol=1e-6
+        )
+
+
+def masks_are_kept(case):
+    layer = case.make()
+    if not isinstance(layer, ConditioningLayer):
+        return
+    features = np.ones((4, 3, case.input_shapes[0][-1]), "float32")
+    features[0, 1:] = 9.0
+    masked = keras.layers.Masking(mask_value=9.0)(features)
+    answer = layer(masked, case.inputs()[1])
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(answer._keras_mask),
+        features[..., 0] != 9.0,
+    )
+
+
 CHECKS = (
     config_round_trip,
     build_creates_the_weights,
@@ -153,6 +198,8 @@ CHECKS = (
     saved_model_answers_the_same,
     gradients_reach_every_weight,
     bfloat16_answers_about_the_same,
+    features_have_any_rank,
+    masks_are_kept,
 )
 
 

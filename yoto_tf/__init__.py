@@ -1,5 +1,7 @@
 """yoto_tf: train once, choose the loss weight per request."""
 
+import wrapt
+
 from yoto_tf.config import BetaConfig
 from yoto_tf.config import ConditioningConfig
 from yoto_tf.config import ExperimentConfig
@@ -52,3 +54,10 @@ def __getattr__(name):
 
 def __dir__():
     return sorted({*globals(), *__all__})
+
+
+@wrapt.when_imported("keras")
+def _register(keras):
+    """Registers our classes, so that `keras.models.load_model` finds them."""
+    if keras.backend.backend() == "tensorflow":
+        import yoto_tf.models  # noqa: F401

@@ -9,6 +9,7 @@ from keras import ops
 from yoto_tf.beta_config import check_shares
 from yoto_tf.errors import InputError
 from yoto_tf.loss_weights import LossWeight
+from yoto_tf.loss_weights import check_told_apart
 
 
 class _Interval(LossWeight):
@@ -26,6 +27,7 @@ class _Interval(LossWeight):
             raise InputError(
                 f"expected 0 < low < high, received: low={low}, high={high}"
             )
+        check_told_apart([low, high])
         self.low = float(low)
         self.high = float(high)
         self.standardize = bool(standardize)
@@ -62,6 +64,12 @@ class _Interval(LossWeight):
             # Deviation of a uniform variable: its length / sqrt(12).
             x = (x - (low + high) / 2) * (math.sqrt(12) / (high - low))
         return ops.expand_dims(x, -1)
+
+    @property
+    def coordinate_ends(self):
+        if self.standardize:
+            return -math.sqrt(3), math.sqrt(3)
+        return self._ends()
 
     def describe(self):
         return f"between {self.low:g} and {self.high:g}"

@@ -16,6 +16,22 @@ def _seed_of_term(seed, index):
     return seed + index if isinstance(seed, int) else seed
 
 
+def _check_weights(weights, names):
+    """Raises `InputError` unless all `names` have weights `(batch,)`."""
+    if set(weights) != set(names):
+        raise InputError(
+            f"expected weights of the terms {sorted(names)}, "
+            f"received: {sorted(weights)}"
+        )
+    for name, weight in weights.items():
+        shape = getattr(weight, "shape", ())
+        if len(shape) != 1:
+            raise InputError(
+                "expected weights of shape (batch,), "
+                f"received: {name} with shape {tuple(shape)}"
+            )
+
+
 @keras.saving.register_keras_serializable("yoto_tf")
 class Independent:
     """Every term has its own distribution.
@@ -58,10 +74,27 @@ class Independent:
         }
 
     def coordinates(self, weights):
-        """Maps a dict of `(batch,)` weights to `(batch, num_coordinates)`."""
+        """Maps a dict of `(batch,)` weights to `(batch, num_coordinates)`.
+
+        Raises:
+            InputError: for a missing or unknown name, or another shape.
+        """
+        _check_weights(weights, self.names)
         return ops.concatenate(
             [w.coordinate(weights[n]) for n, w in self.weights.items()], -1
         )
+
+    @property
+    def coordinate_ends(self):
+        """See `LossWeight`; over all terms that have a coordinate."""
+        ends = [
+            w.coordinate_ends
+            for w in self.weights.values()
+            if w.num_coordinates
+        ]
+        if not ends or None in ends:
+            return None
+        return min(low for low, _ in ends), max(high for _, high in ends)
 
     def grid(self, num):
         """Returns dicts of fixed weights: all combinations of the terms'
@@ -117,6 +150,12 @@ class Dirichlet:
                 "expected two or more concentrations above 0, received: "
                 f"concentration={concentration}"
             )
+        if not all(1e-3 <= a <= 1e6 for a in concentration.values()):
+            raise InputError(
+                "expected concentrations between 0.001 and 1e6, beyond which "
+                "float32 holds no weights between, received: "
+                f"concentration={concentration}"
+            )
         self.concentration = {n: float(a) for n, a in concentration.items()}
 
     @property
@@ -131,29 +170,48 @@ class Dirichlet:
 
     def sample(self, batch_size, seed, step=None):
         """Draws weights, the same way at every step; see `Independent`."""
-        # Normalised independent gamma variables are Dirichlet.
-        gammas = [
-            # The smallest float32 keeps a weight from being exactly zero.
-            ops.maximum(
-                keras.random.gamma(
-                    (batch_size,), a, seed=_seed_of_term(seed, i)
-                ),
-                1e-30,
+        # Normalised independent gamma variables are Dirichlet. Those of a
+        # small concentration are far below what float32 holds, their
+        # logarithms are not (Marsaglia & Tsang, ACM TOMS 2000, section 6).
+        logs = []
+        for i, a in enumerate(self.concentration.values()):
+            larger = keras.random.gamma(
+                (batch_size,), a + 1, seed=_seed_of_term(seed, 2 * i)
             )
-            for i, a in enumerate(self.concentration.values())
-        ]
-        total = sum(gammas)
-        return {
-            name: g / total for name, g in zip(self.names, gammas, strict=True)
-        }
+            uniform = keras.random.uniform(
+                (batch_size,), seed=_seed_of_term(seed, 2 * i + 1)
+            )
+            uniform = ops.maximum(uniform, 2.0**-24)
+            logs.append(ops.log(larger) + ops.log(uniform) / a)
+        # A weight is never exactly zero.
+        shares = ops.maximum(ops.softmax(ops.stack(logs, -1)), 1e-30)
+        return dict(zip(self.names, ops.unstack(shares, axis=-1), strict=True))
 
     def coordinates(self, weights):
-        """Each weight with mean 0 and deviation 1 under the distribution."""
+        """Each weight with mean 0 and deviation 1 under the distribution.
+
+        Raises:
+            InputError: for a missing or unknown name, or another shape.
+        """
+        _check_weights(weights, self.names)
+        mean, deviation = (m.astype("float32") for m in self._moments())
+        stacked = ops.stack([weights[n] for n in self.names], -1)
+        return (stacked - mean) / deviation
+
+    def _moments(self):
+        """Mean and deviation of each weight."""
         a = np.array(list(self.concentration.values()))
         mean = a / a.sum()
-        deviation = np.sqrt(mean * (1 - mean) / (a.sum() + 1))
-        stacked = ops.stack([weights[n] for n in self.names], -1)
-        return (stacked - mean.astype("float32")) / deviation.astype("float32")
+        return mean, np.sqrt(mean * (1 - mean) / (a.sum() + 1))
+
+    @property
+    def coordinate_ends(self):
+        """See `LossWeight`; over all terms."""
+        mean, deviation = self._moments()
+        return (
+            float((-mean / deviation).min()),
+            float(((1 - mean) / deviation).max()),
+        )
 
     def grid(self, num):
         """Returns the mean and, for each term, a point with weight 0.8 on

@@ -8,6 +8,7 @@ which coordinate the network sees it. Those over an interval stand in
 terms into one draw.
 """
 
+import itertools
 import math
 
 import keras
@@ -18,6 +19,28 @@ from yoto_tf.errors import InputError
 
 # float32 rounds a beta of 512 by up to 3e-5; the ends of the range are in it.
 _RELATIVE_TOLERANCE = 1e-6
+# What float32 and its logarithm hold, and tell apart.
+_SMALLEST, _LARGEST = 1e-30, 1e30
+_CLOSEST = 1e-4
+
+
+def check_told_apart(values):
+    """Raises `InputError` where weights would be one to a network.
+
+    Args:
+        values: positive numbers, ascending; equal ones are one weight.
+    """
+    if not _SMALLEST <= values[0] <= values[-1] <= _LARGEST:
+        raise InputError(
+            f"expected weights between {_SMALLEST:g} and {_LARGEST:g}, "
+            f"received: {values}"
+        )
+    for low, high in itertools.pairwise(values):
+        if low < high < low * (1 + _CLOSEST):
+            raise InputError(
+                f"expected weights that differ by {_CLOSEST:g} of themselves "
+                f"or more, received: {low!r} and {high!r}"
+            )
 
 
 class LossWeight:
@@ -89,6 +112,12 @@ class LossWeight:
         """Maps weights `(batch,)` to the network's input `(batch, k)`."""
         raise NotImplementedError
 
+    @property
+    def coordinate_ends(self):
+        """The lowest and the highest coordinate of the trained values; None
+        where a subclass does not say."""
+        return None
+
     def describe(self):
         """Names the trained values in a few words."""
         raise NotImplementedError
@@ -119,7 +148,10 @@ class Choice(LossWeight):
 
     Args:
         values: positive numbers.
-        standardize: as in `LogUniform`; the coordinate is the logarithm.
+        standardize: the coordinate is the value's place among the others,
+            evenly spaced, with mean 0 and deviation 1, so that no two are
+            near each other, however unevenly the values lie; off, it is the
+            logarithm.
     """
 
     def __init__(self, values, standardize=True):
@@ -128,6 +160,7 @@ class Choice(LossWeight):
             raise InputError(
                 f"expected values above 0, received: values={values}"
             )
+        check_told_apart(values)
         self.values = values
         self.standardize = bool(standardize)
 
@@ -145,11 +178,30 @@ class Choice(LossWeight):
         return [(v, v) for v in self.values]
 
     def coordinate(self, weights):
-        x = ops.log(weights)
-        if self.standardize and self.values[0] < self.values[-1]:
-            logs = np.log(self.values)
-            x = (x - logs.mean()) / logs.std()
-        return ops.expand_dims(x, -1)
+        x = ops.expand_dims(ops.log(weights), -1)
+        logs = np.log(np.unique(self.values))
+        if not self.standardize or len(logs) == 1:
+            return x
+        # Between two values, as nobody asks for them, a line.
+        steps = (x - logs[:-1].astype("float32")) / np.diff(logs).astype(
+            "float32"
+        )
+        place = ops.sum(ops.clip(steps, 0.0, 1.0), -1, keepdims=True)
+        middle, deviation = self._places(len(logs))
+        return (place - middle) / deviation
+
+    @staticmethod
+    def _places(num):
+        """Mean and deviation of 0, 1, ..., num - 1."""
+        return (num - 1) / 2, math.sqrt((num**2 - 1) / 12)
+
+    @property
+    def coordinate_ends(self):
+        logs = np.log(np.unique(self.values))
+        if not self.standardize or len(logs) == 1:
+            return float(logs[0]), float(logs[-1])
+        middle, deviation = self._places(len(logs))
+        return -middle / deviation, middle / deviation
 
     def describe(self):
         return "one of " + ", ".join(f"{v:g}" for v in self.values)
@@ -170,6 +222,7 @@ class Constant(LossWeight):
             raise InputError(
                 f"expected a value above 0, received: value={value}"
             )
+        check_told_apart([value])
         self.value = float(value)
 
     def sample(self, batch_size, seed):

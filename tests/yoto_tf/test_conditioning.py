@@ -1,5 +1,6 @@
 """Conditioning layers against their formulas, written out in NumPy."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +15,7 @@ from yoto_tf.layers import SigmoidFiLM
 from yoto_tf.layers import SplineFiLM
 from yoto_tf.layers.conditioning import modulate
 from yoto_tf.layers.factory import make_conditioning
+from yoto_tf.layers.stage import ConditionedStage
 
 # Batch, height, width and channels are equal, so that a scale that is
 # broadcast over the wrong axis gives wrong numbers and not an error.
@@ -321,3 +323,42 @@ def test_make_conditioning_gates_the_decoder_by_the_root_and_none_by_nothing():
         == "sqrt"
     )
     assert make_conditioning(ConditioningConfig(kind="none")) is None
+
+
+def test_features_without_channels_are_refused():
+    with pytest.raises(InputError, match=r"\(batch, ..., channels\)"):
+        modulate(np.ones(3, "float32"), np.ones((3, 1), "float32"))
+
+
+def test_a_stage_keeps_the_mask_of_its_features(rng):
+    x = normal(rng, 2, 3, 4)
+    x[0, 1:] = 0.0
+    stage = ConditionedStage(keras.layers.Dense(5), Gate(), 0.2)
+    answer = stage(keras.layers.Masking()(x), normal(rng, 2, 1))
+    np.testing.assert_array_equal(
+        answer._keras_mask, [[True, False, False], [True, True, True]]
+    )
+
+
+def test_spline_ends_may_follow_other_coordinates(rng):
+    x = normal(rng, 4, 4)
+    c = np.float32([[-9.0], [-1.0], [2.5], [9.0]])
+    layer = SplineFiLM(knots=3, ends=(-2.0, 3.0))
+    layer(x, c)
+    randomize(layer, rng)
+    values = layer.kernel.numpy()
+    scale, shift = np.split(
+        np.stack(
+            [
+                [np.interp(v, [-2, 0.5, 3], values[:, j]) for j in range(8)]
+                for v in c[:, 0]
+            ]
+        ),
+        2,
+        axis=1,
+    )
+    np.testing.assert_allclose(
+        layer(x, c), (1 + scale) * x + shift, rtol=1e-4, atol=1e-5
+    )
+    with pytest.raises(InputError, match=r"ends\[0\] < ends\[1\].*ends=\(1"):
+        SplineFiLM(ends=(1.0, 1.0))

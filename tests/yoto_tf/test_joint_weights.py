@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 
 from yoto_tf.errors import InputError
 from yoto_tf.interval_weights import LogUniform
@@ -155,3 +156,74 @@ def test_one_whole_number_as_seed_draws_different_weights(weights):
     assert not np.allclose(drawn["a"], drawn["b"])
     again = weights.sample(50, 3)
     np.testing.assert_array_equal(drawn["a"], again["a"])
+
+
+@pytest.mark.parametrize(
+    "concentration", [(1, 1), (0.01, 0.01), (0.3, 2.0), (1, 1, 7), (50, 20)]
+)
+def test_each_dirichlet_weight_has_its_beta_distribution(concentration):
+    a = np.array(concentration, "float64")
+    distribution = Dirichlet(dict(zip("abc", a.tolist(), strict=False)))
+    drawn = distribution.sample(4000, keras.random.SeedGenerator(0))
+    for weight, alpha in zip(drawn.values(), a, strict=True):
+        # Near 0 and 1 float32 rounds: compare the shares in between.
+        edges = np.linspace(0.001, 0.999, 12)
+        share = scipy.stats.beta(alpha, a.sum() - alpha).cdf(edges)
+        error = 4 * np.sqrt(share * (1 - share) / 4000) + 1e-9
+        counted = (np.asarray(weight)[:, None] < edges).mean(0)
+        assert (np.abs(counted - share) < error).all()
+
+
+def test_dirichlet_coordinates_reach_to_their_ends():
+    distribution = Dirichlet({"a": 1.0, "b": 1.0, "c": 4.0})
+    corners = np.eye(3, dtype="float32")
+    coordinates = distribution.coordinates(
+        dict(zip("abc", corners, strict=True))
+    )
+    np.testing.assert_allclose(
+        distribution.coordinate_ends,
+        [np.min(coordinates), np.max(coordinates)],
+        rtol=1e-5,
+    )
+    # Of two even weights, as of one that is uniform.
+    np.testing.assert_allclose(
+        Dirichlet({"a": 1, "b": 1}).coordinate_ends, [-(3**0.5), 3**0.5]
+    )
+
+
+def test_ends_of_independent_terms_are_the_outermost(three):
+    root = 3**0.5
+    np.testing.assert_allclose(three.coordinate_ends, [-root, root])
+    raw = Independent(
+        {"a": Uniform(0.5, 7.0, False), "b": LogUniform(0.1, 2.0, False)}
+    )
+    np.testing.assert_allclose(raw.coordinate_ends, [np.log(0.1), 7.0])
+    assert Independent({"a": 1.0}).coordinate_ends is None
+
+
+@pytest.mark.parametrize("a", [1e-4, 1e7])
+def test_concentrations_beyond_float32_are_refused(a):
+    with pytest.raises(InputError, match="between 0.001 and 1e6"):
+        Dirichlet({"a": a, "b": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"l2": np.ones(2)}, r"\['error', 'l1', 'smooth'\], received: .*'l2'"),
+        ({"l1": None}, "expected weights of the terms"),
+        ({"l1": np.ones((2, 1))}, r"\(batch,\), received: l1.*\(2, 1\)"),
+        ({"l1": 0.5}, r"\(batch,\), received: l1.*\(\)"),
+    ],
+    ids=["unknown", "missing", "column", "number"],
+)
+@pytest.mark.parametrize("kind", ["independent", "dirichlet"])
+def test_coordinates_refuse_weights_of_other_terms(
+    kind, change, sentence, three
+):
+    if kind == "dirichlet":
+        three = Dirichlet(dict.fromkeys(three.names, 1.0))
+    weights = {**{n: np.ones(2, "float32") for n in three.names}, **change}
+    weights = {n: w for n, w in weights.items() if w is not None}
+    with pytest.raises(InputError, match=sentence):
+        three.coordinates(weights)

@@ -12,6 +12,7 @@ from yoto_tf import InputError
 from yoto_tf import LogUniform
 from yoto_tf import LossConditionalModel
 from yoto_tf.layers import FiLM
+from yoto_tf.layers import SplineFiLM
 from yoto_tf.models import load_model
 
 FEATURES = 6
@@ -229,6 +230,72 @@ def test_terms_that_are_not_per_example_or_unknown_are_refused(change, message):
     weights = {n: np.ones(4, "float32") for n in terms}
     with pytest.raises(InputError, match=message):
         model.weighted_loss({**terms, **change}, weights)
+
+
+def test_a_misspelt_weight_is_named_beside_the_terms(data):
+    model = Regression({"error": 1.0, "l1": 0.5, "smoth": LogUniform(1, 2)})
+    model.compile()
+    with pytest.raises(InputError) as refused:
+        model.fit(*data, verbose=0)
+    assert str(refused.value) == (
+        "expected loss_terms() to return the terms ['error', 'l1', 'smoth'], "
+        "received: ['error', 'l1', 'smooth']; no term for the weight 'smoth', "
+        "no weight for the term 'smooth'"
+    )
+
+
+def test_terms_that_are_no_dict_are_refused(data):
+    class Pair(Regression):
+        def loss_terms(self, *args, **kwargs):
+            return tuple(super().loss_terms(*args, **kwargs).values())
+
+    model = Pair()
+    model.compile()
+    with pytest.raises(InputError, match="to return a dict.*received: tuple"):
+        model.fit(*data, verbose=0)
+
+
+@pytest.mark.parametrize("loss_weights", WEIGHTS, ids=["3", "simplex"])
+def test_xla_draws_the_same_weights_and_computes_the_same_losses(
+    loss_weights, data
+):
+    logs = []
+    for jit_compile in (False, True):
+        keras.utils.set_random_seed(0)
+        model = Regression(loss_weights, watched_weights=[MIDDLE], seed=1)
+        model.build()
+        model.compile(keras.optimizers.Adam(0.02), jit_compile=jit_compile)
+        logs.append(
+            model.fit(
+                *data,
+                batch_size=25,
+                shuffle=False,
+                validation_data=data,
+                verbose=0,
+            ).history
+        )
+    for name, values in logs[0].items():
+        np.testing.assert_allclose(logs[1][name], values, rtol=1e-4)
+
+
+def test_splines_that_clip_weights_onto_one_another_are_refused(data):
+    class Splined(Regression):
+        def __init__(self, ends, **kwargs):
+            super().__init__(DIRICHLET, **kwargs)
+            self.film = SplineFiLM(ends=ends)
+
+    low, high = DIRICHLET.coordinate_ends
+    assert low < -(3**0.5)
+    assert high > 3**0.5
+    model = Splined((-(3**0.5), 3**0.5))
+    model.compile()
+    with pytest.raises(
+        InputError, match=rf"ends=\({low:.4g}, {high:.4g}\), received: spline"
+    ):
+        model.fit(*data, verbose=0)
+    model = Splined(DIRICHLET.coordinate_ends)
+    model.compile()
+    model.fit(*data, verbose=0)
 
 
 def test_a_missing_term_is_refused_in_fit(data):

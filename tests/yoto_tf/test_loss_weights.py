@@ -9,6 +9,7 @@ import pytest
 from yoto_tf.errors import InputError
 from yoto_tf.interval_weights import LogUniform
 from yoto_tf.interval_weights import Uniform
+from yoto_tf.layers import SplineFiLM
 from yoto_tf.loss_weights import Choice
 from yoto_tf.loss_weights import Constant
 from yoto_tf.loss_weights import LossWeight
@@ -234,10 +235,11 @@ def test_standardised_coordinates_are_the_formula():
         (x - 2.25)[:, None] / (3.5 / np.sqrt(12)),
         rtol=1e-5,
     )
-    logs = np.log([1.0, 16.0, 256.0])
+    # Values that lie evenly: their places are their logarithms, scaled.
+    x = np.float32([1.0, 16.0, 256.0])
     np.testing.assert_allclose(
         Choice([1.0, 16.0, 256.0]).coordinate(x),
-        (np.log(x) - logs.mean())[:, None] / logs.std(),
+        (np.log(x) - np.log(x).mean())[:, None] / np.log(x).std(),
         rtol=1e-5,
         atol=1e-6,
     )
@@ -364,3 +366,76 @@ def test_bad_constants_are_refused(value):
 def test_the_base_class_leaves_the_distribution_to_its_subclasses():
     with pytest.raises(NotImplementedError):
         LossWeight().sample(1, seed=0)
+
+
+UNEVEN = [1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 900, 1000]
+
+
+@pytest.mark.parametrize(
+    "values", [UNEVEN, [1e-30, 1, 1e30], [5.0, 5.001], [2, 2, 2, 3, 700]]
+)
+def test_every_value_of_a_choice_has_its_place_between_the_ends(values):
+    weight = Choice(values)
+    different = np.unique(np.float32(values))
+    coordinates = np.asarray(weight.coordinate(different))[:, 0]
+    steps = np.diff(coordinates)
+    np.testing.assert_allclose(steps, steps[0], rtol=0.02)
+    np.testing.assert_allclose(coordinates.mean(), 0, atol=1e-3)
+    np.testing.assert_allclose(coordinates.std(), 1, rtol=1e-3)
+    assert np.abs(coordinates).max() < math.sqrt(3)
+    np.testing.assert_allclose(
+        weight.coordinate_ends, [coordinates[0], coordinates[-1]], rtol=1e-3
+    )
+
+
+def test_a_spline_tells_the_values_of_an_uneven_choice_apart():
+    layer = SplineFiLM(knots=5)
+    x = np.ones((len(UNEVEN), 1), "float32")
+    coordinates = Choice(UNEVEN).coordinate(np.float32(UNEVEN))
+    layer(x, coordinates)
+    layer.set_weights([np.arange(10.0).reshape(5, 2)])
+    answers = np.sort(np.asarray(layer(x, coordinates))[:, 0])
+    assert np.diff(answers).min() > 0.1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Choice([900.0, 900.0001]),
+        lambda: Choice([1.0, 5.0, 5.0 + 1e-9]),
+        lambda: LogUniform(1.0, 1.00001),
+        lambda: Uniform(1.0, 1.00001),
+    ],
+)
+def test_weights_that_float32_hardly_tells_apart_are_refused(make):
+    with pytest.raises(InputError, match="expected weights that differ by"):
+        make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Choice([1e-46, 1.0]),
+        lambda: Choice([1.0, 1e39]),
+        lambda: LogUniform(1e-50, 1.0),
+        lambda: Uniform(1.0, 1e50),
+        lambda: Constant(1e-50),
+        lambda: Constant(1e50),
+    ],
+)
+def test_weights_that_float32_does_not_hold_are_refused(make):
+    with pytest.raises(InputError, match="weights between 1e-30 and 1e\\+30"):
+        make()
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("make", [LogUniform, Uniform])
+def test_the_ends_of_an_interval_have_the_outermost_coordinates(
+    make, standardize
+):
+    weight = make(0.1, 300.0, standardize)
+    np.testing.assert_allclose(
+        weight.coordinate_ends,
+        np.asarray(weight.coordinate(np.float32([0.1, 300.0])))[:, 0],
+        rtol=1e-5,
+    )

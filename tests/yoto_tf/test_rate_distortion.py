@@ -44,7 +44,7 @@ class Spy:
         self.model_config = vae.model_config
         self.noise = []
 
-    def __call__(self, inputs, noise):
+    def outputs_of(self, images, beta, noise):
         self.noise.append(noise.numpy())
         zeros = np.zeros(len(noise), "float32")
         return {
@@ -111,9 +111,9 @@ def test_active_units_are_latents_whose_mean_varies(vae, images):
 
         model_config = vae.model_config
 
-        def __call__(self, inputs, noise):
-            outputs = vae(inputs, noise=noise)
-            light = keras.ops.mean(inputs["image"], axis=(1, 2, 3))
+        def outputs_of(self, images, beta, noise):
+            outputs = vae.outputs_of(images, beta, noise)
+            light = keras.ops.mean(images, axis=(1, 2, 3)) / 255
             columns = [light * 0, light * 9, light * 0.1, light * 0 + 5]
             outputs["mean"] = keras.ops.stack(columns, axis=-1)
             return outputs

@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from yoto_tf.errors import InputError
-from yoto_tf.models.inputs import to_unit_interval
 
 # Burda et al., Importance Weighted Autoencoders, ICLR 2016, section 5.2.
 _ACTIVE_VARIANCE = 0.01
@@ -92,12 +91,9 @@ def rate_distortion_curve(
 def _scorer(model):
     @tf.function(reduce_retracing=True)
     def scored(images, noise, beta):
-        outputs = model(
-            {
-                "image": to_unit_interval(images),
-                "beta": tf.fill((tf.shape(images)[0],), beta),
-            },
-            noise=noise,
+        # Not a call, which refuses betas outside the trained range.
+        outputs = model.outputs_of(
+            images, tf.fill((tf.shape(images)[0],), beta), noise
         )
         return outputs["distortion"], outputs["rate"], outputs["mean"]
 

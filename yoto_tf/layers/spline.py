@@ -21,8 +21,7 @@ class SplineFiLM(ConditioningLayer):
         scale = 1 + sum_k hat_k(c) a_k
         shift =     sum_k hat_k(c) b_k
 
-    hat_k is 1 at the k-th of `knots` values spread evenly over
-    [-sqrt(3), sqrt(3)], the range of a standardised (log-)uniform weight, and
+    hat_k is 1 at the k-th of `knots` values spread evenly over `ends`, and
     falls linearly to 0 at its neighbours: what an example teaches about its
     weight changes the modulation near it and nowhere else, where in an MLP
     or a gate large and small weights pull at the same numbers. Coordinates
@@ -31,16 +30,22 @@ class SplineFiLM(ConditioningLayer):
 
     Args:
         knots: number of hats per coordinate, 2 or more.
+        ends: the lowest and the highest coordinate; default: -sqrt(3) and
+            sqrt(3), between which standardised coordinates of one weight
+            lie. `coordinate_ends` of a distribution has others.
     """
 
     # A second shift costs 2 % of the `cifar10` step.
     replaces_bias = True
 
-    def __init__(self, knots=5, **kwargs):
+    def __init__(self, knots=5, ends=(-_END, _END), **kwargs):
         super().__init__(**kwargs)
         if not knots >= 2:
             raise InputError(f"expected knots of 2 or more, received: {knots=}")
         self.knots = int(knots)
+        if not ends[0] < ends[1]:
+            raise InputError(f"expected ends[0] < ends[1], received: {ends=}")
+        self.ends = tuple(float(e) for e in ends)
 
     def build(self, features_shape, conditioning_shape):
         # One matrix for scale and shift: starting operations is what costs.
@@ -51,21 +56,28 @@ class SplineFiLM(ConditioningLayer):
             ),
             initializer="zeros",
             name="kernel",
+            autocast=False,
         )
 
     def call(self, features, conditioning):
+        features, conditioning = self._cast(features, conditioning)
         both = ops.matmul(self._hats(conditioning), self.kernel)
         scale, shift = ops.split(both, 2, axis=-1)
         return modulate(features, 1 + scale, shift)
 
     def _hats(self, conditioning):
         """Maps `(batch, k)` to `(batch, k * knots)`."""
-        positions = np.linspace(-_END, _END, self.knots, dtype="float32")
+        positions = np.linspace(*self.ends, self.knots, dtype="float32")
         positions = ops.cast(positions, conditioning.dtype)
-        inside = ops.clip(conditioning, -_END, _END)
+        inside = ops.clip(conditioning, *self.ends)
         distance = ops.abs(ops.expand_dims(inside, -1) - positions)
-        hats = ops.relu(1 - distance * ((self.knots - 1) / (2 * _END)))
+        low, high = self.ends
+        hats = ops.relu(1 - distance * ((self.knots - 1) / (high - low)))
         return ops.reshape(hats, (-1, conditioning.shape[-1] * self.knots))
 
     def get_config(self):
-        return {**super().get_config(), "knots": self.knots}
+        return {
+            **super().get_config(),
+            "knots": self.knots,
+            "ends": self.ends,
+        }

@@ -21,7 +21,9 @@ class ConditionedStage(keras.layers.Layer):
     """
 
     def __init__(self, layer, conditioning=None, negative_slope=None, **kwargs):
-        super().__init__(**kwargs)
+        # The conditioning stays as it is, `layer` casts the features itself.
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = layer.supports_masking
         self.layer = layer
         self.conditioning = conditioning
         self.negative_slope = negative_slope

@@ -1,5 +1,7 @@
 """Models: the method itself, and the VAE that is its first case."""
 
+import re
+
 # Refuses another backend, before Keras is imported.
 import yoto_tf.keras_backend  # noqa: F401
 
@@ -34,7 +36,11 @@ def load_model(path):
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:
-        # Keras raises what the zip, JSON and HDF5 readers happen to raise.
+        # Keras raises what the zip, JSON and HDF5 readers happen to raise,
+        # and puts a sentence of ours among its own.
+        sentence = re.search(r"^expected .* received: .*", str(error), re.M)
+        if sentence:
+            raise InputError(f"{sentence[0]} ({path})") from error
         reason = str(error).strip().split("\n")[0][:200]
         raise InputError(
             f"expected a .keras file of this library, received: {path}, "

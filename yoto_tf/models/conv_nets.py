@@ -33,7 +33,8 @@ class _ConvNet(keras.layers.Layer):
     _decoder = False
 
     def __init__(self, image_shape, config, **kwargs):
-        super().__init__(**kwargs)
+        # The conditioning stays as it is, layers cast the features.
+        super().__init__(autocast=False, **kwargs)
         if isinstance(config, dict):
             config = ModelConfig.from_dict(config)
         self.image_shape = tuple(int(n) for n in image_shape)

@@ -5,45 +5,22 @@ import dataclasses
 import keras
 from keras import ops
 
-from yoto_tf import interval_weights
 from yoto_tf import likelihoods
-from yoto_tf import loss_weights
+from yoto_tf.beta_distribution import beta_distribution
 from yoto_tf.config import BetaConfig
 from yoto_tf.config import ModelConfig
 from yoto_tf.errors import InputError
 from yoto_tf.layers.factory import make_posterior
 from yoto_tf.layers.posterior import rate
 from yoto_tf.layers.posterior import rate_per_latent
-from yoto_tf.models import inputs
+from yoto_tf.models import inputs as model_inputs
+from yoto_tf.models import precision
 from yoto_tf.models.conv_nets import ConvDecoder
 from yoto_tf.models.conv_nets import ConvEncoder
 from yoto_tf.models.inputs import to_unit_interval
 from yoto_tf.models.loss_conditional import LossConditionalModel
+from yoto_tf.models.precision import at_least_float32
 from yoto_tf.presets import get_preset
-
-
-def beta_distribution(beta, standardize=True):
-    """Builds the distribution that a `BetaConfig` names."""
-    match beta.distribution:
-        case "log_uniform":
-            return interval_weights.LogUniform(
-                beta.low,
-                beta.high,
-                standardize,
-                beta.focus,
-                beta.focus_share,
-                beta.lead,
-                beta.lead_steps,
-                beta.lead_share,
-                beta.lead_fade_steps,
-                beta.lead_last_share,
-            )
-        case "uniform":
-            return interval_weights.Uniform(beta.low, beta.high, standardize)
-        case "choice":
-            return loss_weights.Choice(beta.values, standardize)
-        case "constant":
-            return loss_weights.Constant(beta.values[0])
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
@@ -70,7 +47,8 @@ class ConditionalVAE(LossConditionalModel):
             `keras.utils.set_random_seed`.
 
     Call arguments:
-        inputs: dict with `image` and `beta`, one beta per image.
+        inputs: dict with `image` and `beta`, a number or one per image, in
+            the trained range.
 
     Returns:
         dict: `reconstruction` (mean image), `distortion` and `rate`
@@ -116,6 +94,8 @@ class ConditionalVAE(LossConditionalModel):
                 {"distortion": 1.0, "rate": float(b)} for b in watched
             ],
             seed=seed,
+            # Keras would cast beta to bfloat16 with the images.
+            autocast=False,
             **kwargs,
         )
         self.image_shape = tuple(int(n) for n in image_shape)
@@ -123,16 +103,22 @@ class ConditionalVAE(LossConditionalModel):
         self.beta_config = beta
         self.beta_range = distribution
         self.likelihood = likelihoods.get(self_model.likelihood)
-        self.encoder = ConvEncoder(self.image_shape, self_model, name="encoder")
-        self.posterior = make_posterior(
-            self_model, beta, seed, name="posterior"
-        )
-        self.decoder = ConvDecoder(
-            self.image_shape,
-            self_model,
-            self.likelihood.outputs_per_channel,
-            name="decoder",
-        )
+        with precision.default_policy(self.dtype_policy):
+            self.encoder = ConvEncoder(
+                self.image_shape, self_model, name="encoder"
+            )
+            self.decoder = ConvDecoder(
+                self.image_shape,
+                self_model,
+                self.likelihood.outputs_per_channel,
+                name="decoder",
+            )
+        with precision.default_policy(
+            precision.dtype_at_least_float32(self.compute_dtype)
+        ):
+            self.posterior = make_posterior(
+                self_model, beta, seed, name="posterior"
+            )
         # The shapes are known, so the weights exist from birth.
         self.build()
 
@@ -194,16 +180,19 @@ class ConditionalVAE(LossConditionalModel):
 
     def likelihood_of(self, latents, beta):
         """Runs the decoder; returns the likelihood's parameters."""
-        return self.decoder(latents, self._coordinates_of(beta))
+        return at_least_float32(
+            self.decoder(latents, self._coordinates_of(beta))
+        )
 
     def _coordinates_of(self, beta):
         return self.coordinates({"distortion": beta, "rate": beta})
 
-    def call(self, inputs, noise=None, training=False):
-        images = to_unit_interval(inputs["image"])
-        beta = inputs["beta"]
+    def outputs_of(self, images, beta, noise=None):
+        """What a call returns, of images and betas that need no check."""
+        images = to_unit_interval(images)
         z, mean, stddev = self.posterior_of(images, beta, noise)
         outputs = self.likelihood_of(z, beta)
+        images = ops.cast(images, outputs.dtype)
         return {
             "reconstruction": self.likelihood.mean(outputs),
             "distortion": self.likelihood.distortion(images, outputs),
@@ -212,11 +201,28 @@ class ConditionalVAE(LossConditionalModel):
             "stddev": stddev,
         }
 
-    def loss_terms(self, x, y, loss_weights, training=False):
-        x = inputs.checked_training_images(x, self.image_shape)
-        outputs = self(
-            {"image": x, "beta": loss_weights["rate"]}, training=training
+    # Keras' hooks.
+
+    def __call__(self, inputs, *args, **kwargs):
+        # Before Keras wraps what is wrong with them in ten lines of its own.
+        checked = model_inputs.checked_call(
+            inputs, self.image_shape, self.beta_range
         )
+        return super().__call__(checked, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        x = model_inputs.with_one_beta_each(x)
+        return super().predict(x, *args, **kwargs)
+
+    def call(self, inputs, noise=None, training=False):
+        return self.outputs_of(inputs["image"], inputs["beta"], noise)
+
+    def check_batch(self, x, y):
+        x = model_inputs.checked_training_images(x, self.image_shape)
+        return x, y
+
+    def loss_terms(self, x, y, loss_weights, training=False):
+        outputs = self.outputs_of(x, loss_weights["rate"])
         paid = outputs["rate"]
         if training and self.beta_config.free_nats:
             paid = self._paid_rate(
@@ -247,8 +253,8 @@ class ConditionalVAE(LossConditionalModel):
         Raises:
             InputError: for images or betas that are not so.
         """
-        images = inputs.checked_images(images, self.image_shape)
-        beta = inputs.checked_beta(beta, images.shape[0], self.beta_range)
+        images = model_inputs.checked_images(images, self.image_shape)
+        beta = model_inputs.checked_beta(beta, images.shape[0], self.beta_range)
         _, mean, stddev = self.posterior_of(images, beta)
         return mean, stddev
 
@@ -259,8 +265,12 @@ class ConditionalVAE(LossConditionalModel):
             InputError: for latents of another shape, or betas outside the
                 trained range.
         """
-        latents = inputs.checked_latents(latents, self.model_config.latent_size)
-        beta = inputs.checked_beta(beta, latents.shape[0], self.beta_range)
+        latents = model_inputs.checked_latents(
+            latents, self.model_config.latent_size
+        )
+        beta = model_inputs.checked_beta(
+            beta, latents.shape[0], self.beta_range
+        )
         return self.likelihood.mean(self.likelihood_of(latents, beta))
 
     def reconstruct(self, images, beta):

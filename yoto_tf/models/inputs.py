@@ -1,10 +1,12 @@
 """What a model is given, checked where it enters."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from yoto_tf.errors import InputError
+from yoto_tf.models.assertions import checked
 
 
 def to_unit_interval(images):
@@ -14,35 +16,90 @@ def to_unit_interval(images):
     return ops.cast(images, "float32")
 
 
-def checked_training_images(images, image_shape):
-    """Returns the images, unless their shape or range is another one.
+def checked_training_images(x, image_shape):
+    """Returns the images of a batch of `fit`, checked.
 
     Args:
-        images: a batch of `fit`, symbolic or not.
+        x: images, symbolic or not, or a dict with them as `image`, as the
+            data sets of TFDS have it.
         image_shape: `(size, size, channels)`.
 
     Raises:
-        InputError: for another shape, when the step is traced.
-        tf.errors.InvalidArgumentError: for pixels outside [0, 1], when the
-            step runs.
+        InputError: for other structures, shapes, dtypes and, outside of a
+            graph, pixels; see `assertions.checked`.
     """
-    _check_shape(images, image_shape)
-    if images.dtype == tf.uint8:
-        return images
-    # Free for uint8, 0.1 ms for floats; without it, pixels up to 255 would
-    # train to nonsense without a word.
-    checked = tf.debugging.Assert(
-        ops.logical_and(ops.min(images) >= 0, ops.max(images) <= 1),
-        [
-            "expected float images in [0, 1], received values from",
-            ops.min(images),
-            "to",
-            ops.max(images),
-        ],
+    if isinstance(x, dict):
+        if "image" not in x:
+            raise InputError(
+                "expected images, or a dict with 'image', received: a dict "
+                f"with {sorted(x)}"
+            )
+        x = x["image"]
+    return _in_unit_interval(_checked_form(x, image_shape))
+
+
+def checked_call(inputs, image_shape, beta_range):
+    """Returns `image` and `beta` of a call, checked.
+
+    Args:
+        inputs: dict with `image` and `beta`, a number or one per image,
+            symbolic or not.
+        image_shape, beta_range: see the other functions.
+
+    Raises:
+        InputError: as `checked_training_images`, and for betas that were not
+            trained.
+    """
+    if not isinstance(inputs, dict) or not {"image", "beta"} <= set(inputs):
+        received = (
+            f"a dict with {sorted(inputs)}"
+            if isinstance(inputs, dict)
+            else "an array"
+        )
+        raise InputError(
+            "expected a dict with 'image' and 'beta', as in "
+            "{'image': images, 'beta': 16.0}, "
+            f"received: {received}"
+        )
+    image = _checked_form(inputs["image"], image_shape)
+    beta = ops.cast(inputs["beta"], "float32")
+    rank = tf.TensorShape(beta.shape).rank
+    if rank == 0:
+        beta = tf.fill((tf.shape(image)[0],), beta)
+    elif rank != 1:
+        raise InputError(
+            "expected beta as a number or one per image, shape (batch,), "
+            f"received: beta.shape={beta.shape}"
+        )
+    if isinstance(image, keras.KerasTensor):
+        return {"image": image, "beta": beta}
+    image = checked(
+        _in_unit_interval(image),
+        tf.equal(tf.shape(image)[0], tf.shape(beta)[0]),
+        "expected one beta per image, received:",
+        tf.shape(image)[0],
+        "images and",
+        tf.shape(beta)[0],
+        "betas",
     )
-    # Else the step might update the weights before it is stopped.
-    with tf.control_dependencies([checked]):
-        return tf.identity(images)
+    low, high = beta_range.intervals().T.astype("float32")
+    column = tf.expand_dims(beta, -1)
+    trained = tf.reduce_any((column >= low) & (column <= high), -1)
+    beta = checked(
+        beta,
+        tf.reduce_all(trained),
+        f"expected beta {beta_range.describe()}, received: beta=",
+        beta[tf.argmin(tf.cast(trained, "int32"))],
+    )
+    return {"image": image, "beta": beta}
+
+
+def with_one_beta_each(x):
+    """Repeats the one beta of `predict`'s dict: Keras takes arrays of one
+    length alone."""
+    if isinstance(x, dict) and np.ndim(x.get("beta", ())) == 0:
+        return {**x, "beta": np.full(len(x["image"]), x["beta"])}
+    return x
 
 
 def checked_images(images, image_shape):
@@ -122,10 +179,71 @@ def checked_beta(beta, batch_size, beta_range):
     return np.broadcast_to(values, (batch_size,)).astype("float32")
 
 
+def _checked_form(images, image_shape):
+    """Returns images as a tensor of a dtype and shape that can be pixels."""
+    if isinstance(images, keras.KerasTensor):
+        _check_shape(images, image_shape)
+        return images
+    if isinstance(images, list | tuple | dict) or not hasattr(images, "dtype"):
+        raise InputError(
+            f"expected one array of images, received: a {type(images).__name__}"
+        )
+    if isinstance(images, tf.RaggedTensor | tf.SparseTensor):
+        raise InputError(
+            "expected images of one size as a dense array, "
+            f"received: a {type(images).__name__}"
+        )
+    images = tf.convert_to_tensor(images)
+    if images.dtype != tf.uint8 and not images.dtype.is_floating:
+        raise InputError(
+            "expected images as uint8, or as float in [0, 1], "
+            f"received: images.dtype={images.dtype.name}"
+        )
+    if images.shape.rank is None:
+        raise InputError(
+            "expected images of shape (batch, height, width, channels), "
+            "received: images of unknown rank, as of a generator without "
+            "output_signature, or of another rank than those before"
+        )
+    if not images.shape[1:].is_compatible_with(image_shape):
+        _check_shape(images, image_shape)
+    if not images.shape[1:].is_fully_defined():
+        # Known when the step runs.
+        shape = tf.shape(images)
+        images = checked(
+            images,
+            tf.reduce_all(shape[1:] == image_shape),
+            f"expected images of shape (batch, {_listed(image_shape)}), "
+            "received: images.shape=",
+            shape,
+        )
+        # tf.ensure_shape could fail first, with words of its own.
+        images.set_shape((None, *image_shape))
+    return images
+
+
+def _in_unit_interval(images):
+    if images.dtype == tf.uint8:
+        return images
+    # Free for uint8, 0.1 ms for floats; without it, pixels up to 255 would
+    # train to nonsense without a word. False for NaN.
+    return checked(
+        images,
+        tf.reduce_all((images >= 0) & (images <= 1)),
+        "expected float images in [0, 1], received: values from",
+        tf.reduce_min(images),
+        "to",
+        tf.reduce_max(images),
+    )
+
+
 def _check_shape(images, image_shape):
     if tuple(images.shape[1:]) != tuple(image_shape):
-        expected = ", ".join(map(str, image_shape))
         raise InputError(
-            f"expected images of shape (batch, {expected}), "
+            f"expected images of shape (batch, {_listed(image_shape)}), "
             f"received: images.shape={tuple(images.shape)}"
         )
+
+
+def _listed(shape):
+    return ", ".join(map(str, shape))

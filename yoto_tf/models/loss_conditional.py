@@ -9,11 +9,13 @@ from yoto_tf.joint_weights import Dirichlet
 from yoto_tf.joint_weights import Independent
 from yoto_tf.layers.seeds import load_seed_state
 from yoto_tf.layers.seeds import save_seed_state
+from yoto_tf.models import precision
 from yoto_tf.models import weighting
+from yoto_tf.models.keras_model import StepModel
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
-class LossConditionalModel(keras.Model):
+class LossConditionalModel(StepModel):
     """Trains one network for a whole distribution of loss weights.
 
     The loss of an example is a weighted sum of terms. `train_step` draws a
@@ -80,6 +82,7 @@ class LossConditionalModel(keras.Model):
                 f"KERAS_BACKEND={keras.backend.backend()!r}"
             )
         super().__init__(**kwargs)
+        precision.check_policy(self.dtype_policy)
         weighting.check_choice("draw_per", draw_per, ("example", "batch"))
         weighting.check_choice(
             "normalization", normalization, weighting.NORMALIZATIONS
@@ -177,66 +180,15 @@ class LossConditionalModel(keras.Model):
             *(m for w in self.watch_trackers.values() for m in w.values()),
         ]
 
-    def compile(self, optimizer="adam", *, jit_compile=False, **kwargs):
-        """Configures training, as `keras.Model.compile` does.
-
-        Args:
-            optimizer: a Keras optimizer or its name.
-            jit_compile: compile the step with XLA.
-            **kwargs: `run_eagerly`, `steps_per_execution`,
-                `auto_scale_loss`.
-
-        Raises:
-            InputError: for a `loss`, `metrics` or `loss_weights`: the terms
-                come from `loss_terms`, the weights from the constructor.
-        """
-        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-            if kwargs.get(name) is not None:
-                raise InputError(
-                    "expected the loss terms from loss_terms() and their "
-                    "weights from the constructor, received: "
-                    f"compile({name}=...)"
-                )
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
-        self._compile_arguments = {
-            "optimizer": self.optimizer,
-            "jit_compile": jit_compile,
-            **{k: v for k, v in kwargs.items() if v is not None},
-        }
-
-    def get_compile_config(self):
-        if not self.compiled:
-            return None
-        return {
-            k: keras.saving.serialize_keras_object(v)
-            for k, v in self._compile_arguments.items()
-        }
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
-            # So that the optimizer's state can be loaded next.
-            self.optimizer.build(self.trainable_variables)
-
     def train_step(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        batch_size = ops.shape(tf.nest.flatten(x)[0])[0]
-        loss_weights = self.sample_loss_weights(
-            batch_size, self.optimizer.iterations
+        data, x, y, sample_weight, batch_size = self._unpacked(data)
+        step = tf.convert_to_tensor(self.optimizer.iterations.value)
+        loss_weights = self.sample_loss_weights(batch_size, step)
+        loss, terms, gradients = self._compiled(self._loss_and_gradients)(
+            x, y, sample_weight, loss_weights, step
         )
-        with tf.GradientTape() as tape:
-            terms = self.loss_terms(x, y, loss_weights, training=True)
-            per_example = self.weighted_loss(
-                weighting.warmed_up(
-                    terms, self.warmup_steps, self.optimizer.iterations
-                ),
-                loss_weights,
-            )
-            per_example = _weighted(per_example, sample_weight)
-            loss = ops.mean(per_example) + sum(self.losses)
-            scaled = self.optimizer.scale_loss(loss)
+        self._note_batch(*data)
         variables = self.trainable_variables
-        gradients = tape.gradient(scaled, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self.loss_tracker.update_state(
             loss, sample_weight=ops.cast(batch_size, "float32")
@@ -246,20 +198,62 @@ class LossConditionalModel(keras.Model):
         return self._results(self.loss_tracker, self.term_trackers)
 
     def test_step(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        batch_size = ops.shape(tf.nest.flatten(x)[0])[0]
+        data, x, y, sample_weight, batch_size = self._unpacked(data)
+        score = self._compiled(self._loss_and_terms)
         for fixed in self.watched_weights:
             loss_weights = {
                 n: ops.full((batch_size,), v, dtype="float32")
                 for n, v in fixed.items()
             }
-            terms = self.loss_terms(x, y, loss_weights, training=False)
-            loss = self.weighted_loss(terms, loss_weights)
-            self.loss_tracker.update_state(_weighted(loss, sample_weight))
+            loss, terms = score(x, y, sample_weight, loss_weights)
+            self.loss_tracker.update_state(loss)
             label = self.weight_distribution.label(fixed)
             for name, term in terms.items():
                 self.watch_trackers[label][name].update_state(term)
+        self._note_batch(*data)
         return self._results(self.loss_tracker, *self.watch_trackers.values())
+
+    def _unpacked(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        data = x, y
+        x, y = self.check_batch(x, y)
+        batch_size = ops.shape(tf.nest.flatten(x)[0])[0]
+        return data, x, y, sample_weight, batch_size
+
+    def _loss_and_gradients(self, x, y, sample_weight, loss_weights, step):
+        with tf.GradientTape() as tape:
+            terms = self.checked_terms(x, y, loss_weights, training=True)
+            per_example = self.weighted_loss(
+                weighting.warmed_up(terms, self.warmup_steps, step),
+                loss_weights,
+            )
+            per_example = weighting.scaled(per_example, sample_weight)
+            loss = ops.mean(per_example)
+            for further in self.losses:
+                loss = loss + ops.cast(further, loss.dtype)
+            scaled = self.optimizer.scale_loss(loss)
+        weighting.check_splines(self)
+        if not self.trainable_variables:
+            raise InputError(
+                "expected a model with layers to train, as attributes of it, "
+                f"received: {type(self).__name__} without trainable weights"
+            )
+        return loss, terms, tape.gradient(scaled, self.trainable_variables)
+
+    def _loss_and_terms(self, x, y, sample_weight, loss_weights):
+        terms = self.checked_terms(x, y, loss_weights, training=False)
+        loss = self.weighted_loss(terms, loss_weights)
+        return weighting.scaled(loss, sample_weight), terms
+
+    def checked_terms(self, x, y, loss_weights, training=False):
+        """Returns `loss_terms`, checked, in float32 or more."""
+        # Keras does this in `__call__`: losses that layers added before are
+        # tensors of another graph.
+        self._clear_losses()
+        with precision.dtype_errors(self.dtype_policy):
+            terms = self.loss_terms(x, y, loss_weights, training=training)
+        weighting.check_terms(terms, self.weight_distribution.names)
+        return {n: precision.at_least_float32(t) for n, t in terms.items()}
 
     @staticmethod
     def _results(loss_tracker, *trackers):
@@ -294,10 +288,3 @@ class LossConditionalModel(keras.Model):
             config["loss_weights"]
         )
         return cls(**config)
-
-
-def _weighted(per_example, sample_weight):
-    if sample_weight is None:
-        return per_example
-    # Keras hands on `(batch, 1)` as it comes, which would broadcast.
-    return per_example * ops.reshape(sample_weight, ops.shape(per_example))

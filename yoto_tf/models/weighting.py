@@ -3,6 +3,8 @@
 from keras import ops
 
 from yoto_tf.errors import InputError
+from yoto_tf.layers.spline import SplineFiLM
+from yoto_tf.models import first_batch
 
 NORMALIZATIONS = ("none", "geometric_mean", "sum")
 
@@ -23,18 +25,10 @@ def weighted_sum(terms, loss_weights, normalization="none", power=1.0):
         InputError: if a term is missing, unknown or not per example.
     """
     names = list(loss_weights)
-    if set(terms) != set(names):
-        raise InputError(
-            f"expected loss_terms() to return the terms {sorted(names)}, "
-            f"received: {sorted(terms)}"
-        )
-    for name, term in terms.items():
-        # `(batch, 1) * (batch,)` would be `(batch, batch)`, silently.
-        if len(term.shape) != 1:
-            raise InputError(
-                "expected every loss term to have the shape (batch,), "
-                f"received: {name} with shape {tuple(term.shape)}"
-            )
+    check_terms(terms, names)
+    loss_weights = {
+        n: ops.cast(w, terms[n].dtype) for n, w in loss_weights.items()
+    }
     weighted = sum(loss_weights[n] * terms[n] for n in names)
     if normalization == "none":
         return weighted
@@ -44,6 +38,35 @@ def weighted_sum(terms, loss_weights, normalization="none", power=1.0):
         logs = sum(ops.log(loss_weights[n]) for n in names)
         divisor = ops.exp(logs / len(names))
     return weighted / ops.power(divisor, power)
+
+
+def check_terms(terms, names):
+    """Raises `InputError` unless `terms` is a dict of the `names` ->
+    `(batch,)`."""
+    if not isinstance(terms, dict):
+        raise InputError(
+            "expected loss_terms() to return a dict, name of a term -> "
+            f"(batch,), received: {type(terms).__name__}"
+        )
+    if set(terms) != set(names):
+        # Which of the two is misspelt, only its author knows.
+        alone = [
+            f"no term for the weight {n!r}" for n in names if n not in terms
+        ]
+        alone += [
+            f"no weight for the term {n!r}" for n in terms if n not in names
+        ]
+        raise InputError(
+            f"expected loss_terms() to return the terms {sorted(names)}, "
+            f"received: {sorted(terms)}; {', '.join(alone)}"
+        )
+    for name, term in terms.items():
+        # `(batch, 1) * (batch,)` would be `(batch, batch)`, silently.
+        if len(term.shape) != 1:
+            raise InputError(
+                "expected every loss term to have the shape (batch,), "
+                f"received: {name} with shape {tuple(term.shape)}"
+            )
 
 
 def warmed_up(terms, warmup_steps, step):
@@ -56,11 +79,38 @@ def warmed_up(terms, warmup_steps, step):
     """
     step = ops.cast(step + 1, "float32")
     return {
-        name: term * ops.minimum(step / warmup_steps[name], 1.0)
+        name: term
+        * ops.cast(ops.minimum(step / warmup_steps[name], 1.0), term.dtype)
         if warmup_steps.get(name)
         else term
         for name, term in terms.items()
     }
+
+
+def scaled(per_example, sample_weight):
+    """Losses `(batch,)` times Keras' `sample_weight`, or as they are."""
+    if sample_weight is None:
+        return per_example
+    # Keras hands on `(batch, 1)` as it comes, which would broadcast.
+    return per_example * ops.cast(
+        ops.reshape(sample_weight, ops.shape(per_example)), per_example.dtype
+    )
+
+
+def check_splines(model):
+    """Raises `InputError` where splines would clip different weights to one
+    end."""
+    ends = model.weight_distribution.coordinate_ends
+    for layer in first_batch.all_layers(model) if ends else ():
+        if isinstance(layer, SplineFiLM) and not (
+            layer.ends[0] <= ends[0] + 1e-3 and ends[1] - 1e-3 <= layer.ends[1]
+        ):
+            raise InputError(
+                "expected SplineFiLM(ends=...) as far as the weights' "
+                f"coordinates, ends=({ends[0]:.4g}, {ends[1]:.4g}), received: "
+                f"{layer.name} with ends=({layer.ends[0]:.4g}, "
+                f"{layer.ends[1]:.4g})"
+            )
 
 
 def check_warmup(steps, loss_weights):

@@ -1,0 +1,173 @@
+"""Models under dtype policies other than float32."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from layer_checks import dtype_policy
+
+from yoto_tf import ConditionalVAE
+from yoto_tf import ConditioningConfig
+from yoto_tf import InputError
+from yoto_tf import LogUniform
+from yoto_tf import LossConditionalModel
+from yoto_tf import ModelConfig
+from yoto_tf import load_model
+from yoto_tf.layers import ConditioningLayer
+
+IMAGES = np.random.default_rng(0).integers(
+    0, 256, (8, 32, 32, 3), dtype=np.uint8
+)
+
+
+def make_vae(kind="film", likelihood="bernoulli", **options):
+    keras.utils.set_random_seed(0)
+    config = ModelConfig(
+        latent_size=4,
+        base_channels=2,
+        convs_per_block=1,
+        dense_units=8,
+        likelihood=likelihood,
+        conditioning=ConditioningConfig(
+            kind=kind, sites=("conv", "dense"), hidden_units=8
+        ),
+    )
+    return ConditionalVAE((32, 32, 3), config, seed=0, **options)
+
+
+def randomized(vae):
+    """Gives the layers that start as the identity something to say."""
+    rng = np.random.default_rng(0)
+    for weight in vae.trainable_variables:
+        if "conditioning" in weight.path:
+            weight.assign(rng.normal(size=weight.shape) * 0.3)
+    return vae
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
+def test_a_vae_scores_about_as_in_float32(policy, likelihood):
+    plain = randomized(make_vae(likelihood=likelihood))
+    vae = make_vae(likelihood=likelihood, dtype=policy)
+    vae.set_weights(plain.get_weights())
+    inputs = {"image": IMAGES, "beta": np.geomspace(0.125, 512, 8)}
+    noise = np.random.default_rng(1).normal(size=(8, 4)).astype("float32")
+    answers = vae(inputs, noise=noise)
+    least = "float64" if policy == "float64" else "float32"
+    for name, expected in plain(inputs, noise=noise).items():
+        assert answers[name].dtype == least, name
+        np.testing.assert_allclose(
+            answers[name],
+            expected,
+            # A network in bfloat16, which has 8 bits, and sums that are not.
+            rtol=1e-4 if policy == "float64" else 0.03,
+            atol=1e-4 if policy == "float64" else 0.03,
+            err_msg=name,
+        )
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_vae_trains_and_goes_on_after_a_load(policy, tmp_path):
+    vae = make_vae(dtype=policy)
+    half = policy.removeprefix("mixed_")
+    for net in (vae.encoder, vae.decoder):
+        assert {s.layer.compute_dtype for s in net.stages} == {half}
+    assert {v.dtype for v in vae.trainable_variables} == {"float32"}
+    # Its step is traced in a sixth of Adam's time.
+    vae.compile(keras.optimizers.SGD(0.01, momentum=0.9))
+    images = np.concatenate([IMAGES] * 4)
+    logs = vae.fit(images, batch_size=8, epochs=2, verbose=0).history
+    assert logs["distortion"][1] < logs["distortion"][0] - 5
+    vae.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
+    logs = [
+        m.fit(IMAGES, shuffle=False, verbose=0).history for m in (vae, loaded)
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_the_global_policy_counts_where_none_is_given():
+    with dtype_policy("mixed_bfloat16"):
+        vae = make_vae()
+        inner = make_vae(dtype="float32")
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    assert vae.decoder.stages[0].layer.compute_dtype == "bfloat16"
+    assert inner.decoder.stages[0].layer.compute_dtype == "float32"
+
+
+@pytest.mark.parametrize("kind", ["film", "sigmoid_film", "gate", "spline"])
+def test_near_betas_are_not_one_under_bfloat16(kind, monkeypatch):
+    near = np.float32([300.0, 301.0])
+    seen = []
+    cast = ConditioningLayer._cast
+
+    def spy(layer, features, conditioning):
+        features, conditioning = cast(layer, features, conditioning)
+        seen.append(conditioning.numpy())
+        assert features.dtype == "bfloat16"
+        return features, conditioning
+
+    monkeypatch.setattr(ConditioningLayer, "_cast", spy)
+    vae = make_vae(kind, dtype="mixed_bfloat16")
+    vae({"image": IMAGES[:2], "beta": near})
+    stages = [*vae.encoder.stages, *vae.decoder.stages]
+    assert len(seen) == sum(s.conditioning is not None for s in stages) > 4
+    expected = LogUniform(0.125, 512.0).coordinate(near)
+    # In bfloat16 the two are one.
+    assert len(np.unique(ops.cast(expected, "bfloat16"))) == 1
+    for conditioning in seen:
+        np.testing.assert_allclose(conditioning, expected, rtol=1e-6)
+        assert len(np.unique(conditioning)) == 2
+
+
+class Line(LossConditionalModel):
+    """A model of a user's own, who casts or does not."""
+
+    def __init__(self, casts, **options):
+        super().__init__(
+            {"error": 1.0, "size": LogUniform(0.01, 1.0)}, **options
+        )
+        self.casts = casts
+        self.net = keras.layers.Dense(1, dtype=self.dtype_policy)
+
+    def loss_terms(self, x, y, loss_weights, training=False):
+        seen = ops.concatenate([x, self.coordinates(loss_weights)], -1)
+        outputs = self.net(seen)[:, 0]
+        if self.casts:
+            outputs = ops.cast(outputs, y.dtype)
+        return {"error": (outputs - y) ** 2, "size": abs(outputs)}
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_model_of_ones_own_is_told_what_to_cast(policy):
+    x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
+    y = x.sum(1)
+    model = Line(casts=False, dtype=policy)
+    model.compile()
+    with pytest.raises(
+        InputError, match=f"in float32, as by keras.ops.cast.*{policy!r}"
+    ):
+        model.fit(x, y, verbose=0)
+    model = Line(casts=True, dtype=policy)
+    model.compile(keras.optimizers.Adam(0.1))
+    before = model.evaluate(x, y, verbose=0)[0]
+    model.fit(x, y, epochs=10, verbose=0)
+    assert model.evaluate(x, y, verbose=0)[0] < 0.7 * before
+
+
+def test_terms_of_few_bits_are_weighted_in_float32():
+    model = Line(casts=True)
+    ones = {n: ops.ones(3, "bfloat16") for n in ("error", "size")}
+    weights = {"error": ops.ones(3), "size": ops.full((3,), 0.003)}
+    model.loss_terms = lambda x, y, weights, training: ones
+    terms = model.checked_terms(None, None, weights)
+    loss = model.weighted_loss(terms, weights)
+    assert loss.dtype == "float32"
+    # 1 in bfloat16.
+    np.testing.assert_allclose(loss, [1.003] * 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", "float16"])
+def test_variables_of_few_bits_are_refused(policy):
+    with pytest.raises(InputError, match="as 'mixed_bfloat16', received"):
+        make_vae(dtype=policy)

@@ -1,0 +1,124 @@
+"""Builds a model whose layers build on first use, again, when it is loaded.
+
+Keras learns the shapes of a model's inputs in `__call__`, which training by
+`loss_terms` goes round. Without them a loaded model has no weights to load,
+and Keras says nothing: its layers would start anew, at random.
+"""
+
+import json
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from yoto_tf.errors import InputError
+
+_KEY = "weight_count"
+
+
+def all_layers(model):
+    """The model's layers at any depth, itself left out."""
+    return list(model._flatten_layers(include_self=False))
+
+
+def unbuilt(model):
+    """Names of the layers without their weights."""
+    return [layer.name for layer in all_layers(model) if not layer.built]
+
+
+def spec_of(batch):
+    """Describes tensors as JSON can; the number of examples stays open.
+
+    Args:
+        batch: tensors, arrays, `tf.TensorSpec` and None, in dicts and lists.
+
+    Returns:
+        A string; None for ragged, sparse and other batches.
+    """
+    leaves = keras.tree.flatten(batch)
+    if any(
+        t is not None
+        and (
+            isinstance(t, tf.RaggedTensor | tf.SparseTensor)
+            or getattr(t, "shape", None) is None
+            or not hasattr(t, "dtype")
+            or tf.TensorShape(t.shape).rank in (None, 0)
+        )
+        for t in leaves
+    ):
+        return None
+    symbols = keras.tree.map_structure(
+        lambda t: (
+            None
+            if t is None
+            else keras.KerasTensor(
+                (None, *t.shape[1:]), tf.as_dtype(t.dtype).name
+            )
+        ),
+        batch,
+    )
+    return json.dumps(keras.saving.serialize_keras_object(symbols))
+
+
+def build(model, spec):
+    """Runs `loss_terms` without numbers, so that all layers are built.
+
+    Args:
+        model: a `LossConditionalModel`.
+        spec: what `spec_of` gave for `(x, y)`.
+    """
+    specs = keras.tree.map_structure(
+        lambda t: None if t is None else tf.TensorSpec(t.shape, t.dtype),
+        keras.saving.deserialize_keras_object(json.loads(spec)),
+    )
+    weights = {
+        name: tf.TensorSpec((None,), "float32")
+        for name in model.weight_distribution.names
+    }
+
+    def run(x, y, loss_weights, training):
+        x, y = model.check_batch(x, y)
+        model.checked_terms(x, y, loss_weights, training=training)
+
+    # A layer may be used in training alone.
+    for training in (False, True):
+        if unbuilt(model):
+            with model.distribute_strategy.scope():
+                tf.function(run, autograph=False).get_concrete_function(
+                    *specs, weights, training
+                )
+
+
+def spec_of_data(x, y=None):
+    """`spec_of` the batches that `fit` will make of its arguments; None where
+    only reading a batch would tell."""
+    if isinstance(x, keras.utils.PyDataset):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(x[0])
+    elif hasattr(x, "element_spec"):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
+    return spec_of((x, y))
+
+
+def save_weight_count(model, store):
+    """Writes it into the store of `save_own_variables`."""
+    store[_KEY] = np.int64(len(model.weights))
+
+
+def load_weight_count(model, store):
+    """Compares it in `load_own_variables`; returns the rest of the store.
+
+    Raises:
+        InputError: if the file has other weights than the model, which would
+            keep those that it began with.
+    """
+    rest = {key: store[key] for key in store.keys() if key != _KEY}
+    if len(rest) < len(store.keys()):
+        saved = int(np.asarray(store[_KEY]))
+        if saved != len(model.weights):
+            names = unbuilt(model)
+            raise InputError(
+                f"expected a model with the {saved} weights that were saved, "
+                f"received: {type(model).__name__} with {len(model.weights)}"
+                + (f"; layers that are not built: {names}" if names else "")
+            )
+    return rest

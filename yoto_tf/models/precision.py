@@ -1,0 +1,62 @@
+"""Which numbers stay float32 where layers compute in fewer bits.
+
+bfloat16 keeps 8 bits: a sum over the pixels of an image would lose nats, and
+betas that differ by 2 % would be one.
+"""
+
+import contextlib
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from yoto_tf.errors import InputError
+
+
+def dtype_at_least_float32(dtype):
+    """The dtype's name, float32 in place of one of fewer bits."""
+    return keras.backend.result_type(
+        keras.backend.standardize_dtype(dtype), "float32"
+    )
+
+
+def at_least_float32(tensor):
+    """Casts what has fewer bits than float32."""
+    return ops.cast(tensor, dtype_at_least_float32(tensor.dtype))
+
+
+@contextlib.contextmanager
+def default_policy(policy):
+    """Makes `policy` that of the layers that are built meanwhile."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def check_policy(policy):
+    """Raises `InputError` for variables of fewer bits than float32, to which
+    the updates of training are mostly too small to be added."""
+    if policy.variable_dtype in ("float16", "bfloat16"):
+        raise InputError(
+            "expected a dtype policy with float32 variables, as "
+            f"'mixed_bfloat16', received: {policy.name!r}"
+        )
+
+
+@contextlib.contextmanager
+def dtype_errors(policy):
+    """Says what TensorFlow's errors about mixed dtypes ask for."""
+    try:
+        yield
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        if "float16" not in str(error) or "float16" not in policy.name:
+            raise
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            "expected loss_terms() to compute its terms in float32, as by "
+            "keras.ops.cast(outputs, 'float32'), received: "
+            f"dtype={policy.name!r} and {type(error).__name__}: {reason}"
+        ) from error
