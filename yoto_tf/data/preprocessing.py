@@ -56,10 +56,11 @@ def middle_square(image):
 
 
 def flattened(image):
-    """Puts `(height, width, 4)` RGBA uint8 on white; RGB uint8, rounded."""
+    """Lays `(height, width, channels)` uint8, whose last channel is alpha, on
+    white; returns the other channels, rounded."""
     # In 16 bits, as 255 * 255 + 127 still fits: a photograph is large.
-    color = tf.cast(image[..., :3], tf.uint16)
-    alpha = tf.cast(image[..., 3:], tf.uint16)
+    color = tf.cast(image[..., :-1], tf.uint16)
+    alpha = tf.cast(image[..., -1:], tf.uint16)
     mixed = color * alpha + 255 * (255 - alpha)
     return tf.cast((mixed + 127) // 255, tf.uint8)
 

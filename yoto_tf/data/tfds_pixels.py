@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from yoto_tf.data import preprocessing
 from yoto_tf.errors import InputError
 
 _DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
@@ -62,10 +63,7 @@ def to_uint8(image):
         scaled = tf.where(valid, image, tf.zeros_like(image)) * 255
         image = tf.cast(tf.round(scaled), tf.uint8)
     if image.shape[-1] == 4:
-        color, alpha = image[..., :-1], image[..., -1:]
-        color, alpha = tf.cast(color, tf.float32), tf.cast(alpha, tf.float32)
-        color = (color * alpha + 255 * (255 - alpha)) / 255
-        image = tf.cast(tf.round(color), tf.uint8)
+        image = preprocessing.flattened(image)
     return image, valid
 
 
