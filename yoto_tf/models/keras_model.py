@@ -32,6 +32,8 @@ class StepModel(keras.Model):
 
     # Steps, compiled or not.
 
+    _xla = False
+
     def compile(self, optimizer="adam", *, jit_compile=False, **kwargs):
         """Configures training, as `keras.Model.compile` does.
 

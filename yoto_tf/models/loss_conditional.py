@@ -25,7 +25,9 @@ class LossConditionalModel(StepModel):
     comparable from epoch to epoch.
 
     A subclass defines `loss_terms`, in which it runs the network, and makes
-    the network depend on `self.coordinates(loss_weights)`.
+    the network depend on `self.coordinates(loss_weights)`. Its layers are
+    attributes and may build on first use. What it asserts of a batch belongs
+    in `check_batch`: under `jit_compile` XLA drops it elsewhere.
 
     Args:
         loss_weights: dict, name of a term -> `LossWeight` or number, or a
@@ -50,8 +52,6 @@ class LossConditionalModel(StepModel):
                 super().__init__(**kwargs)
                 self.features = features
                 self.net = keras.layers.Dense(features)
-                self.net.build((None, 1))
-                self.built = True
 
             def loss_terms(self, x, y, loss_weights, training=False):
                 w = self.net(self.coordinates(loss_weights))
