@@ -81,7 +81,7 @@ def export_model(
         version, differences = export_model(model, "models/mine")
 
     Args:
-        model: `ConditionalVAE`.
+        model: `ConditionalVAE`; served in float32, whatever its precision.
         to: the model's folder, whose versions are 1, 2, ...
         invalid_rows: `"error"` or `"flag"`, see `rows.RowPolicy`.
         batching_config: path of TF Serving's batching parameters.
@@ -110,6 +110,7 @@ def export_model(
         )
     sizes = batching.read(batching_config).allowed_batch_sizes
     _check_finite(model, run)
+    model = _in_float32(model)
     endpoints = vae_endpoints(model, invalid_rows)
     with publish.unfinished(to) as folder:
         write(folder, endpoints, sizes)
@@ -149,6 +150,17 @@ def write(folder, endpoints, batch_sizes):
             f"could not write the SavedModel ({error.message}); the "
             "published versions are as they were"
         ) from error
+
+
+def _in_float32(model):
+    """The model, or one of its weights that computes in float32: servers
+    answer in float32, and in bfloat16 no two engines agree."""
+    if model.dtype_policy.name == "float32":
+        return model
+    config = {**model.get_config(), "dtype": "float32"}
+    plain = type(model).from_config(config)
+    plain.set_weights(model.get_weights())
+    return plain
 
 
 def _check_finite(model, run):

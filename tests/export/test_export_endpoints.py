@@ -1,8 +1,10 @@
 """From a list of endpoints to a version: all or nothing."""
 
 import dataclasses
+import json
 
 import export_runs
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +16,8 @@ from export import warmup
 from export.endpoints import vae_endpoints
 from yoto_tf.endpoint import Endpoint
 from yoto_tf.endpoint import VerificationError
+from yoto_tf.errors import InputError
+from yoto_tf.models import ConditionalVAE
 from yoto_tf.session import Session
 
 
@@ -126,22 +130,25 @@ def test_inputs_of_any_name_and_type_are_warmed_up(tmp_path):
             np.testing.assert_array_equal(found["letters"], [6] * rows)
 
 
-def test_a_model_trained_in_python_is_exported(exported, tmp_path):
+@pytest.fixture
+def few_endpoints(monkeypatch):
+    """The quick ones; the others would only take time."""
+    monkeypatch.setattr(
+        "export.endpoints.vae_endpoints",
+        lambda model, invalid_rows: [
+            e
+            for e in vae_endpoints(model, invalid_rows)
+            if e.name in ("decode", "beta_range")
+        ],
+    )
+
+
+def test_a_model_trained_in_python_is_exported(
+    exported, tmp_path, few_endpoints
+):
     """Without a run directory there is no curve; all else is as it was."""
-    import json
-
-    from yoto_tf.errors import InputError
-
-    some = named(exported.model)
     folder = tmp_path / "m"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "export.endpoints.vae_endpoints",
-            lambda *_: [some["decode"], some["beta_range"]],
-        )
-        path, differences = saved_model.export_model(
-            exported.model, str(folder)
-        )
+    path, differences = saved_model.export_model(exported.model, str(folder))
     assert path == folder / "1"
     assert all(d.largest < 1e-5 for d in differences)
     manifest = json.loads((path / "assets.extra/manifest.json").read_text())
@@ -157,5 +164,24 @@ def test_a_model_trained_in_python_is_exported(exported, tmp_path):
     with pytest.raises(InputError, match="invalid_rows='ignore'"):
         saved_model.export_model(exported.model, folder, "ignore")
     with pytest.raises(InputError, match="expected a ConditionalVAE"):
-        saved_model.export_model(tf.keras.Sequential(), folder)
+        saved_model.export_model(keras.Sequential(), folder)
     assert [p.name for p in folder.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
+def test_a_model_of_another_precision_is_served_in_float32(
+    exported, tmp_path, few_endpoints, policy
+):
+    plain = exported.model
+    model = ConditionalVAE.from_config({**plain.get_config(), "dtype": policy})
+    model.set_weights(plain.get_weights())
+    z, beta = export_runs.latents(3), export_runs.betas(3)
+    expected = np.asarray(plain.decode(z, beta))
+    if policy == "mixed_bfloat16":
+        own = np.asarray(model.decode(z, beta), "float32")
+        assert np.abs(own - expected).max() > 1e-4
+    path, _ = saved_model.export_model(model, tmp_path / "m")
+    with Session(path) as session:
+        found = session.run("decode", {"latent": z, "beta": beta})["image"]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-5)

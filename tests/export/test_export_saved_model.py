@@ -284,7 +284,7 @@ def test_runs_that_cannot_be_exported(exported, tmp_path, capsys):
     run.model_file.write_bytes(b"damaged")
     assert "cannot be read" in refusal(capsys, run.path, *to)
     run.curve_file.unlink()
-    assert "run training.evaluate" in refusal(capsys, run.path, *to)
+    assert "training.evaluate" in refusal(capsys, run.path, *to)
     assert "is a version" in refusal(
         capsys, exported.run.path, "--to", exported.path
     )
