@@ -5,6 +5,7 @@ to be turned is written in an EXIF block (JEITA CP-3451, "Orientation"), and
 whether one colour of it is transparent in the chunk tRNS of PNG (ISO 15948).
 """
 
+import numpy as np
 import tensorflow as tf
 
 # Of a file's segments or chunks, so that one that is made of nothing else
@@ -24,8 +25,8 @@ def png_header(data):
         data: uint8 `(bytes,)`, the whole file.
 
     Returns:
-        `(transparent, orientation, parts)`: bool, whether pixels can be
-        transparent; int64, EXIF's 1 to 8, 1 if it is not told; int64, the
+        `(transparent, exif, parts)`: bool, whether pixels can be transparent;
+        int64, where an EXIF block begins, -1 if there is none; int64, the
         number of chunks, above `MAX_PARTS` if they were not all read.
     """
     color = _number(data, 25, 1)
@@ -54,7 +55,7 @@ def png_header(data):
         (_int(8), _int(0), _no(), _no(), _no(), _int(-1)),
     )
     has_alpha = (color == 4) | (color == 6)
-    return has_alpha | clear, _orientation(data, exif), parts
+    return has_alpha | clear, exif, parts
 
 
 def jpeg_header(data):
@@ -86,23 +87,50 @@ def jpeg_header(data):
     _, parts, _, exif = tf.while_loop(
         more, read, (_int(2), _int(0), _no(), _int(-1))
     )
-    return _no(), _orientation(data, exif), parts
+    return _no(), exif, parts
 
 
-def turned(picture, orientation):
+def orientation(data, start):
+    """Reads how a picture is to be turned.
+
+    Args:
+        data: uint8 `(bytes,)`, the whole file.
+        start: int64, where its EXIF block begins.
+
+    Returns:
+        int64, 1 to 8; 1 if `start` is negative, or the block is damaged or
+        does not tell.
+    """
+    order = _number(data, start, 2)
+    little = order == _code(b"II")
+    known = (start >= 0) & (little | (order == _code(b"MM")))
+    known &= _number(data, start + 2, 2, little) == 42
+    directory = start + _number(data, start + 4, 4, little)
+    count = tf.minimum(_number(data, directory, 2, little), _MAX_ENTRIES)
+    entries = directory + 2 + 12 * tf.range(count)
+    tells = (_number(data, entries, 2, little) == _ORIENTATION) & (
+        _number(data, entries + 2, 2, little) == _SHORT
+    )
+    # The first that tells; none gives 0.
+    values = tf.boolean_mask(_number(data, entries + 8, 2, little), tells)
+    value = tf.reduce_sum(values[:1])
+    return tf.where(known & (value >= 1) & (value <= 8), value, 1)
+
+
+def turned(picture, how):
     """Turns and mirrors a picture as its EXIF orientation says.
 
     Args:
         picture: `(height, width, channels)`.
-        orientation: int64, 1 to 8.
+        how: int64, 1 to 8.
     """
     picture = tf.cond(
-        orientation >= 5,
+        how >= 5,
         lambda: tf.transpose(picture, (1, 0, 2)),
         lambda: picture,
     )
-    down = _is_any(orientation, (3, 4, 7, 8))
-    across = _is_any(orientation, (2, 3, 6, 7))
+    down = _is_any(how, (3, 4, 7, 8))
+    across = _is_any(how, (2, 3, 6, 7))
     return tf.cond(
         down | across,
         lambda: picture[:: tf.where(down, -1, 1), :: tf.where(across, -1, 1)],
@@ -110,42 +138,17 @@ def turned(picture, orientation):
     )
 
 
-def _orientation(data, start):
-    """Of an EXIF block that begins at `start`; 1 if that is negative, or the
-    block is damaged or does not tell."""
-    order = _number(data, start, 2)
-    little = order == _code(b"II")
-
-    def number(at, length):
-        return tf.where(
-            little,
-            _number(data, at, length, little=True),
-            _number(data, at, length),
-        )
-
-    known = (start >= 0) & (little | (order == _code(b"MM")))
-    known &= number(start + 2, 2) == 42
-    directory = start + number(start + 4, 4)
-    count = tf.minimum(number(directory, 2), _MAX_ENTRIES)
-    entries = directory + 2 + 12 * tf.range(count)
-    tells = (number(entries, 2) == _ORIENTATION) & (
-        number(entries + 2, 2) == _SHORT
-    )
-    # The first that tells; none gives 0.
-    values = tf.boolean_mask(number(entries + 8, 2), tells)
-    value = tf.reduce_sum(values[:1])
-    return tf.where(known & (value >= 1) & (value <= 8), value, 1)
-
-
 def _number(data, at, length, little=False):
     """The number in `length` bytes at each position of `at`, big endian
     unless `little`; bytes past the end are 0."""
-    steps = tf.range(length, dtype=tf.int64)
+    steps = np.arange(length)
     at = tf.cast(at, tf.int64)[..., None] + steps
     last = tf.size(data, tf.int64) - 1
     digits = tf.cast(tf.gather(data, tf.clip_by_value(at, 0, last)), tf.int64)
     digits = tf.where((at >= 0) & (at <= last), digits, 0)
-    powers = 8 * (steps if little else steps[::-1])
+    powers = 8 * steps[::-1]
+    if little is not False:
+        powers = tf.where(little, 8 * steps, powers)
     return tf.reduce_sum(tf.bitwise.left_shift(digits, powers), axis=-1)
 
 

@@ -59,11 +59,12 @@ def decode_square(file, size, channels, max_pixels, name):
     )
     with tf.control_dependencies([bounded]):
         data = tf.io.decode_raw(file, tf.uint8)
-        transparent, orientation, parts = tf.cond(
+        transparent, exif, parts = tf.cond(
             is_png,
             lambda: file_headers.png_header(data),
             lambda: file_headers.jpeg_header(data),
         )
+        orientation = file_headers.orientation(data, exif)
     whole = require(
         parts <= file_headers.MAX_PARTS,
         f"expected {name} of at most {file_headers.MAX_PARTS} chunks or "
