@@ -112,6 +112,9 @@ def test_settings_that_change_a_run_in_silence_are_refused(monkeypatch):
 
 _WRITE = (
     "import os\n"
+    # Ignored where the suite runs in the background.
+    "import signal\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     "from yoto_tf.command_line import reported_on_the_command_line\n"
     "with reported_on_the_command_line():\n"
     "    {}\n"
