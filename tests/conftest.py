@@ -6,6 +6,7 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import made_once
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -18,6 +19,10 @@ def pytest_runtest_logreport(report):
     _seconds[str(pathlib.PurePath(file).parent)] += report.duration
 
 
+def pytest_sessionfinish():
+    made_once.remove()
+
+
 def pytest_terminal_summary(terminalreporter):
     """Says where the time went, summed over the processes."""
     terminalreporter.section("minutes by folder")
@@ -25,18 +30,20 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"{seconds / 60:6.2f}  {folder}")
 
 
-@pytest.fixture(scope="session")
-def data_dir(tmp_path_factory):
-    """A TFDS folder of the session's own with `rendered_shapes3d/tiny`."""
+def _prepare_tiny(folder):
     import tensorflow_datasets as tfds
 
     import yoto_tf.data.rendered_shapes3d  # noqa: F401
 
-    folder = tmp_path_factory.mktemp("tfds")
     tfds.builder(
         "rendered_shapes3d/tiny", data_dir=folder
     ).download_and_prepare()
-    return folder
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """A TFDS folder of the session's own with `rendered_shapes3d/tiny`."""
+    return made_once.made_once("tfds", _prepare_tiny)
 
 
 @pytest.fixture(scope="session")
@@ -54,15 +61,19 @@ def smoke_config(data_dir):
 
 
 @pytest.fixture(scope="session")
-def trained_run(smoke_config, tmp_path_factory):
+def trained_run(smoke_config):
     """A finished and evaluated run of `smoke`; tests must not change it."""
     from training.evaluate import evaluate
     from training.train import train
+    from yoto_tf.run_directory import RunDirectory
 
-    folder = tmp_path_factory.mktemp("runs") / "smoke"
-    _, run = train(smoke_config, folder, preset="smoke", verbose=0)
-    evaluate(run)
-    return run
+    def make(folder):
+        _, run = train(
+            smoke_config, folder / "smoke", preset="smoke", verbose=0
+        )
+        evaluate(run)
+
+    return RunDirectory(made_once.made_once("runs", make) / "smoke")
 
 
 @pytest.fixture(scope="session")

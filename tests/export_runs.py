@@ -2,10 +2,11 @@
 
 import dataclasses
 import functools
+import json
 import pathlib
-import tempfile
 
 import keras
+import made_once
 import numpy as np
 import tensorflow as tf
 
@@ -16,6 +17,7 @@ from serving.embedded.status import StatusError
 from yoto_tf.config import BetaConfig
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.config import ModelConfig
+from yoto_tf.endpoint import Difference
 from yoto_tf.models import ConditionalVAE
 from yoto_tf.run_directory import RunDirectory
 
@@ -99,19 +101,29 @@ class Exported:
         return "OK", ""
 
 
-_KEEP = []  # the directories live as long as the process
-
-
 @functools.cache
 def exported(likelihood, invalid_rows):
-    """Exports such a run, once per process; tests must not change it."""
-    folder = tempfile.TemporaryDirectory(prefix="export-runs-")
-    _KEEP.append(folder)
-    base = pathlib.Path(folder.name)
-    run = write_run(base / "run", likelihood)
-    path, differences = export(run, base / "models" / "tiny", invalid_rows)
+    """Exports such a run, once per session; tests must not change it."""
+    name = f"export-{likelihood}-{invalid_rows}"
+    base = made_once.made_once(
+        name, functools.partial(_export, likelihood, invalid_rows)
+    )
+    run = RunDirectory(base / "run")
+    path = base / "models" / "tiny" / "1"
+    differences = [
+        Difference(**d)
+        for d in json.loads((base / "differences.json").read_text())
+    ]
     return Exported(
         run, run.load_model(), path, differences, SavedModelVersion(str(path))
+    )
+
+
+def _export(likelihood, invalid_rows, base):
+    run = write_run(base / "run", likelihood)
+    _, differences = export(run, base / "models" / "tiny", invalid_rows)
+    (base / "differences.json").write_text(
+        json.dumps([dataclasses.asdict(d) for d in differences])
     )
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,10 +143,13 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(data_dir, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_finished_run_is_resumed_without_change(trained_run, smoke_config):
-    before = trained_run.log_file.read_bytes()
-    train(smoke_config, trained_run.path, resume=True, verbose=0)
-    assert trained_run.log_file.read_bytes() == before
+def test_a_finished_run_is_resumed_without_change(
+    trained_run, smoke_config, tmp_path
+):
+    run = RunDirectory(shutil.copytree(trained_run.path, tmp_path / "run"))
+    before = run.log_file.read_bytes()
+    train(smoke_config, run.path, resume=True, verbose=0)
+    assert run.log_file.read_bytes() == before
 
 
 @pytest.mark.parametrize(
