@@ -1,5 +1,6 @@
 """How processes of `serving` are ended."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -20,3 +21,27 @@ def stop_event() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     return stop
+
+
+@contextlib.contextmanager
+def held_back():
+    """SIGTERM and Ctrl-C within the block take effect at its end.
+
+    Their handlers run in the main thread alone; in another one there is
+    nothing to hold back.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received = []
+    before = {
+        number: signal.signal(number, lambda n, _: received.append(n))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in received:
+        signal.raise_signal(number)

@@ -1,6 +1,7 @@
 """What several test files share: quiet logs, prepared data, a trained run."""
 
 import collections
+import gc
 import os
 import pathlib
 
@@ -17,6 +18,21 @@ _seconds = collections.Counter()
 def pytest_runtest_logreport(report):
     file = report.nodeid.split("::")[0]
     _seconds[str(pathlib.PurePath(file).parent)] += report.duration
+
+
+def pytest_collection_finish():
+    """What the imports made stays: no full collection looks at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_runtest_logfinish():
+    """Ends the iterators that a refused `fit` left in its traceback.
+
+    One of `tf.data` that is found after seconds, by a full collection, may
+    make its end wait as long again for the thread that tunes it.
+    """
+    gc.collect(1)
 
 
 def pytest_sessionfinish():

@@ -1,5 +1,7 @@
 """Draws curves and grids of images, at the width of a paper's column."""
 
+import textwrap
+
 import numpy as np
 
 from training.drawing import Figure
@@ -43,7 +45,7 @@ def rate_distortion_figure(curves):
             color=color,
             linewidth=1,
             zorder=1,
-            label=f"{label}: Pareto front" if len(curves) > 1 else None,
+            label=_wrapped(label) if len(curves) > 1 else None,
         )
         for on_front, face in ((True, None), (False, "white")):
             chosen = front == on_front
@@ -77,6 +79,11 @@ def rate_distortion_figure(curves):
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=6.5, frameon=False)
     return figure
+
+
+def _wrapped(label):
+    """The name of a run, in lines that leave the axes their room."""
+    return textwrap.fill(f"{label}: Pareto front", width=40)
 
 
 def _label_betas(axes, rows):

@@ -72,9 +72,11 @@ def plot(
             written.append(path)
             log(f"{path}: {meaning}")
 
-    curves = {str(run.path): run.read_curve() for run in runs}
-    labels = _short_labels(list(curves))
-    curves = dict(zip(labels, curves.values(), strict=True))
+    # A run that is named twice is drawn once.
+    runs = list({run.path.resolve(): run for run in runs}.values())
+    curves = [run.read_curve() for run in runs]
+    labels = _short_labels([run.path.resolve() for run in runs])
+    curves = dict(zip(labels, curves, strict=True))
     write(
         figures.rate_distortion_figure(curves),
         to or runs[0].figures,
@@ -160,16 +162,13 @@ def _spread(values, num):
 
 
 def _short_labels(paths):
-    """Names of runs without the folders they share."""
-    if len(paths) == 1:
-        return [Path(paths[0]).name]
-    parts = [Path(p).absolute().parts for p in paths]
-    shared = 0
-    while len({p[shared] for p in parts if len(p) > shared + 1}) == 1 and all(
-        len(p) > shared + 1 for p in parts
-    ):
-        shared += 1
-    return ["/".join(p[shared:]) for p in parts]
+    """The ends of paths, of as many folders as tell them apart."""
+    parts = [Path(p).parts for p in paths]
+    for count in range(1, max(map(len, parts))):
+        ends = ["/".join(p[-count:]) for p in parts]
+        if len(set(ends)) == len(ends):
+            return ends
+    return [str(p) for p in paths]
 
 
 def main(argv=None):

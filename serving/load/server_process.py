@@ -10,6 +10,7 @@ import tempfile
 import time
 import urllib.request
 
+from serving import signals
 from yoto_tf.errors import InputError
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -37,25 +38,28 @@ class ServerProcess:
         grpc, rest = _free_ports(2)
         self.urls = (f"grpc://127.0.0.1:{grpc}", f"http://127.0.0.1:{rest}")
         self._log = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                *("-m", "serving.server"),
-                f"--model_name={name}",
-                f"--model_base_path={base.absolute()}",
-                f"--port={grpc}",
-                f"--rest_api_port={rest}",
-                # Large batches as JSON take a busy machine a while.
-                "--rest_api_timeout_in_ms=300000",
-                *flags,
-            ],
-            cwd=_ROOT,
-            stderr=self._log,
-            # Ctrl-C is the benchmark's to handle.
-            start_new_session=True,
-        )
-        self.pid = self._process.pid
+        self._process = None
         try:
+            # What ends the benchmark while it starts the server ends both.
+            with signals.held_back():
+                self._process = subprocess.Popen(
+                    [
+                        sys.executable,
+                        *("-m", "serving.server"),
+                        f"--model_name={name}",
+                        f"--model_base_path={base.absolute()}",
+                        f"--port={grpc}",
+                        f"--rest_api_port={rest}",
+                        # Large batches as JSON take a busy machine a while.
+                        "--rest_api_timeout_in_ms=300000",
+                        *flags,
+                    ],
+                    cwd=_ROOT,
+                    stderr=self._log,
+                    # Ctrl-C is the benchmark's to handle.
+                    start_new_session=True,
+                )
+            self.pid = self._process.pid
             self._wait(name)
         except BaseException:
             self.stop()
@@ -63,12 +67,13 @@ class ServerProcess:
 
     def stop(self) -> None:
         """Ends the server as its users do, by SIGTERM."""
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(60)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(60)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         self._log.close()
 
     def __enter__(self) -> "ServerProcess":

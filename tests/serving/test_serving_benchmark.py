@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -274,3 +275,19 @@ def test_sigterm_ends_the_server_too(exported):
     assert ended.value.code == 143
     assert not psutil.pid_exists(started[0].pid)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_sigterm_while_the_server_starts_ends_it_too(exported, monkeypatch):
+    started = []
+
+    class EndedWhileItStarts(subprocess.Popen):
+        def __init__(self, *arguments, **keywords):
+            super().__init__(*arguments, **keywords)
+            started.append(self.pid)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(subprocess, "Popen", EndedWhileItStarts)
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main(["--model", str(exported.path.parent)])
+    assert ended.value.code == 143
+    assert not psutil.pid_exists(started[0])

@@ -71,6 +71,7 @@ def test_a_wrong_file_ends_with_one_sentence(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_several_models_labels_metrics_and_a_drain_at_sigterm(tmp_path):
     serving_models_dir = tmp_path / "m"
     serving_models_dir.mkdir()
@@ -135,6 +136,7 @@ def test_several_models_labels_metrics_and_a_drain_at_sigterm(tmp_path):
     assert log[-1].endswith("Stopped.")
 
 
+@pytest.mark.slow
 def test_a_missing_base_path_is_told_and_waited_for(tmp_path):
     port, base = free_port(), tmp_path / "m"
     with process(
@@ -171,6 +173,8 @@ def test_a_model_that_cannot_load_and_a_port_that_is_taken(tmp_path):
     )
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize("front", ["grpc", "rest"])
 def test_a_taken_port(tmp_path, front):
     serving_models.half_plus(2, tmp_path / "1")
@@ -194,6 +198,7 @@ def test_sigterm_before_there_is_a_model(tmp_path):
         assert running.wait(20) == 0
 
 
+@pytest.mark.slow
 def labelled(base):
     return (
         f'model_config_list {{ config {{ name: "m" base_path: "{base}" '

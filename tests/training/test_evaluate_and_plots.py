@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from training import evaluate as evaluate_module
+from training import figures
 from training import plots
 from training.evaluate import evaluate
 from yoto_tf.errors import InputError
@@ -99,6 +100,37 @@ def test_several_runs_share_one_curve_figure(own_run, trained_run, tmp_path):
     )
     assert len(written) == len({p.name for p in written}) == 7
     assert all(p.read_bytes().startswith(b"%PDF") for p in written)
+
+
+def test_names_of_runs_are_as_long_as_it_takes_to_tell_them_apart(
+    own_run, tmp_path
+):
+    base = tmp_path / ("a-long-name-of-a-folder-" * 6)
+    runs = []
+    for path in ("first/run", "second/run"):
+        shutil.copytree(own_run.path, base / path)
+        runs.append(RunDirectory(base / path))
+    # One of them twice, under another name of its folder.
+    runs.append(RunDirectory(base / "first" / ".." / "first" / "run"))
+    written = plots.plot(
+        runs, to=tmp_path / "figures", log=lambda sentence: None
+    )
+    assert {p.name for p in written} == {"rate_distortion.png"} | {
+        f"{run}_run_{picture}.png"
+        for run in ("first", "second")
+        for picture in (
+            "latent_traversal",
+            "prior_samples",
+            "reconstructions",
+        )
+    }
+    # Room for the axes, not for the folders' names alone.
+    figures.save(
+        figures.rate_distortion_figure(
+            {"folder/" * 30 + name: own_run.read_curve() for name in "ab"}
+        ),
+        tmp_path / "long.png",
+    )
 
 
 def test_a_run_that_was_not_evaluated_is_told_what_to_do(own_run):

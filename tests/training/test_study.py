@@ -217,6 +217,7 @@ def test_a_finished_study_trains_nothing(study, spec_file, tmp_path, capsys):
     assert (folder / "results.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_runs_and_costs_and_leaves_nothing(
     spec_file, tmp_path
 ):
