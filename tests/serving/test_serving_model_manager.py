@@ -12,6 +12,7 @@ from serving_fakes import spec_of
 
 from serving.embedded.options import ServerOptions
 from serving.embedded.status import StatusError
+from serving.embedded.versions import source
 from serving.embedded.versions.manager import ModelManager
 from serving.embedded.versions.table import State
 
@@ -92,6 +93,17 @@ def test_a_bug_in_a_load_is_a_failed_load(disk, start):
     manager = start(disk)
     with pytest.raises(StatusError, match="a bug"):
         manager.wait_until_available({"m"})
+
+
+def test_a_bug_in_a_poll_is_a_failed_poll(disk, start, monkeypatch, caplog):
+    disk.put("1")
+    manager = start(disk)
+    manager.wait_until_available({"m"})
+    with monkeypatch.context() as patch:
+        patch.setattr(source, "poll", lambda _: 1 / 0)
+        eventually(lambda: "ZeroDivisionError" in caplog.text)
+    disk.put("2")
+    eventually(lambda: latest(manager) == 2)
 
 
 def test_a_first_load_that_fails_is_reported(disk, start):

@@ -60,3 +60,10 @@ def test_a_missing_base_path(tmp_path):
         f"Could not find base path {tmp_path}/none for servable m with error "
         "No such file or directory"
     )
+
+
+def test_a_base_path_that_no_path_can_be():
+    text = 'config { name: "m" base_path: "/a\\000b" }'
+    config = text_format.Parse(text, model_server_config_pb2.ModelConfigList())
+    with pytest.raises(StatusError, match="null byte"):
+        version_source.poll(config.config)

@@ -170,6 +170,8 @@ class ModelManager:
             found = source.poll(config.config)
         except StatusError as failure:
             error = failure.message
+        except Exception as failure:  # the thread must outlive any one poll
+            error = repr(failure)
         with self.table.changed:
             if config is not self._config:
                 return  # replaced meanwhile: poll the new one at once

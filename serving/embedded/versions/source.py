@@ -51,10 +51,11 @@ def parse_version(child: str) -> int | None:
 def _aspired(model) -> dict[int, str]:
     try:
         children = sorted(os.listdir(model.base_path))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a zero in the path
+        reason = getattr(error, "strerror", None) or error
         raise invalid_argument(
             f"Could not find base path {model.base_path} for servable "
-            f"{model.name} with error {error.strerror}"
+            f"{model.name} with error {reason}"
         ) from error
     found = {}
     for child in children:
