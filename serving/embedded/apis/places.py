@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 from collections.abc import Callable
 
 from serving.embedded.status import Code
@@ -23,6 +24,9 @@ class Places:
     def __init__(self, threads: int, queue: int, name: str):
         self._limit = threads + queue
         self._taken = 0
+        # Requests wait for this, not in the queue of the threads, which keeps
+        # them when their clients have left.
+        self._free = asyncio.Semaphore(threads)
         self._threads = concurrent.futures.ThreadPoolExecutor(
             threads, thread_name_prefix=name
         )
@@ -42,11 +46,21 @@ class Places:
             )
         self._taken += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, function, *arguments
-            )
+            await self._free.acquire()
+            answer = self._threads.submit(function, *arguments)
+            answer.add_done_callback(self._release(asyncio.get_running_loop()))
+            return await asyncio.wrap_future(answer)
         finally:
             self._taken -= 1
+
+    def _release(self, loop: asyncio.AbstractEventLoop) -> Callable:
+        """Frees a thread when it is done, which a client's leaving is not."""
+
+        def release(_):
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self._free.release)
+
+        return release
 
     def close(self) -> None:
         """Gives up the requests that wait."""
