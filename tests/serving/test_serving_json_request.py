@@ -1,5 +1,6 @@
 """REST request bodies: what is accepted, and the text of what is not."""
 
+import concurrent.futures
 import gc
 import json
 import time
@@ -266,6 +267,30 @@ def test_depth_is_bounded():
     assert "too deep" in error_of(b'{"a":' + b"[" * 100_000)
     deep = b"[" * 70 + b"1" + b"]" * 70
     assert "70 dimensions" in error_of(b'{"inputs":' + deep + b"}", {"x": 1})
+
+
+def test_every_depth_is_answered():
+    """Reading, looking for the fault and echoing go to different depths."""
+
+    def refused():
+        for depth in range(800, 1010):
+            lists = b"[" * depth + b'"x"' + b"]" * depth
+            for body in (lists, b'{"instances": [%s]}', b'{"inputs": %s}'):
+                assert error_of(body.replace(b"%s", lists), {"x": FLOAT})
+
+    # In a thread, as in the server: its stack is not pytest's.
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        thread.submit(refused).result()
+
+
+@pytest.mark.parametrize("part", [b"[],", b"{},", b"1,", b'"a",', b"[["])
+def test_a_body_of_millions_of_parts(part):
+    body = b'{"inputs": [' + part * 2**22 + b"1]}"
+    start = time.thread_time()
+    with pytest.raises(StatusError, match="more than 4194304 parts") as caught:
+        parse(body, {"x": FLOAT})
+    assert caught.value.code == Code.RESOURCE_EXHAUSTED
+    assert time.thread_time() - start < 0.5
 
 
 def test_echoed_values_are_cut():

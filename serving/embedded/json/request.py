@@ -48,8 +48,18 @@ def parse(
 
     Raises:
         StatusError: INVALID_ARGUMENT, UNIMPLEMENTED for inputs without a
-            JSON form, or what `data_types` raised.
+            JSON form, RESOURCE_EXHAUSTED for too many values, or what
+            `data_types` raised.
     """
+    try:
+        return _parse(body, data_types)
+    except RecursionError:
+        raise invalid_argument(
+            "JSON Parse error: nested too deep for this server."
+        ) from None
+
+
+def _parse(body, data_types) -> PredictRequest:
     document = json_text.parse_object(body)
     name = document.get("signature_name", "")
     if not isinstance(name, str):

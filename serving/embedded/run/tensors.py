@@ -61,6 +61,8 @@ _PACKED = {
     "dcomplex_val": np.dtype("<f8"),
 }
 _MAX_RANK = 64  # NumPy's; TensorFlow itself stops at 254
+# Values that are moved in one operation, in which Python does nothing else.
+_CHUNK = 2**16
 _STRING_BYTES = 24  # of the C++ string itself; short texts lie in it
 
 
@@ -171,7 +173,9 @@ def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
     elif field == "half_val":
         proto.half_val.extend(flat.view(np.uint16).tolist())
     else:
-        getattr(proto, field).extend(flat.tolist())
+        values = getattr(proto, field)
+        for start in range(0, len(flat), _CHUNK):
+            values.extend(flat[start : start + _CHUNK].tolist())
     return proto
 
 
@@ -206,8 +210,12 @@ def _values(
             np.fromiter(values, np.int32, found).astype(np.uint16).view(dtype)
         )
     wide = np.uint64 if field == "uint64_val" else np.int64
-    # The narrow integers wrap, as the C++ cast does.
-    return np.fromiter(values, wide, found).astype(dtype)
+    flat = np.empty(found, dtype)
+    for start in range(0, found, _CHUNK):
+        chunk = list(itertools.islice(values, _CHUNK))
+        # The narrow integers wrap, as the C++ cast does.
+        flat[start : start + _CHUNK] = np.array(chunk, wide).astype(dtype)
+    return flat
 
 
 def _zero(dtype: np.dtype) -> object:
