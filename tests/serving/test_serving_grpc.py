@@ -1,6 +1,7 @@
 """The gRPC API of a running server: replies, codes, texts, reloads."""
 
 import threading
+import time
 
 import grpc
 import numpy as np
@@ -329,6 +330,37 @@ def test_shapes_that_no_array_has(client):
         code, message = error_of(client.predict, request)
         assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "decodes to more than" in message
+
+
+def test_open_streams_do_not_hold_the_end_up(tmp_path):
+    serving_models.image(tmp_path / "1")
+    done = threading.Event()
+
+    def nothing():
+        done.wait()
+        yield from ()
+
+    server = serving_models.make_server(tmp_path, grpc_health=True)
+    server.start()
+    client = Client(server.grpc_port)
+    watch = health_pb2_grpc.HealthStub(client.channel).Watch(
+        health_pb2.HealthCheckRequest(), timeout=SECONDS
+    )
+    next(watch)
+    listing = client.channel.stream_stream(
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+    )(nothing(), timeout=SECONDS)
+    slow = request_of({"seconds": np.float32([0.3])}, "slow")
+    call = client.prediction.Predict.future(slow)
+    time.sleep(0.1)
+    start = time.monotonic()
+    server.stop(5)
+    assert time.monotonic() - start < 3
+    assert call.result().outputs["turns"].int_val  # answered all the same
+    for stream in (watch, listing):
+        assert stream.code() != grpc.StatusCode.OK
+    done.set()
+    client.channel.close()
 
 
 def test_unfinished_calls_take_no_place(tmp_path):

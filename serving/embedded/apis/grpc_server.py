@@ -5,6 +5,7 @@ methods for tf.Example, which answer UNIMPLEMENTED; server reflection
 (`grpcurl -plaintext :8500 list`); and, if asked for, grpc.health.v1.
 """
 
+import asyncio
 import logging
 import socket
 
@@ -70,10 +71,10 @@ class GrpcServer:
     ):
         self._core = core
         self._manager = manager
-        self._places = places
         self._max_message_bytes = max_message_bytes
         self._with_health = with_health
         self._server = None
+        self._statuses = _Statuses(places)
         # gRPC's own port listens as soon as there is one; this one does not.
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -91,7 +92,7 @@ class GrpcServer:
             OSError: the port was taken meanwhile.
         """
         self._server = server = grpc.aio.server(
-            interceptors=[_Statuses(self._places)],
+            interceptors=[self._statuses],
             options=[
                 ("grpc.max_receive_message_length", self._max_message_bytes),
                 ("grpc.max_send_message_length", -1),
@@ -132,8 +133,14 @@ class GrpcServer:
             grace_seconds: after this time they are cancelled.
         """
         self._reserved.close()
-        if self._server is not None:
-            await self._server.stop(grace_seconds)
+        if self._server is None:
+            return
+        stopping = asyncio.create_task(self._server.stop(grace_seconds))
+        # Streams of health and reflection do not end by themselves.
+        while self._statuses.running and not stopping.done():
+            await asyncio.sleep(0.01)
+        await self._server.stop(0)
+        await stopping
 
 
 class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -192,10 +199,18 @@ class _Call:
 
 
 class _Statuses(grpc.aio.ServerInterceptor):
-    """Answers in a thread, and ends every fault in a status."""
+    """Answers in a thread, and ends every fault in a status.
+
+    Attributes:
+        running: calls whose answers have not been sent.
+    """
 
     def __init__(self, places: Places):
         self._places = places
+        self.running = 0
+
+    def _ended(self, _) -> None:
+        self.running -= 1
 
     async def intercept_service(self, continuation, details):
         handler = await continuation(details)
@@ -212,6 +227,8 @@ class _Statuses(grpc.aio.ServerInterceptor):
             return handler.response_serializer(response)
 
         async def handle(body: bytes, context) -> bytes:
+            self.running += 1
+            context.add_done_callback(self._ended)
             call = _Call()
             try:
                 return await self._places.answer(answer, body, call)
