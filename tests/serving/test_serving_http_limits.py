@@ -73,6 +73,31 @@ def test_what_does_not_arrive_is_given_up(server, sent):
     assert SECONDS * 0.9 < time.monotonic() - start < 4
 
 
+@pytest.mark.parametrize(
+    "rest", [b"GET /v1/mod", POST + b"Content-Length: 10\r\n\r\n{"]
+)
+def test_what_comes_with_the_request_before_has_a_limit_too(server, rest):
+    start = time.monotonic()
+    with connected(server, GET + b"\r\n" + rest) as connection:
+        reply = received(connection)
+    first, second = reply.split(b"HTTP/1.1 ")[1:]
+    assert (first[:3], second[:3]) == (b"200", b"408")
+    assert time.monotonic() - start < 4
+
+
+def test_an_answer_that_is_due_does_not_count_as_waiting(server):
+    """The next request is read only when it is sent."""
+    slow = b'{"signature_name": "slow", "instances": [%.1f]}' % (0.9 * SECONDS)
+    length = b"Content-Length: %d\r\n\r\n" % len(slow)
+    close = GET + b"Connection: close\r\n\r\n"
+    with connected(server, (POST + length + slow) * 3 + close) as connection:
+        reply = received(connection)
+    codes = [part[:3] for part in reply.split(b"HTTP/1.1 ")[1:]]
+    assert codes[-1] == b"200"
+    assert len(codes) == 4
+    assert b"408" not in codes
+
+
 def test_bytes_that_trickle_win_no_time(server):
     start = time.monotonic()
     with connected(server, POST + b"Content-Length: 1000\r\n\r\n") as slow:

@@ -56,6 +56,11 @@ class LimitedProtocol(HttpToolsProtocol):
             )
             self._refuse(b"431 Request Header Fields Too Large", error)
 
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._arrival is None:  # it came together with the one before
+            self._await_request()
+
     def on_body(self, body: bytes) -> None:
         self._head_bytes -= len(body)
         self._body_bytes += len(body)
@@ -63,9 +68,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._head_bytes = self._body_bytes = 0
-        if self._arrival is not None:  # the first of several that came at once
-            self._arrival.cancel()
-            self._arrival = None
+        self._arrival.cancel()
+        self._arrival = None
         super().on_message_complete()
 
     def pause_writing(self) -> None:
@@ -79,19 +83,35 @@ class LimitedProtocol(HttpToolsProtocol):
         self._departure.cancel()
 
     def _await_request(self) -> None:
+        self._arrival = self.loop.call_later(self._seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        before = self.pipeline or (
+            self.cycle is not None
+            and not self.cycle.more_body
+            and not self.cycle.response_complete
+        )
+        if before:
+            # An answer to an earlier request is still due, and what follows
+            # that request may not have been read.
+            self._await_request()
+            return
         error = StatusError(
             Code.DEADLINE_EXCEEDED,
             f"The request did not arrive in {self._seconds:g} s.",
         )
-        self._arrival = self.loop.call_later(
-            self._seconds, self._refuse, b"408 Request Timeout", error
-        )
+        self._refuse(b"408 Request Timeout", error)
 
     def _refuse(self, status: bytes, error: StatusError) -> None:
         """Ends the connection; says why where no reply was begun."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or not self.cycle.response_started:
+        cycle = self.cycle
+        if (
+            cycle is None
+            or cycle.response_complete
+            or not cycle.response_started
+        ):
             body = json_text.error_body(error)
             self.transport.write(
                 b"HTTP/1.1 %s\r\ncontent-type: application/json\r\n"
