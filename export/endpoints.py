@@ -139,7 +139,9 @@ class _Known:
 
     def _scored(self, image, beta):
         mean, stddev = self._model.encode(image, beta)
-        outputs = self._model.likelihood_of(mean, beta)
+        outputs = self._model.likelihood_of(
+            mean, {"beta": np.asarray(beta, "float32")}
+        )
         unit = image / np.float32(255) if image.dtype == np.uint8 else image
         return {
             "reconstruction": np.asarray(self._model.reconstruct(image, beta)),

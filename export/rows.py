@@ -18,7 +18,7 @@ def is_trained(beta, beta_range):
 
     Args:
         beta: float32 tensor of any shape.
-        beta_range: the `LossWeight` that the model was trained with.
+        beta_range: the `LossParameter` that the model was trained with.
     """
     low, high = beta_range.intervals().T
     beta = tf.expand_dims(beta, -1)
@@ -47,7 +47,7 @@ class RowPolicy:
     """What becomes of rows that cannot be answered.
 
     Args:
-        beta_range: the `LossWeight` that the model was trained with.
+        beta_range: the `LossParameter` that the model was trained with.
         invalid_rows: `"error"`: the request fails with INVALID_ARGUMENT.
             `"flag"`: these rows alone are NaN in the answer. Under
             server-side batching an error would fail the requests of other

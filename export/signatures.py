@@ -137,12 +137,13 @@ class Signatures:
         # Without noise given, the layer would draw some: a variable of the
         # server's that every request changes.
         noise = tf.zeros([tf.shape(image)[0], self._latent_size])
-        _, mean, stddev = self._model.posterior_of(image, beta, noise)
+        _, mean, stddev = self._model.posterior_of(image, {"beta": beta}, noise)
         return mean[:rows], stddev[:rows]
 
     def _likelihood_of(self, latent, beta):
         rows = tf.shape(latent)[0]
-        return self._model.likelihood_of(*_never_empty(latent, beta))[:rows]
+        latent, beta = _never_empty(latent, beta)
+        return self._model.likelihood_of(latent, {"beta": beta})[:rows]
 
     def _reconstruct(self, image, beta):
         likelihood = self._model.likelihood

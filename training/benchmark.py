@@ -105,7 +105,9 @@ def _unconditioned(config):
 def _model(config, images):
     from yoto_tf.models import ConditionalVAE
 
-    return ConditionalVAE(images.shape[1:], config.model, config.beta, seed=0)
+    return ConditionalVAE(
+        images.shape[1:], config.model, config.beta, config.objective, seed=0
+    )
 
 
 def _train_step(config, images, steps, jit_compile=False):

@@ -119,8 +119,9 @@ def train(
                 shape,
                 config.model,
                 config.beta,
+                config.objective,
                 _watched_betas(config),
-                config.training.seed,
+                seed=config.training.seed,
             )
             model.compile(
                 make_optimizer(config.optimizer, epochs * steps_per_epoch),
@@ -185,7 +186,7 @@ def train(
 
 def _watched_betas(config):
     """The watched betas that the run is trained for, or None."""
-    from yoto_tf.models.conv_vae import beta_distribution
+    from yoto_tf.beta_distribution import beta_distribution
 
     distribution = beta_distribution(config.beta)
     return [

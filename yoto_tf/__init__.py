@@ -6,8 +6,10 @@ from yoto_tf.config import BetaConfig
 from yoto_tf.config import ConditioningConfig
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.config import ModelConfig
+from yoto_tf.config import ObjectiveConfig
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
+from yoto_tf.loss_config import PartConfig
 from yoto_tf.presets import PRESETS
 from yoto_tf.presets import get_preset
 
@@ -15,14 +17,17 @@ from yoto_tf.presets import get_preset
 # a command line can parse its arguments, and refuse them, at once.
 _LAZY = {
     "ConditionalVAE": "yoto_tf.models.conv_vae",
-    "LossConditionalModel": "yoto_tf.models.loss_conditional",
-    "Choice": "yoto_tf.loss_weights",
-    "Constant": "yoto_tf.loss_weights",
-    "LogUniform": "yoto_tf.interval_weights",
-    "LossWeight": "yoto_tf.loss_weights",
-    "Uniform": "yoto_tf.interval_weights",
-    "Dirichlet": "yoto_tf.joint_weights",
-    "Independent": "yoto_tf.joint_weights",
+    "LossConditionalModel": "yoto_tf.method.model",
+    "Choice": "yoto_tf.method.parameters",
+    "Constant": "yoto_tf.method.parameters",
+    "LogUniform": "yoto_tf.method.parameters",
+    "LossParameter": "yoto_tf.method.base",
+    "Uniform": "yoto_tf.method.parameters",
+    "Mixture": "yoto_tf.method.mixture",
+    "near": "yoto_tf.method.mixture",
+    "Dirichlet": "yoto_tf.method.joint",
+    "Independent": "yoto_tf.method.joint",
+    "Schedule": "yoto_tf.method.schedule",
     "StopOnDivergence": "yoto_tf.callbacks",
     "load_model": "yoto_tf.models",
 }
@@ -36,6 +41,8 @@ __all__ = [
     "ExperimentConfig",
     "InputError",
     "ModelConfig",
+    "ObjectiveConfig",
+    "PartConfig",
     "TrainingDiverged",
     "get_preset",
     *sorted(_LAZY),

@@ -1,28 +1,33 @@
 """From a `BetaConfig` to its distribution."""
 
-from yoto_tf import interval_weights
-from yoto_tf import loss_weights
+from yoto_tf.method import mixture
+from yoto_tf.method import parameters
+
+DESCRIPTION = (
+    "The price of a nat of rate. More: fewer details and a simpler code."
+)
 
 
 def beta_distribution(beta, standardize=True):
-    """Builds the distribution that a `BetaConfig` names."""
+    """Builds the `LossParameter` that a `BetaConfig` names."""
+    said = {"description": DESCRIPTION}
     match beta.distribution:
         case "log_uniform":
-            return interval_weights.LogUniform(
-                beta.low,
-                beta.high,
-                standardize,
-                beta.focus,
-                beta.focus_share,
-                beta.lead,
-                beta.lead_steps,
-                beta.lead_share,
-                beta.lead_fade_steps,
-                beta.lead_last_share,
+            wide = parameters.LogUniform(
+                beta.low, beta.high, standardize, **said
+            )
+            if not beta.parts:
+                return wide
+            return mixture.Mixture(
+                wide,
+                [
+                    (p.share, mixture.near(wide, p.center, p.octaves))
+                    for p in beta.parts
+                ],
             )
         case "uniform":
-            return interval_weights.Uniform(beta.low, beta.high, standardize)
+            return parameters.Uniform(beta.low, beta.high, standardize, **said)
         case "choice":
-            return loss_weights.Choice(beta.values, standardize)
+            return parameters.Choice(beta.values, **said)
         case "constant":
-            return loss_weights.Constant(beta.values[0])
+            return parameters.Constant(beta.values[0], **said)

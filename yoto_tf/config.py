@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
 
-from yoto_tf.beta_config import BetaConfig
 from yoto_tf.errors import InputError
+from yoto_tf.loss_config import BetaConfig
+from yoto_tf.loss_config import ObjectiveConfig
 from yoto_tf.strict_config import Config
 
 IMAGE_SIZES = (32, 64, 128)
@@ -295,6 +296,7 @@ class ExperimentConfig(Config):
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     beta: BetaConfig = field(default_factory=BetaConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -10,9 +10,11 @@ from yoto_tf.config import DataConfig
 from yoto_tf.config import EvaluationConfig
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.config import ModelConfig
+from yoto_tf.config import ObjectiveConfig
 from yoto_tf.config import OptimizerConfig
 from yoto_tf.config import TrainingConfig
 from yoto_tf.errors import InputError
+from yoto_tf.loss_config import PartConfig
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ def _powers_of_two(first, last):
     return tuple(2.0**k for k in range(first, last + 1))
 
 
+# KL warm-up over 300 steps, the first of which has 1 / 300 already.
+_WARM_UP = ((-1.0, 0.0), (299.0, 1.0))
+# Small betas have the largest losses and need the most training.
+_FOCUS = (PartConfig(center=1.0, octaves=1, share=0.6),)
+
 _RENDERED_SHAPES3D = ExperimentConfig(
     data=DataConfig(name="rendered_shapes3d"),
     model=ModelConfig(
@@ -55,12 +62,30 @@ _RENDERED_SHAPES3D = ExperimentConfig(
     beta=BetaConfig(
         low=0.5,
         high=512.0,
-        focus=1.0,
-        focus_share=0.55,
-        lead=256.0,
+        parts=(
+            # 150 steps of large betas alone, so that a lean code for them is
+            # found before small betas settle on another.
+            PartConfig(
+                center=256.0, octaves=1, share=((149.0, 1.0), (150.0, 0.0))
+            ),
+            # Then ever fewer of them, over a wider part.
+            PartConfig(
+                center=256.0,
+                octaves=4,
+                share=((149.0, 0.0), (150.0, 0.6), (1500.0, 0.1)),
+            ),
+            # 55 % of what is left.
+            PartConfig(
+                center=1.0,
+                octaves=1,
+                share=((149.0, 0.0), (150.0, 0.22), (1500.0, 0.495)),
+            ),
+        ),
+    ),
+    objective=ObjectiveConfig(
         normalization_power=0.2,
-        warmup_steps=300,
-        free_nats=2.0,
+        rate_ramp=_WARM_UP,
+        free_bits=((0.0, 2.0), (2500.0, 0.0)),
     ),
     optimizer=OptimizerConfig(
         learning_rate=1e-2,
@@ -86,7 +111,8 @@ _CIFAR10 = ExperimentConfig(
         convs_per_block=2,
         dense_units=256,
     ),
-    beta=BetaConfig(low=0.125, high=512.0, focus=1.0, warmup_steps=300),
+    beta=BetaConfig(low=0.125, high=512.0, parts=_FOCUS),
+    objective=ObjectiveConfig(rate_ramp=_WARM_UP),
     optimizer=OptimizerConfig(
         learning_rate=5e-3,
         schedule="cosine",
@@ -110,13 +136,8 @@ _SHAPES3D = dataclasses.replace(
         latent_size=20,
         convs_per_block=1,
     ),
-    beta=BetaConfig(
-        low=0.5,
-        high=512.0,
-        focus=1.0,
-        focus_share=0.3,
-        normalization_power=0.1,
-    ),
+    beta=BetaConfig(low=0.5, high=512.0, parts=(PartConfig(share=0.3),)),
+    objective=ObjectiveConfig(normalization_power=0.1),
     evaluation=EvaluationConfig(betas=_powers_of_two(-1, 9)),
 )
 
@@ -145,7 +166,8 @@ _CIFAR10_PAPER = ExperimentConfig(
             standardize=False,
         ),
     ),
-    beta=BetaConfig(low=0.125, high=512.0, normalization="none"),
+    beta=BetaConfig(low=0.125, high=512.0),
+    objective=ObjectiveConfig(normalization="none"),
     optimizer=OptimizerConfig(
         learning_rate=1e-4,
         schedule="halving",
@@ -182,7 +204,8 @@ _SHAPES3D_PAPER = ExperimentConfig(
             standardize=False,
         ),
     ),
-    beta=BetaConfig(low=0.5, high=512.0, normalization="none"),
+    beta=BetaConfig(low=0.5, high=512.0),
+    objective=ObjectiveConfig(normalization="none"),
     optimizer=OptimizerConfig(
         learning_rate=2e-4,
         schedule="halving",
@@ -202,7 +225,7 @@ _SMOKE = ExperimentConfig(
     model=ModelConfig(
         latent_size=4, base_channels=4, convs_per_block=1, dense_units=32
     ),
-    beta=BetaConfig(low=0.5, high=512.0, focus=1.0),
+    beta=BetaConfig(low=0.5, high=512.0, parts=_FOCUS),
     optimizer=OptimizerConfig(learning_rate=3e-3),
     training=TrainingConfig(epochs=2, batch_size=32),
     evaluation=EvaluationConfig(
@@ -223,7 +246,7 @@ PRESETS = {
         "(docs/study.md says what each gains); the paper's form takes 700,000 "
         "steps.",
         cost="20 epochs: 3 to 7 minutes; 1 GB of memory. A few epochs alone do "
-        "better without the beginning at 256: --beta.lead None.",
+        "better without the beginning at 256: --beta.parts ().",
         expect="Hues of floor, wall and object survive up to beta = 128, the "
         "object's is gone at 512; shapes can be told apart up to 32. Seed 0: "
         "full loss 3567 at beta 1 and 5765 at 256 nats per image, rate 26 and "

@@ -28,9 +28,9 @@ class Config:
                     f"expected {f.name} to be {_describe(hints[f.name])}, "
                     f"received: {f.name}={value!r}"
                 ) from None
-            numbers = value if isinstance(value, tuple) else (value,)
             if any(
-                isinstance(n, float) and not math.isfinite(n) for n in numbers
+                isinstance(n, float) and not math.isfinite(n)
+                for n in _flat(value)
             ):
                 raise InputError(
                     f"expected {f.name} without NaN and infinity, "
@@ -56,6 +56,35 @@ class Config:
                 raise InputError(
                     f"expected {name} to be 0 or more, "
                     f"received: {name}={value!r}"
+                )
+
+    def _points(self, name, low, high=math.inf):
+        """Checks a number or (step, number) pairs with rising steps."""
+        value = getattr(self, name)
+        pairs = value if isinstance(value, tuple) else ((0, value),)
+        steps = [step for step, _ in pairs]
+        if not pairs or steps != sorted(set(steps)):
+            raise InputError(
+                f"expected {name} as a number or (step, value) pairs with "
+                f"rising steps, received: {name}={value}"
+            )
+        if not all(low <= number <= high for _, number in pairs):
+            limits = f"from {low:g} to {high:g}"
+            if high == math.inf:
+                limits = f"of {low:g} or more"
+            raise InputError(
+                f"expected {name} {limits}, received: {name}={value}"
+            )
+
+    def _without_effect(self, names, setting):
+        """Refuses settings that change nothing beside another one."""
+        defaults = {f.name: f.default for f in dataclasses.fields(self)}
+        for name in names:
+            value = getattr(self, name)
+            if value != defaults[name]:
+                raise InputError(
+                    f"expected {name} unset with {setting}, where it has no "
+                    f"effect, received: {name}={value}"
                 )
 
     def to_dict(self):
@@ -90,7 +119,18 @@ def _from_json(value, hint):
     """Undoes what JSON does to nested configurations and tuples."""
     if isinstance(hint, type) and issubclass(hint, Config):
         return hint.from_dict(value)
-    return tuple(value) if isinstance(value, list) else value
+    if not isinstance(value, list | tuple):
+        return value
+    kinds = typing.get_args(hint)
+    inner = kinds[0] if typing.get_origin(hint) is tuple else None
+    return tuple(_from_json(v, inner) for v in value)
+
+
+def _flat(value):
+    """All that stands in nested tuples."""
+    if isinstance(value, tuple):
+        return [n for part in value for n in _flat(part)]
+    return [value]
 
 
 def _describe(hint):

@@ -45,7 +45,7 @@ def distortion(model, image, beta):
     """-log p(x|z) at the posterior's mean, term by term in float64."""
     mean, _ = model.encode(image, beta)
     x = image.astype("float64")
-    p = np.asarray(model.likelihood_of(mean, beta), "float64")
+    p = np.asarray(model.likelihood_of(mean, {"beta": beta}), "float64")
     if model.model_config.likelihood == "bernoulli":
         p = 1 / (1 + np.exp(-p))
         nats = -(x * np.log(p) + (1 - x) * np.log1p(-p))

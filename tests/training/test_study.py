@@ -45,7 +45,7 @@ data.data_dir = "{data_dir}"
 fixed = true
 
 [methods.gates]
-beta.normalization = "geometric_mean"
+objective.normalization = "geometric_mean"
 
 [methods.wild]
 optimizer.learning_rate = 1e30

@@ -111,9 +111,9 @@ def test_unset_is_none():
     runs = planned_runs(load_spec("cifar10_comparison"))
     film = next(r.config for r in runs if r.method == "film")
     assert film.model.conditioning.largest_map is None
-    assert film.beta.focus is None
+    assert film.beta.parts == ()
     default = next(r.config for r in runs if r.method == "default")
-    assert default.beta.focus == 1.0
+    assert default.beta.parts[0].center == 1.0
 
 
 def test_the_pictures_of_the_real_shapes3d_are_one_word_away():

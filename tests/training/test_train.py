@@ -66,7 +66,9 @@ def test_a_run_writes_its_config_log_checkpoints_and_model(
     rows = _log_rows(trained_run)
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert float(rows[1]["loss"]) < float(rows[0]["loss"])
-    assert {"rate", "distortion", "val_loss", "val_rate_at_256"} <= set(rows[0])
+    assert {"rate", "distortion", "val_loss", "val_rate_at_beta=256"} <= set(
+        rows[0]
+    )
 
 
 def test_tensorboard_gets_scalars_and_pictures(trained_run):
@@ -200,7 +202,7 @@ def test_fixed_weight_runs_watch_and_score_their_own_beta(
         ),
     )
     model, run = train(fixed, tmp_path / "run", verbose=0)
-    assert model.watched_weights == [{"distortion": 1.0, "rate": 16.0}]
+    assert model.watched == [{"beta": 16.0}]
     assert [p.beta for p in evaluate(run)] == [16.0]
 
 
@@ -282,7 +284,7 @@ def test_help_lists_presets_and_settings(capsys):
     assert "cifar10_paper" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         train_module.main(["cifar10", "--help"])
-    assert "--beta.normalization" in capsys.readouterr().out
+    assert "--objective.normalization" in capsys.readouterr().out
 
 
 def test_without_a_preset_the_default_is_trained():

@@ -145,10 +145,8 @@ def test_the_best_configuration_is_trained_to_the_score_of_its_trial(
     bits, points = [], []
     for beta in (1.0, 16.0, 256.0):
         outputs = model(
-            {
-                "image": images.astype("float32") / 255,
-                "beta": np.full(len(images), beta, "float32"),
-            },
+            images.astype("float32") / 255,
+            loss_parameters={"beta": beta},
             noise=noise,
         )
         rate, distortion = np.mean(outputs["rate"]), outputs["distortion"]

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from yoto_tf.config import ConditioningConfig
 from yoto_tf.errors import InputError
-from yoto_tf.interval_weights import LogUniform
 from yoto_tf.layers import Concatenation
 from yoto_tf.layers import FiLM
 from yoto_tf.layers import Gate
@@ -16,6 +15,7 @@ from yoto_tf.layers import SplineFiLM
 from yoto_tf.layers.conditioning import modulate
 from yoto_tf.layers.factory import make_conditioning
 from yoto_tf.layers.stage import ConditionedStage
+from yoto_tf.method.parameters import LogUniform
 
 # Batch, height, width and channels are equal, so that a scale that is
 # broadcast over the wrong axis gives wrong numbers and not an error.

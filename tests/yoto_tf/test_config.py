@@ -12,9 +12,11 @@ from yoto_tf.config import DataConfig
 from yoto_tf.config import EvaluationConfig
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.config import ModelConfig
+from yoto_tf.config import ObjectiveConfig
 from yoto_tf.config import OptimizerConfig
 from yoto_tf.config import TrainingConfig
 from yoto_tf.errors import InputError
+from yoto_tf.loss_config import PartConfig
 from yoto_tf.presets import PRESETS
 
 
@@ -146,20 +148,34 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
             "expected one value",
         ),
         (
-            BetaConfig,
+            ObjectiveConfig,
             {"normalization_power": 1.5},
-            "normalization_power between 0 and 1",
+            "normalization_power above 0 and at most 1",
         ),
-        (BetaConfig, {"warmup_steps": -1}, "warmup_steps to be 0 or more"),
-        (BetaConfig, {"focus": 0.1}, "focus between low=0.125 and high=512"),
-        (BetaConfig, {"focus_share": 1.0}, "focus_share above 0 and below 1"),
-        (BetaConfig, {"lead": 600.0}, "lead between low=0.125 and high=512"),
-        (BetaConfig, {"lead_steps": -1}, "lead_steps to be 0 or more"),
-        (BetaConfig, {"lead_share": 1.5}, "lead_share between 0 and 1"),
-        (BetaConfig, {"lead_last_share": -1.0}, "lead_last_share between 0"),
-        (BetaConfig, {"free_nats": -1.0}, "free_nats to be 0 or"),
-        (BetaConfig, {"free_steps": 0}, "free_steps"),
-        (BetaConfig, {"lead_fade_steps": -1}, "lead_fade_steps to be 0 or"),
+        (
+            BetaConfig,
+            {"parts": (PartConfig(center=0.1),)},
+            "center between low=0.125 and high=512",
+        ),
+        (
+            BetaConfig,
+            {
+                "distribution": "uniform",
+                "parts": (PartConfig(),),
+            },
+            "share of 0 for distribution='uniform'",
+        ),
+        (PartConfig, {"share": 1.5}, "share from 0 to 1"),
+        (PartConfig, {"share": ((5.0, 0.1), (5.0, 0.2))}, "rising steps"),
+        (PartConfig, {"octaves": 0.0}, "octaves"),
+        (ObjectiveConfig, {"rate_ramp": -1.0}, "rate_ramp of 0 or more"),
+        (ObjectiveConfig, {"free_bits": -1.0}, "free_bits of 0 or more"),
+        (ObjectiveConfig, {"group_size": 0}, "group_size to be above 0"),
+        (
+            ObjectiveConfig,
+            {"normalization": "none", "normalization_power": 0.5},
+            "normalization_power unset with normalization='none'",
+        ),
         (OptimizerConfig, {"beta_2": 1.0}, "beta_2 above 0 and below 1"),
         (OptimizerConfig, {"learning_rate": 0.0}, "learning_rate"),
         (OptimizerConfig, {"weight_decay": -1.0}, "weight_decay"),

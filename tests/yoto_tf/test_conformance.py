@@ -13,10 +13,6 @@ from layer_checks import LayerCase
 import yoto_tf
 from yoto_tf.config import ConditioningConfig
 from yoto_tf.config import ModelConfig
-from yoto_tf.interval_weights import LogUniform
-from yoto_tf.interval_weights import Uniform
-from yoto_tf.joint_weights import Dirichlet
-from yoto_tf.joint_weights import Independent
 from yoto_tf.layers import Concatenation
 from yoto_tf.layers import FiLM
 from yoto_tf.layers import Gate
@@ -24,8 +20,14 @@ from yoto_tf.layers import GaussianPosterior
 from yoto_tf.layers import SigmoidFiLM
 from yoto_tf.layers import SplineFiLM
 from yoto_tf.layers.stage import ConditionedStage
-from yoto_tf.loss_weights import Choice
-from yoto_tf.loss_weights import Constant
+from yoto_tf.method.joint import Dirichlet
+from yoto_tf.method.joint import Independent
+from yoto_tf.method.mixture import Mixture
+from yoto_tf.method.mixture import near
+from yoto_tf.method.parameters import Choice
+from yoto_tf.method.parameters import Constant
+from yoto_tf.method.parameters import LogUniform
+from yoto_tf.method.parameters import Uniform
 from yoto_tf.models import ConditionalVAE
 from yoto_tf.models import LossConditionalModel
 from yoto_tf.models.conv_nets import ConvDecoder
@@ -162,10 +164,19 @@ LAYERS = [
 
 # Everything else that Keras can serialize.
 OBJECTS = [
-    (Choice, lambda: Choice([1.0, 4.0], standardize=False)),
-    (Constant, lambda: Constant(3.0)),
-    (LogUniform, lambda: LogUniform(0.5, 8.0, standardize=False)),
-    (Uniform, lambda: Uniform(0.5, 8.0, standardize=False)),
+    (Choice, lambda: Choice([1.0, 4.0], 4.0, "Said.")),
+    (Constant, lambda: Constant(3.0, "Said.")),
+    (LogUniform, lambda: LogUniform(0.5, 8.0, False, 2.0, "Said.")),
+    (Uniform, lambda: Uniform(0.5, 8.0, False, 2.0, "Said.")),
+    (
+        Mixture,
+        lambda: Mixture(
+            LogUniform(0.5, 8.0),
+            [(((0, 0.1), (9, 0.2)), near(LogUniform(0.5, 8.0), 2.0, 1.0))],
+            4.0,
+            "Said.",
+        ),
+    ),
     (Independent, lambda: Independent({"a": 1.0, "b": LogUniform(0.5, 8.0)})),
     (Dirichlet, lambda: Dirichlet({"a": 0.5, "b": 2.0})),
     (
@@ -177,11 +188,11 @@ OBJECTS = [
         LossConditionalModel,
         lambda: LossConditionalModel(
             {"a": 1.0, "b": LogUniform(0.5, 8.0)},
-            draw_per="batch",
+            group_size=None,
             normalization="sum",
             normalization_power=0.5,
-            warmup_steps={"b": 7},
-            watched_weights=[{"a": 1.0, "b": 2.0}],
+            ramps={"b": [(0, 0.0), (7, 1.0)]},
+            watched=[{"a": 1.0, "b": 2.0}],
             seed=3,
             name="mine",
         ),
@@ -191,8 +202,10 @@ OBJECTS = [
         lambda: ConditionalVAE(
             (32, 32, 1),
             SMALL_NET,
-            yoto_tf.BetaConfig(low=0.5, high=8.0, draw_per="batch"),
+            yoto_tf.BetaConfig(low=0.5, high=8.0),
+            yoto_tf.ObjectiveConfig(group_size=None),
             watched_betas=(1.0, 2.0),
+            loss_parameters={"c": Uniform(0.0, 1.0)},
             seed=3,
             name="mine",
         ),
@@ -233,7 +246,8 @@ def test_every_layer_and_model_of_the_package_is_registered():
     # The base classes without a `call` of their own.
     assert {c.__name__ for c in written - registered_classes()} == {
         "ConditioningLayer",
-        "StepModel",
+        "KerasModel",
+        "Steps",
     }
 
 

@@ -13,11 +13,16 @@ from yoto_tf import ConditionalVAE
 from yoto_tf import ConditioningConfig
 from yoto_tf import InputError
 from yoto_tf import ModelConfig
-from yoto_tf.interval_weights import LogUniform
-from yoto_tf.interval_weights import Uniform
-from yoto_tf.loss_weights import Choice
-from yoto_tf.loss_weights import Constant
-from yoto_tf.models.conv_vae import beta_distribution
+from yoto_tf.beta_distribution import DESCRIPTION
+from yoto_tf.beta_distribution import beta_distribution
+from yoto_tf.config import ObjectiveConfig
+from yoto_tf.loss_config import PartConfig
+from yoto_tf.method.mixture import Mixture
+from yoto_tf.method.mixture import near
+from yoto_tf.method.parameters import Choice
+from yoto_tf.method.parameters import Constant
+from yoto_tf.method.parameters import LogUniform
+from yoto_tf.method.parameters import Uniform
 from yoto_tf.models.inputs import to_unit_interval
 from yoto_tf.presets import PRESETS
 
@@ -37,11 +42,20 @@ def small_config(kind="film", sites=("block", "dense"), **fields):
     )
 
 
-def make_vae(kind="film", beta=None, seed=1, **fields):
+def make_vae(kind="film", beta=None, ramps=False, **fields):
     """A small VAE whose answers depend on beta visibly."""
     keras.utils.set_random_seed(0)
     vae = ConditionalVAE(
-        (32, 32, 3), small_config(kind, **fields), beta, seed=1
+        (32, 32, 3),
+        small_config(kind, **fields),
+        beta,
+        ObjectiveConfig(
+            rate_ramp=((-1.0, 0.5), (9.0, 1.0)),
+            free_bits=((0.0, 1.0), (9.0, 0.0)),
+        )
+        if ramps
+        else None,
+        seed=1,
     )
     rng = np.random.default_rng(0)
     for weight in vae.trainable_variables:
@@ -69,7 +83,9 @@ def from_encode_and_decode(vae, images, betas, noise):
     rate = 0.5 * (mean**2 + stddev**2 - 1 - 2 * np.log(stddev)).sum(1)
     z = mean + stddev * noise
     # decode() rounds or clips and has no scale: ask the decoder itself.
-    outputs = np.float64(vae.likelihood_of(tf.cast(z, "float32"), betas))
+    outputs = np.float64(
+        vae.likelihood_of(tf.cast(z, "float32"), {"beta": betas})
+    )
     if vae.model_config.likelihood == "bernoulli":
         p = 1 / (1 + np.exp(-outputs))
         np.testing.assert_allclose(vae.decode(z, betas), p, atol=1e-5)
@@ -89,14 +105,21 @@ def from_encode_and_decode(vae, images, betas, noise):
 def test_call_scores_what_encode_and_decode_say(likelihood, images):
     vae = make_vae(likelihood=likelihood)
     noise = np.random.default_rng(1).normal(size=(4, LATENTS)).astype("float32")
-    outputs = vae({"image": images, "beta": BETAS}, noise=noise)
+    outputs = vae(images, loss_parameters={"beta": BETAS}, noise=noise)
     assert {name: tuple(t.shape) for name, t in outputs.items()} == {
         "reconstruction": (4, 32, 32, 3),
         "distortion": (4,),
         "rate": (4,),
         "mean": (4, LATENTS),
         "stddev": (4, LATENTS),
+        "latent": (4, LATENTS),
     }
+    np.testing.assert_allclose(
+        outputs["latent"],
+        outputs["mean"] + outputs["stddev"] * noise,
+        rtol=1e-5,
+        atol=1e-6,
+    )
     distortion, rate = from_encode_and_decode(vae, images, BETAS, noise)
     np.testing.assert_allclose(outputs["distortion"], distortion, rtol=1e-4)
     np.testing.assert_allclose(outputs["rate"], rate, rtol=1e-4)
@@ -107,12 +130,12 @@ def test_loss_is_distortion_plus_beta_times_rate_over_the_weights_sum(images):
     twin = make_vae()
     vae.compile(keras.optimizers.SGD(0.0))
     logs = vae.fit(images, batch_size=4, shuffle=False, verbose=0).history
-    weights = twin.sample_loss_weights(4)
-    assert len(np.unique(weights["rate"])) == 4
+    weights = twin.sample_loss_parameters(4)
+    assert len(np.unique(weights["beta"])) == 4
     noise = keras.random.normal(
         (4, LATENTS), seed=twin.posterior.seed_generator
     )
-    beta = weights["rate"].numpy()
+    beta = weights["beta"].numpy()
     distortion, rate = from_encode_and_decode(twin, images, beta, noise.numpy())
     np.testing.assert_allclose(logs["distortion"], [distortion.mean()], 1e-4)
     np.testing.assert_allclose(logs["rate"], [rate.mean()], 1e-4)
@@ -138,8 +161,8 @@ def test_fit_lowers_the_watched_losses():
     after = vae.evaluate(images, verbose=0, return_dict=True)
     # It starts with hardly any rate, so that the distortion is what falls.
     assert after["loss"] < before["loss"] - 50
-    assert after["distortion_at_1"] < before["distortion_at_1"] - 100
-    assert after["rate_at_64"] < after["rate_at_1"]
+    assert after["distortion_at_beta=1"] < before["distortion_at_beta=1"] - 100
+    assert after["rate_at_beta=64"] < after["rate_at_beta=1"]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +176,7 @@ def test_gradients_reach_every_weight(kind, images):
     # the first gradient.
     for _ in range(2):
         with tf.GradientTape() as tape:
-            outputs = vae({"image": images, "beta": BETAS})
+            outputs = vae(images, loss_parameters={"beta": BETAS})
             loss = tf.reduce_mean(outputs["distortion"] + outputs["rate"])
         gradients = tape.gradient(loss, vae.trainable_variables)
         optimizer.apply(gradients, vae.trainable_variables)
@@ -246,7 +269,7 @@ def test_betas_outside_the_trained_range_are_refused(method, beta, vae, images):
 
 @pytest.mark.parametrize("beta", [[1.0], [1.0] * 3, [[1.0]] * 4])
 def test_betas_are_one_number_or_one_per_image(beta, vae, images):
-    with pytest.raises(InputError, match=r"one per example, shape \(4,\)"):
+    with pytest.raises(InputError, match="a number or one per example"):
         vae.encode(images, beta)
 
 
@@ -321,11 +344,11 @@ def test_every_preset_builds_its_model(name):
     assert vae.image_shape == (size, size, 3)
     assert vae.model_config == config.model
     assert vae.beta_config == config.beta
-    assert [w["rate"] for w in vae.watched_weights] == list(
+    assert [w["beta"] for w in vae.watched] == list(
         config.evaluation.watched_betas
     )
     outputs = vae(
-        {"image": np.zeros((1, size, size, 3), np.uint8), "beta": np.ones(1)}
+        np.zeros((1, size, size, 3), np.uint8), loss_parameters={"beta": 1.0}
     )
     assert outputs["reconstruction"].shape == (1, size, size, 3)
 
@@ -349,6 +372,10 @@ def test_unknown_presets_fields_and_values_are_refused():
         ConditionalVAE((48, 48, 3))
 
 
+def wide():
+    return LogUniform(0.5, 8.0, False, description=DESCRIPTION)
+
+
 def constant(value):
     return BetaConfig(distribution="constant", values=(value,))
 
@@ -366,7 +393,7 @@ def test_a_constant_beta_is_not_told_to_the_network(images):
         for w in told.trainable_variables
         if "conditioning" not in w.path
     ]
-    assert vae.watched_weights == [{"distortion": 1.0, "rate": 16.0}]
+    assert vae.watched == [{"beta": 16.0}]
     assert vae.reconstruct(images, 16.0).shape == images.shape
     with pytest.raises(InputError, match="16, the one it was trained for"):
         vae.reconstruct(images, 1.0)
@@ -374,7 +401,7 @@ def test_a_constant_beta_is_not_told_to_the_network(images):
 
 def test_kind_none_is_trained_on_many_betas_and_told_none(images):
     vae = make_vae("none")
-    assert len(np.unique(vae.sample_loss_weights(64)["rate"])) == 64
+    assert len(np.unique(vae.sample_loss_parameters(64)["beta"])) == 64
     np.testing.assert_array_equal(
         vae.encode(images, 0.125)[0], vae.encode(images, 512.0)[0]
     )
@@ -383,30 +410,35 @@ def test_kind_none_is_trained_on_many_betas_and_told_none(images):
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        (BetaConfig(low=0.5, high=8.0), LogUniform(0.5, 8.0, False)),
+        (BetaConfig(low=0.5, high=8.0), wide()),
         (
             BetaConfig(
                 low=0.5,
                 high=8.0,
-                focus=1.0,
-                focus_share=0.3,
-                lead=4.0,
-                lead_steps=7,
-                lead_share=0.1,
-                lead_fade_steps=9,
-                lead_last_share=0.3,
+                parts=(
+                    PartConfig(center=1.0, share=0.3),
+                    PartConfig(
+                        center=4.0, octaves=3.0, share=((7.0, 0.1), (9.0, 0.3))
+                    ),
+                ),
             ),
-            LogUniform(0.5, 8.0, False, 1.0, 0.3, 4.0, 7, 0.1, 9, 0.3),
+            Mixture(
+                wide(),
+                [
+                    (0.3, near(wide(), 1.0, 1.0)),
+                    ([(7, 0.1), (9, 0.3)], near(wide(), 4.0, 3.0)),
+                ],
+            ),
         ),
         (
             BetaConfig(distribution="uniform", low=0.5, high=8.0),
-            Uniform(0.5, 8.0, False),
+            Uniform(0.5, 8.0, False, description=DESCRIPTION),
         ),
         (
             BetaConfig(distribution="choice", values=(1.0, 4.0)),
-            Choice([1.0, 4.0], False),
+            Choice([1.0, 4.0], description=DESCRIPTION),
         ),
-        (constant(2.0), Constant(2.0)),
+        (constant(2.0), Constant(2.0, DESCRIPTION)),
     ],
 )
 def test_beta_config_names_its_distribution(config, expected):
@@ -423,7 +455,7 @@ def test_the_network_sees_the_coordinate_that_is_configured(images):
         )
         vae = ConditionalVAE((32, 32, 3), config, BetaConfig(low=0.5, high=8))
         beta = np.float32([0.5, 2.0, 8.0])
-        seen = vae.coordinates({"distortion": beta, "rate": beta})
+        seen = vae.coordinates({"beta": beta})
         expected = np.log(beta)
         if standardize:
             # sqrt(3): the end of a uniform interval, in deviations.
@@ -434,10 +466,16 @@ def test_the_network_sees_the_coordinate_that_is_configured(images):
 
 
 @pytest.mark.parametrize(
-    "beta", [BetaConfig(low=0.5, normalization="sum"), constant(16.0)]
+    "beta",
+    [
+        BetaConfig(
+            low=0.5, parts=(PartConfig(share=((0.0, 1.0), (9.0, 0.2))),)
+        ),
+        constant(16.0),
+    ],
 )
 def test_a_saved_model_is_the_same_model(beta, images, tmp_path):
-    vae = make_vae("gate", beta, likelihood="gaussian")
+    vae = make_vae("gate", beta, ramps=True, likelihood="gaussian")
     vae.save(tmp_path / "vae.keras")
     loaded = yoto_tf.load_model(tmp_path / "vae.keras")
     assert type(loaded) is ConditionalVAE
@@ -445,9 +483,9 @@ def test_a_saved_model_is_the_same_model(beta, images, tmp_path):
     assert loaded.model_config == vae.model_config
     assert loaded.beta_config == vae.beta_config
     noise = np.ones((4, LATENTS), "float32")
-    inputs = {"image": images, "beta": np.full(4, 16.0, "float32")}
-    expected = vae(inputs, noise=noise)
-    for name, tensor in loaded(inputs, noise=noise).items():
+    asked = {"loss_parameters": {"beta": 16.0}, "noise": noise}
+    expected = vae(images, **asked)
+    for name, tensor in loaded(images, **asked).items():
         np.testing.assert_array_equal(tensor, expected[name], name)
 
 
@@ -460,7 +498,8 @@ def test_the_seed_decides_the_noise_and_the_global_seed_the_weights():
     for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(
-        one.sample_loss_weights(3)["rate"], two.sample_loss_weights(3)["rate"]
+        one.sample_loss_parameters(3)["beta"],
+        two.sample_loss_parameters(3)["beta"],
     )
 
 

@@ -15,29 +15,31 @@ from yoto_tf import LogUniform
 from yoto_tf import LossConditionalModel
 from yoto_tf import load_model
 
-WEIGHTS = {"error": 1.0, "size": LogUniform(0.01, 1.0)}
+PARAMETERS = {"error": 1.0, "size": LogUniform(0.01, 1.0)}
 
 
 @keras.saving.register_keras_serializable("tests")
 class Lazy(LossConditionalModel):
     """Nothing here is built before the first batch."""
 
-    def __init__(self, loss_weights=None, **kwargs):
-        super().__init__(loss_weights or WEIGHTS, **kwargs)
+    def __init__(self, loss_parameters=None, **kwargs):
+        super().__init__(loss_parameters or PARAMETERS, **kwargs)
         self.net = keras.Sequential(
             [keras.layers.Dense(3, activation="tanh"), keras.layers.Dense(1)]
         )
         # Used in training alone.
         self.further = keras.layers.Dense(1, use_bias=False)
 
-    def loss_terms(self, x, y, loss_weights, training=False):
+    def call(self, x, loss_parameters, training=False):
         if isinstance(x, dict):
             x = x["features"]
-        seen = ops.concatenate([x, self.coordinates(loss_weights)], -1)
+        seen = ops.concatenate([x, self.coordinates(loss_parameters)], -1)
         outputs = self.net(seen)
         if training:
             outputs = outputs + self.further(seen)
-        outputs = outputs[:, 0]
+        return outputs[:, 0]
+
+    def loss_terms(self, x, y, outputs, loss_parameters):
         return {"error": (outputs - y) ** 2, "size": ops.abs(outputs)}
 
 
@@ -45,10 +47,10 @@ class Lazy(LossConditionalModel):
 class Later(Lazy):
     """Creates a layer in the first step, which no load can know of."""
 
-    def loss_terms(self, x, y, loss_weights, training=False):
+    def call(self, x, loss_parameters, training=False):
         if not hasattr(self, "late"):
             self.late = keras.layers.Dense(4)
-        return super().loss_terms(self.late(x), y, loss_weights, training)
+        return super().call(self.late(x), loss_parameters, training)
 
     build_from_config = keras.Model.build_from_config
 
@@ -196,6 +198,50 @@ def test_a_generator_tells_the_shapes_with_its_first_batch(tmp_path):
     assert scores(load_model(tmp_path / "model.keras")) == scores(model)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_layer_may_be_used_in_the_loss_alone(jit_compile, tmp_path):
+    @keras.saving.register_keras_serializable("tests")
+    class Learned(Lazy):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.scale = keras.layers.Dense(1)
+
+        def loss_terms(self, x, y, outputs, loss_parameters):
+            terms = super().loss_terms(x, y, outputs, loss_parameters)
+            return {**terms, "scaled": self.scale(outputs[:, None])[:, 0]}
+
+    model = Learned(seed=1)
+    model.compile(keras.optimizers.Adam(0.1), jit_compile=jit_compile)
+    model.fit(X, Y, batch_size=5, verbose=0)
+    assert len(model.weights) == 7
+    model.save(tmp_path / "model.keras")
+    assert scores(load_model(tmp_path / "model.keras")) == scores(model)
+
+
+# The weights alone are kept, not the state of the optimizer.
+@pytest.mark.filterwarnings("ignore:Skipping variable loading")
+def test_keras_tuner_keeps_the_better_one(tmp_path):
+    keras_tuner = pytest.importorskip("keras_tuner")
+
+    def build(choice):
+        keras.utils.set_random_seed(0)
+        model = compiled(seed=1)
+        # KerasTuner loads weights into a model whose layers are built.
+        model(X[:1], training=True)
+        model.optimizer.learning_rate = choice.Choice("rate", [1e-9, 0.1])
+        return model
+
+    tuner = keras_tuner.GridSearch(
+        build, "val_loss", directory=tmp_path, project_name="search"
+    )
+    tuner.search(X, Y, validation_data=(X, Y), epochs=2, verbose=0)
+    best, other = tuner.oracle.get_best_trials(2)
+    assert best.hyperparameters.get("rate") == 0.1
+    assert best.score < other.score - 0.01
+    (model,) = tuner.get_best_models(1)
+    assert scores(model)["loss"] == pytest.approx(best.score, rel=1e-5)
+
+
 @pytest.mark.parametrize("loaded_as", [Lazy, Later])
 def test_a_load_never_returns_weights_that_were_not_loaded(loaded_as, tmp_path):
     model = compiled(Later)
@@ -229,11 +275,13 @@ def test_layers_that_are_no_attributes_are_not_trained_in_silence():
     net = keras.layers.Dense(1)
 
     class Elsewhere(LossConditionalModel):
-        def loss_terms(self, x, y, loss_weights, training=False):
-            outputs = net(x)[:, 0]
+        def call(self, x, loss_parameters):
+            return net(x)[:, 0]
+
+        def loss_terms(self, x, y, outputs, loss_parameters):
             return {"error": (outputs - y) ** 2, "size": ops.abs(outputs)}
 
-    model = Elsewhere(WEIGHTS)
+    model = Elsewhere(PARAMETERS)
     model.compile()
     with pytest.raises(InputError, match="Elsewhere without trainable weights"):
         model.fit(X, Y, verbose=0)
@@ -249,8 +297,11 @@ def test_losses_that_layers_add_are_part_of_the_loss_in_every_batch():
                 activity_regularizer=lambda outputs: 0.5 * ops.sum(outputs**2),
             )
 
-        def loss_terms(self, x, y, loss_weights, training=False):
-            return {"error": (self.net(x)[:, 0] - y) ** 2}
+        def call(self, x, loss_parameters):
+            return self.net(x)[:, 0]
+
+        def loss_terms(self, x, y, outputs, loss_parameters):
+            return {"error": (outputs - y) ** 2}
 
     model = Bounded()
     model.compile(keras.optimizers.SGD(0.0))

@@ -1,4 +1,4 @@
-"""The method on models that are no VAEs, with several varying weights."""
+"""The method on models that are no VAEs, with several parameters."""
 
 import keras
 import numpy as np
@@ -6,11 +6,14 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from yoto_tf import Choice
 from yoto_tf import Dirichlet
 from yoto_tf import InputError
 from yoto_tf import LogUniform
 from yoto_tf import LossConditionalModel
+from yoto_tf import LossParameter
+from yoto_tf import Mixture
+from yoto_tf import Uniform
+from yoto_tf import near
 from yoto_tf.layers import FiLM
 from yoto_tf.layers import SplineFiLM
 from yoto_tf.models import load_model
@@ -22,33 +25,37 @@ FEATURES = 6
 class Regression(LossConditionalModel):
     """A linear map whose coefficients are few (`l1`) or even (`smooth`)."""
 
-    def __init__(self, loss_weights=None, **kwargs):
-        if loss_weights is None:
-            loss_weights = {
+    def __init__(self, loss_parameters=None, **kwargs):
+        if loss_parameters is None:
+            loss_parameters = {
                 "error": 1.0,
                 "l1": LogUniform(0.01, 1.0),
                 "smooth": LogUniform(0.01, 10.0),
             }
-        super().__init__(loss_weights, **kwargs)
+        super().__init__(loss_parameters, **kwargs)
         self.start = keras.layers.Dense(8, activation="tanh")
         self.film = FiLM(8)
         self.end = keras.layers.Dense(FEATURES)
 
-    def build(self, input_shape=None):
-        k = (None, self.weight_distribution.num_coordinates)
+    def build(self, *_):
+        k = (None, self.loss_parameters.num_coordinates)
         self.start.build(k)
         self.film.build((None, 8), k)
         self.end.build((None, 8))
         self.built = True
 
-    def coefficients(self, loss_weights):
-        c = self.coordinates(loss_weights)
+    def coefficients(self, loss_parameters):
+        c = self.coordinates(loss_parameters)
         return self.end(self.film(self.start(c), c))
 
-    def loss_terms(self, x, y, loss_weights, training=False):
-        w = self.coefficients(loss_weights)
+    def call(self, x, loss_parameters):
+        w = self.coefficients(loss_parameters)
+        return {"y": ops.sum(x * w, -1), "w": w}
+
+    def loss_terms(self, x, y, outputs, loss_parameters):
+        w = outputs["w"]
         return {
-            "error": ops.square(ops.sum(x * w, -1) - y),
+            "error": ops.square(outputs["y"] - y),
             "l1": ops.sum(ops.abs(w), -1),
             "smooth": ops.sum(ops.square(w[:, 1:] - w[:, :-1]), -1),
         }
@@ -56,7 +63,7 @@ class Regression(LossConditionalModel):
 
 MIDDLE = {"error": 1.0, "l1": 0.1, "smooth": 0.3}
 DIRICHLET = Dirichlet({"error": 3.0, "l1": 1.0, "smooth": 1.0})
-WEIGHTS = [None, DIRICHLET]
+PARAMETERS = [None, DIRICHLET]
 
 
 @pytest.fixture(autouse=True)
@@ -73,17 +80,18 @@ def data():
 
 
 def compiled(optimizer=None, **kwargs):
-    """A built model that watches one weighting, ready to fit."""
-    kwargs.setdefault("watched_weights", [MIDDLE])
+    """A model that watches one weighting, ready to fit."""
+    if kwargs.get("loss_parameters") is None:
+        kwargs.setdefault("watched", [MIDDLE])
     model = Regression(**kwargs)
     model.build()
     model.compile(optimizer or keras.optimizers.Adam(0.02))
     return model
 
 
-def terms_in_numpy(model, x, y, loss_weights):
+def terms_in_numpy(model, x, y, loss_parameters):
     """The terms, from the coefficients alone."""
-    w = model.coefficients(loss_weights).numpy()
+    w = model.coefficients(loss_parameters).numpy()
     return {
         "error": ((x * w).sum(1) - y) ** 2,
         "l1": np.abs(w).sum(1),
@@ -100,9 +108,9 @@ def repeated(data, times):
     return [np.concatenate([part] * times) for part in data]
 
 
-@pytest.mark.parametrize("loss_weights", WEIGHTS, ids=["3", "simplex"])
-def test_fit_lowers_the_loss(loss_weights, data):
-    model = compiled(loss_weights=loss_weights)
+@pytest.mark.parametrize("loss_parameters", PARAMETERS, ids=["3", "simplex"])
+def test_fit_lowers_the_loss(loss_parameters, data):
+    model = compiled(loss_parameters=loss_parameters)
     before = model.evaluate(*data, batch_size=60, verbose=0)[0]
     model.fit(*repeated(data, 12), batch_size=20, verbose=0)
     assert model.evaluate(*data, batch_size=60, verbose=0)[0] < 0.7 * before
@@ -123,12 +131,12 @@ def test_one_model_learns_to_trade_its_terms(data):
 def test_weighting_is_per_example_and_the_mean_comes_last():
     rng = np.random.default_rng(0)
     model = Regression()
-    names = model.weight_distribution.names
+    names = model.loss_parameters.names
     terms = {n: rng.exponential(size=50).astype("float32") for n in names}
     # Large weights meet small terms: the products of means are far off.
     weights = {n: 1 / (0.01 + terms[n]) for n in names}
     expected = sum(weights[n] * terms[n] for n in names)
-    result = model.weighted_loss(
+    result = model.objective(
         {n: tf.constant(t) for n, t in terms.items()}, weights
     )
     assert result.shape == (50,)
@@ -139,7 +147,7 @@ def test_weighting_is_per_example_and_the_mean_comes_last():
 
 def test_train_step_reports_the_mean_of_the_weighted_terms(data):
     x, y = data
-    drawn = Regression(seed=5).sample_loss_weights(60)
+    drawn = Regression(seed=5).sample_loss_parameters(60)
     # A rate of zero: the coefficients afterwards are those of the step.
     model = compiled(keras.optimizers.SGD(0.0), seed=5)
     logs = model.fit(x, y, batch_size=60, shuffle=False, verbose=0).history
@@ -152,7 +160,7 @@ def test_train_step_reports_the_mean_of_the_weighted_terms(data):
 
 def test_train_step_follows_the_gradient_of_that_mean(data):
     x, y = data
-    drawn = Regression(seed=5).sample_loss_weights(60)
+    drawn = Regression(seed=5).sample_loss_parameters(60)
     model = compiled(keras.optimizers.SGD(0.1), seed=5)
     before = model.end.bias.numpy()
     w = model.coefficients(drawn).numpy()
@@ -171,15 +179,15 @@ def test_train_step_follows_the_gradient_of_that_mean(data):
 
 def test_every_example_has_its_own_weights_and_every_step_new_ones():
     model = Regression(seed=1)
-    first, second = (model.sample_loss_weights(64) for _ in range(2))
+    first, second = (model.sample_loss_parameters(64) for _ in range(2))
     for name in ("l1", "smooth"):
         assert len(np.unique(first[name])) == 64
         assert not np.allclose(first[name], second[name])
 
 
 def test_a_batch_has_one_weight_where_that_is_asked_for():
-    model = Regression(draw_per="batch")
-    first, second = (model.sample_loss_weights(64) for _ in range(2))
+    model = Regression(group_size=None)
+    first, second = (model.sample_loss_parameters(64) for _ in range(2))
     for name in ("l1", "smooth"):
         assert first[name].shape == (64,)
         assert len(np.unique(first[name])) == 1
@@ -187,19 +195,24 @@ def test_a_batch_has_one_weight_where_that_is_asked_for():
 
 
 def test_the_seed_decides_the_draws():
-    first = Regression(seed=1).sample_loss_weights(8)["l1"]
-    same = Regression(seed=1).sample_loss_weights(8)["l1"]
-    other = Regression(seed=2).sample_loss_weights(8)["l1"]
+    first = Regression(seed=1).sample_loss_parameters(8)["l1"]
+    same = Regression(seed=1).sample_loss_parameters(8)["l1"]
+    other = Regression(seed=2).sample_loss_parameters(8)["l1"]
     np.testing.assert_array_equal(first, same)
     assert not np.allclose(first, other)
 
 
-@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("normalization", ["none", "geometric_mean", "sum"])
+@pytest.mark.parametrize(
+    ("normalization", "power"),
+    [
+        ("none", 1.0),
+        *((n, p) for n in ("geometric_mean", "sum") for p in (0.0, 0.5, 1.0)),
+    ],
+)
 def test_normalization_divides_each_example_by_its_own(normalization, power):
     rng = np.random.default_rng(0)
     model = Regression(normalization=normalization, normalization_power=power)
-    names = model.weight_distribution.names
+    names = model.loss_parameters.names
     terms = {n: rng.normal(size=5).astype("float32") for n in names}
     weights = {n: rng.exponential(size=5).astype("float32") for n in names}
     divisor = {
@@ -209,60 +222,132 @@ def test_normalization_divides_each_example_by_its_own(normalization, power):
         "sum": np.sum([weights[n] for n in names], axis=0),
     }[normalization]
     expected = sum(weights[n] * terms[n] for n in names) / divisor**power
-    result = model.weighted_loss(
+    result = model.objective(
         {n: tf.constant(t) for n, t in terms.items()}, weights
     )
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("term", "message"),
     [
-        ({"l1": tf.ones((4, 1))}, r"shape \(batch,\).*l1 with shape \(4, 1\)"),
-        ({"l1": tf.ones(())}, r"shape \(batch,\).*l1 with shape \(\)"),
-        ({"l2": tf.ones(4)}, r"\['error', 'l1', 'smooth'\].*'l2'"),
+        (lambda t: t[:, None], r"shape \(batch,\).*l1 with shape \(60, 1\)"),
+        (ops.mean, r"shape \(batch,\).*l1 with shape \(\)"),
+        (lambda t: t[:2], r"shape \(batch,\).*l1 with shape \(2,\)"),
     ],
-    ids=["column", "mean", "unknown"],
+    ids=["column", "mean", "few"],
 )
-def test_terms_that_are_not_per_example_or_unknown_are_refused(change, message):
-    model = Regression()
-    terms = {n: tf.ones(4) for n in model.weight_distribution.names}
-    weights = {n: np.ones(4, "float32") for n in terms}
-    with pytest.raises(InputError, match=message):
-        model.weighted_loss({**terms, **change}, weights)
+def test_terms_that_are_not_per_example_are_refused(term, message, data):
+    class Wrong(Regression):
+        def loss_terms(self, *args):
+            terms = super().loss_terms(*args)
+            return {**terms, "l1": term(terms["l1"])}
+
+    model = Wrong()
+    model.compile()
+    for ask in (model.fit, model.evaluate):
+        with pytest.raises(InputError, match=message):
+            ask(*data, batch_size=60, verbose=0)
 
 
-def test_a_misspelt_weight_is_named_beside_the_terms(data):
-    model = Regression({"error": 1.0, "l1": 0.5, "smoth": LogUniform(1, 2)})
+def test_a_term_without_a_parameter_has_the_weight_one():
+    terms = {n: tf.constant([2.0, 3.0]) for n in ("error", "other")}
+    weights = {"error": np.float32([0.5, 10.0])}
+    loss = Regression().objective(terms, weights)
+    np.testing.assert_allclose(loss, [0.5 * 2 + 2, 10 * 3 + 3])
+
+
+def test_weights_that_a_normalization_cannot_divide_by_are_refused(data):
+    zero = {"error": Uniform(0.0, 1.0), "l1": 1.0, "smooth": 1.0}
+    model = Regression(zero, normalization="geometric_mean")
+    model.compile()
+    with pytest.raises(InputError, match="above 0.*error between 0 and 1"):
+        model.fit(*data, verbose=0)
+    model = Regression(zero)
+    model.compile()
+    logs = model.fit(*data, verbose=0).history
+    assert np.isfinite(logs["loss"]).all()
+
+
+@pytest.mark.parametrize("form", ["weights", "term"])
+def test_a_misspelt_name_is_told_beside_the_terms(form, data):
+    class Misspelt(Regression):
+        def loss_terms(self, *args):
+            terms = super().loss_terms(*args)
+            if form == "term":
+                terms["smoth"] = terms.pop("smooth")
+            return terms
+
+    wrong, right = "smoth", "smooth"
+    if form == "term":
+        wrong, right = right, wrong
+    model = Misspelt({"error": 1.0, "l1": 0.5, wrong: LogUniform(1, 2)})
     model.compile()
     with pytest.raises(InputError) as refused:
         model.fit(*data, verbose=0)
     assert str(refused.value) == (
-        "expected loss_terms() to return the terms ['error', 'l1', 'smoth'], "
-        "received: ['error', 'l1', 'smooth']; no term for the weight 'smoth', "
-        "no weight for the term 'smooth'"
+        "expected every loss parameter to be the weight of a term among "
+        f"['error', 'l1', '{right}'] or to be read by loss_terms(), "
+        f"received: '{wrong}', which is neither"
     )
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        lambda p: {**p},
+        dict,
+        lambda p: p.copy(),
+        lambda p: p | {},
+        lambda p: {n: p[n] for n in p},
+        lambda p: dict(p.items()),
+    ],
+    ids=["stars", "dict", "copy", "union", "each", "items"],
+)
+def test_a_term_that_copies_the_parameters_has_read_them(copy, data):
+    class Copying(Regression):
+        def loss_terms(self, x, y, outputs, loss_parameters):
+            given = copy(loss_parameters)
+            return {"all": given["error"] * given["l1"] * given["smooth"]}
+
+    model = Copying()
+    model.compile(run_eagerly=True)
+    values = model.evaluate(
+        *data, loss_parameters=MIDDLE, return_dict=True, verbose=0
+    )
+    assert values["all"] == pytest.approx(0.03)
+
+
+def test_terms_for_training_have_the_names_of_the_others(data):
+    class Changed(Regression):
+        def training_terms(self, terms, *args):
+            return {**terms, "l2": terms["l1"]}
+
+    model = Changed()
+    model.compile()
+    with pytest.raises(InputError, match=r"training_terms\(\).*'l2'"):
+        model.fit(*data, verbose=0)
 
 
 def test_terms_that_are_no_dict_are_refused(data):
     class Pair(Regression):
-        def loss_terms(self, *args, **kwargs):
-            return tuple(super().loss_terms(*args, **kwargs).values())
+        def loss_terms(self, *args):
+            return tuple(super().loss_terms(*args).values())
 
     model = Pair()
     model.compile()
-    with pytest.raises(InputError, match="to return a dict.*received: tuple"):
+    with pytest.raises(InputError, match=r"return a dict.*received: \("):
         model.fit(*data, verbose=0)
 
 
-@pytest.mark.parametrize("loss_weights", WEIGHTS, ids=["3", "simplex"])
+@pytest.mark.parametrize("loss_parameters", PARAMETERS, ids=["3", "simplex"])
 def test_xla_draws_the_same_weights_and_computes_the_same_losses(
-    loss_weights, data
+    loss_parameters, data
 ):
     logs = []
     for jit_compile in (False, True):
         keras.utils.set_random_seed(0)
-        model = Regression(loss_weights, watched_weights=[MIDDLE], seed=1)
+        model = Regression(loss_parameters, seed=1)
         model.build()
         model.compile(keras.optimizers.Adam(0.02), jit_compile=jit_compile)
         logs.append(
@@ -278,43 +363,84 @@ def test_xla_draws_the_same_weights_and_computes_the_same_losses(
         np.testing.assert_allclose(logs[1][name], values, rtol=1e-4)
 
 
-def test_splines_that_clip_weights_onto_one_another_are_refused(data):
+class Thousands(LossParameter):
+    """A user's own, which says nothing of its `coordinate_ends`."""
+
+    def quantile(self, uniform, step=None):
+        return 1000 + 1000 * uniform
+
+    def grid(self, num):
+        return np.linspace(1000, 2000, num)
+
+    def _ranges(self):
+        return [(1000, 2000)]
+
+    def coordinate(self, values):
+        return ops.expand_dims(values / 1000, -1)
+
+    def describe(self):
+        return "between 1000 and 2000"
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "parameters",
+    [DIRICHLET, {"error": 1.0, "l1": Thousands(), "smooth": 1.0}],
+    ids=["dirichlet", "own"],
+)
+def test_splines_that_clip_values_onto_one_another_are_refused(
+    data, parameters, jit_compile
+):
     class Splined(Regression):
         def __init__(self, ends, **kwargs):
-            super().__init__(DIRICHLET, **kwargs)
+            super().__init__(parameters, **kwargs)
             self.film = SplineFiLM(ends=ends)
 
-    low, high = DIRICHLET.coordinate_ends
-    assert low < -(3**0.5)
-    assert high > 3**0.5
     model = Splined((-(3**0.5), 3**0.5))
-    model.compile()
+    low, high = model.loss_parameters.coordinate_ends
+    assert high > 3**0.5
+    model.compile(jit_compile=jit_compile)
     with pytest.raises(
-        InputError, match=rf"ends=\({low:.4g}, {high:.4g}\), received: spline"
+        InputError,
+        match=rf"^expected .* ends=\({low:.4g}, {high:.4g}\), received: spline",
     ):
         model.fit(*data, verbose=0)
-    model = Splined(DIRICHLET.coordinate_ends)
-    model.compile()
+    model = Splined((low, high))
+    model.compile(jit_compile=jit_compile)
     model.fit(*data, verbose=0)
 
 
-def test_a_missing_term_is_refused_in_fit(data):
-    class Forgetful(Regression):
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_a_term_that_is_a_mean_is_not_broadcast(data, method, jit_compile):
+    class Mean(Regression):
         def loss_terms(self, *args, **kwargs):
             terms = super().loss_terms(*args, **kwargs)
-            del terms["l1"]
-            return terms
+            return {**terms, "l1": ops.mean(terms["l1"], keepdims=True)}
 
-    model = Forgetful()
-    model.compile()
-    with pytest.raises(InputError, match=r"received: \['error', 'smooth'\]"):
-        model.fit(*data, verbose=0)
+    model = Mean()
+    model.compile(jit_compile=jit_compile)
+    with pytest.raises(InputError, match=r"^expected .* l1 with shape \(1,\)"):
+        getattr(model, method)(*data, verbose=0)
+    # The mean of one example is its own.
+    model = Mean()
+    model.compile(jit_compile=jit_compile)
+    model.fit(*(part[:1] for part in data), batch_size=1, verbose=0)
 
 
-def test_a_model_without_loss_terms_says_so(data):
+def test_a_model_without_its_methods_says_so(data):
     model = LossConditionalModel({"a": 1.0})
     model.compile()
-    with pytest.raises(NotImplementedError, match="must define loss_terms"):
+    with pytest.raises(NotImplementedError, match="must define call"):
+        model.fit(*data, verbose=0)
+
+    class Half(LossConditionalModel):
+        def call(self, x, loss_parameters):
+            return x
+
+    model = Half({"a": 1.0})
+    model.compile()
+    with pytest.raises(NotImplementedError, match="must define.*loss_terms"):
         model.fit(*data, verbose=0)
 
 
@@ -323,8 +449,8 @@ def test_logged_loss_is_the_tracked_one_and_not_zero(data):
     logs = model.fit(*data, batch_size=20, verbose=0).history
     assert set(logs) == {"loss", "error", "l1", "smooth"}
     assert logs["loss"][0] > 0.1
-    assert logs["loss"][0] == pytest.approx(float(model.loss_tracker.result()))
-    assert [m.name for m in model.metrics].count("loss") == 1
+    (tracked,) = (m for m in model.metrics if m.name == "loss")
+    assert logs["loss"][0] == pytest.approx(float(tracked.result()))
 
 
 def test_metrics_start_anew_with_every_epoch(data):
@@ -335,23 +461,25 @@ def test_metrics_start_anew_with_every_epoch(data):
     copy.build()
     copy.set_weights(model.get_weights())
     for _ in range(2):
-        weights = copy.sample_loss_weights(60)
+        weights = copy.sample_loss_parameters(60)
         drawn.append(terms_in_numpy(copy, *data, weights)["l1"].mean())
     np.testing.assert_allclose(logs["l1"], drawn, rtol=1e-5)
     assert drawn[0] != pytest.approx(drawn[1], rel=1e-4)
 
 
-def test_evaluate_scores_the_watched_weights(data):
+def test_evaluate_scores_the_watched_values(data):
     x, y = data
     watched = [
         {"error": 1.0, "l1": 0.01, "smooth": 10.0},
         {"error": 1.0, "l1": 1.0, "smooth": 0.5},
     ]
-    model = compiled(watched_weights=watched)
+    model = compiled(watched=watched)
     # Batches of 25, 25 and 10.
     logs = model.evaluate(x, y, batch_size=25, verbose=0, return_dict=True)
     losses = []
-    for weights, label in zip(watched, ("0.01_10", "1_0.5"), strict=True):
+    for weights, label in zip(
+        watched, ("l1=0.01,smooth=10", "l1=1,smooth=0.5"), strict=True
+    ):
         terms = terms_in_numpy(model, x, y, fixed(weights, 60))
         losses.append(sum(weights[n] * terms[n].mean() for n in terms))
         for name, term in terms.items():
@@ -361,18 +489,13 @@ def test_evaluate_scores_the_watched_weights(data):
     assert logs == {"loss": pytest.approx(np.mean(losses), rel=1e-5)}
 
 
-@pytest.mark.parametrize("loss_weights", WEIGHTS, ids=["3", "simplex"])
-def test_evaluate_gives_the_same_numbers_on_every_call(loss_weights, data):
-    model = compiled(loss_weights=loss_weights)
+@pytest.mark.parametrize("loss_parameters", PARAMETERS, ids=["3", "simplex"])
+def test_evaluate_gives_the_same_numbers_on_every_call(loss_parameters, data):
+    model = compiled(loss_parameters=loss_parameters)
     first, second = (
         model.evaluate(*data, verbose=0, return_dict=True) for _ in range(2)
     )
     assert first == second
-
-
-def test_default_watched_weights_cover_the_distribution():
-    assert len(Regression().watched_weights) == 9
-    assert len(Regression(DIRICHLET).watched_weights) == 3
 
 
 def test_validation_in_fit_does_not_disturb_the_training_numbers(data):
@@ -387,9 +510,7 @@ def test_validation_in_fit_does_not_disturb_the_training_numbers(data):
     assert "val_loss" in watched
 
 
-@pytest.mark.parametrize(
-    "argument", ["loss", "metrics", "loss_weights", "weighted_metrics"]
-)
+@pytest.mark.parametrize("argument", ["loss", "loss_weights"])
 def test_compile_refuses_what_the_model_brings_itself(argument):
     with pytest.raises(InputError, match=f"compile\\({argument}=...\\)"):
         Regression().compile("adam", **{argument: ["mse"]})
@@ -403,10 +524,15 @@ def test_compile_refuses_a_loss_given_by_place():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"draw_per": "epoch"}, "draw_per.*example.*'epoch'"),
+        ({"group_size": 0}, "group_size of 1 or more.*group_size=0"),
         ({"normalization": "max"}, "normalization.*geometric_mean.*'max'"),
-        ({"loss_weights": [1.0]}, "dict or a Dirichlet"),
-        ({"loss_weights": {}}, "at least one loss term"),
+        ({"normalization_power": 0.5}, "0.5, normalization='none'"),
+        (
+            {"normalization": "sum", "normalization_power": 1.5},
+            "between 0 and 1.*1.5",
+        ),
+        ({"loss_parameters": [1.0]}, "dict or a Dirichlet"),
+        ({"loss_parameters": {}}, "one or more loss parameters"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
@@ -423,7 +549,7 @@ def test_a_partial_last_batch_counts_by_its_examples(data):
     copy.set_weights(model.get_weights())
     losses = []
     for part in (slice(0, 50), slice(50, 60)):
-        weights = copy.sample_loss_weights(len(y[part]))
+        weights = copy.sample_loss_parameters(len(y[part]))
         terms = terms_in_numpy(copy, x[part], y[part], weights)
         losses.append(sum(np.asarray(weights[n]) * terms[n] for n in terms))
     np.testing.assert_allclose(
@@ -449,7 +575,7 @@ def test_sample_weights_weight_the_loss_of_each_example(shape, data):
     np.testing.assert_allclose(
         logs["loss"], np.mean(sample_weight * loss), rtol=1e-5
     )
-    drawn = Regression(seed=5).sample_loss_weights(60)
+    drawn = Regression(seed=5).sample_loss_parameters(60)
     terms = terms_in_numpy(model, x, y, drawn)
     loss = sum(np.asarray(drawn[n]) * terms[n] for n in terms)
     logs = model.fit(
@@ -466,49 +592,52 @@ def test_sample_weights_weight_the_loss_of_each_example(shape, data):
 
 
 def test_a_weight_that_warms_up_rises_linearly_to_what_was_drawn(data):
+    # The range is as good as one value, to the network too.
+    smooth = Uniform(2.0, 2.001, standardize=False)
     model = compiled(
         # A rate of 0: the terms stay, what changes is the weight.
         keras.optimizers.SGD(0.0),
-        loss_weights={"error": 1.0, "l1": Choice([0.5]), "smooth": 2.0},
-        watched_weights=[{"error": 1.0, "l1": 0.5, "smooth": 2.0}],
-        warmup_steps={"l1": 4},
+        loss_parameters={"error": 1.0, "l1": 0.5, "smooth": smooth},
+        watched=[{"smooth": 2.0}],
+        ramps={"l1": [(0, 0.25), (3, 1.0)]},
     )
     scored = model.evaluate(*data, verbose=0, return_dict=True)
-    terms = {n: scored[f"{n}_at_0.5"] for n in ("error", "l1", "smooth")}
+    terms = {n: scored[f"{n}_at_smooth=2"] for n in ("error", "l1", "smooth")}
     rest = terms["error"] + 2 * terms["smooth"]
     for share in (0.25, 0.5, 0.75, 1.0, 1.0):
         logs = model.fit(*data, batch_size=60, verbose=0).history
         expected = rest + share * 0.5 * terms["l1"]
-        np.testing.assert_allclose(logs["loss"], [expected], rtol=1e-5)
+        np.testing.assert_allclose(logs["loss"], [expected], rtol=1e-3)
     # Scores are under the full weight, whatever the step.
-    np.testing.assert_allclose(scored["loss"], expected, rtol=1e-5)
+    np.testing.assert_allclose(scored["loss"], expected, rtol=1e-3)
 
 
-@pytest.mark.parametrize("draw_per", ["example", "batch"])
-def test_training_begins_with_the_lead_alone(data, draw_per):
-    lead = LogUniform(0.01, 1.0, lead=0.1, lead_steps=2, lead_share=0.0)
+@pytest.mark.parametrize("group_size", [1, 5, None])
+def test_training_begins_with_a_part_alone(data, group_size):
+    wide = LogUniform(0.01, 1.0)
+    lead = Mixture(wide, [([(1, 1.0), (2, 0.0)], near(wide, 0.1, 1))])
     model = compiled(
-        loss_weights={"error": 1.0, "l1": lead, "smooth": 2.0},
-        draw_per=draw_per,
+        loss_parameters={"error": 1.0, "l1": lead, "smooth": 2.0},
+        group_size=group_size,
         seed=2,
     )
     model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     seen = []
-    terms = model.loss_terms
-    model.loss_terms = lambda x, y, weights, training: (
-        seen.append(np.log2(weights["l1"] / 0.1))
-        or terms(x, y, weights, training)
+    call = model.call
+    model.call = lambda x, values: (
+        seen.append(np.log2(values["l1"] / 0.1)) or call(x, values)
     )
     model.fit(*data, batch_size=10, verbose=0)
     assert len(seen) == 6
     farthest = [np.abs(drawn).max() for drawn in seen]
-    assert max(farthest[:2]) <= 0.5 < min(farthest[2:])
+    assert max(farthest[:2]) <= 0.5
+    assert max(farthest[2:]) > 0.5
 
 
-@pytest.mark.parametrize("steps", [{"l2": 3}, {"l1": -1}])
-def test_a_warmup_of_unknown_terms_or_below_zero_is_refused(steps):
-    with pytest.raises(InputError, match=r"among \['error', 'l1', 'smooth'\]"):
-        Regression(warmup_steps=steps)
+def test_a_ramp_of_a_term_that_is_not_there_is_refused(data):
+    model = compiled(ramps={"l2": [(0, 0.0), (3, 1.0)]})
+    with pytest.raises(InputError, match=r"\['error', 'l1', 'smooth'\].*'l2'"):
+        model.fit(*data, verbose=0)
 
 
 def test_a_saved_model_goes_on_as_the_one_in_memory(data, tmp_path):
@@ -535,7 +664,7 @@ def test_a_saved_model_goes_on_as_the_one_in_memory(data, tmp_path):
 
 
 def test_a_model_can_be_saved_before_it_is_compiled(tmp_path):
-    model = Regression(DIRICHLET, draw_per="batch")
+    model = Regression(DIRICHLET, group_size=None)
     model.build()
     model.save(tmp_path / "model.keras")
     loaded = load_model(tmp_path / "model.keras")
@@ -567,15 +696,15 @@ def test_only_the_tensorflow_backend_is_accepted(monkeypatch):
 @pytest.mark.parametrize(
     ("watched", "sentence"),
     [
-        ([{"error": 1.0, "l2": 1.0}], "to name .*'l1'.*received: .*'l2'"),
+        ([{"error": 1.0, "l2": 1.0}], r"\['error', 'l1', 'smooth'\].*'l2'"),
+        ([{"l1": 2.0}], "l1 between 0.01 and 1, received: l1=2"),
+        ([{"l1": [0.1, 0.2]}], r"expected l1 as a number.*\(2,\)"),
         (
-            [{"error": e, "l1": 0.1, "smooth": 0.1} for e in (1.0, 2.0)],
-            "that differ in the weights that vary",
+            [{"l1": 0.1, "smooth": s} for s in (0.1, 0.1 + 1e-9)],
+            "that differ in the parameters that vary",
         ),
     ],
 )
-def test_watched_weights_that_cannot_be_told_apart_are_refused(
-    watched, sentence
-):
+def test_watched_values_that_cannot_be_are_refused(watched, sentence):
     with pytest.raises(InputError, match=sentence):
-        Regression(watched_weights=watched)
+        Regression(watched=watched)

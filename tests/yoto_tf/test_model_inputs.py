@@ -11,7 +11,7 @@ from yoto_tf import ConditionalVAE
 from yoto_tf import ConditioningConfig
 from yoto_tf import InputError
 from yoto_tf import ModelConfig
-from yoto_tf.models.assertions import as_input_errors
+from yoto_tf.method.assertions import as_input_errors
 
 BETAS = np.float32([0.125, 512.0, 1.0, 64.0])
 IMAGES = np.random.default_rng(0).integers(
@@ -233,6 +233,18 @@ def test_sizes_that_cannot_be_are_refused_before_any_step(vae, shape):
         checked.get_concrete_function(tf.TensorSpec(shape, tf.uint8))
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_fit_goes_on_with_the_right_data_after_wrong_ones(jit_compile):
+    vae, untouched = (compiled(jit_compile=jit_compile) for _ in range(2))
+    with pytest.raises(InputError, match="images of shape"):
+        vae.fit(IMAGES[:, :16], verbose=0)
+    losses = [
+        m.fit(IMAGES, shuffle=False, verbose=0).history["loss"]
+        for m in (vae, untouched)
+    ]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def predicting():
     """Not even compiled."""
@@ -241,22 +253,20 @@ def predicting():
 
 def test_predict_gives_what_a_call_gives(predicting):
     vae = predicting
-    inputs = {"image": IMAGES, "beta": BETAS}
+    asked = {"beta": BETAS}
     noise = np.zeros((4, 2), "float32")
-    called = vae(inputs, noise=noise)
+    called = vae(IMAGES, loss_parameters=asked, noise=noise)
+    predicted = vae.predict(IMAGES, loss_parameters=asked, verbose=0)
     for name in ("mean", "stddev"):
-        np.testing.assert_allclose(
-            vae.predict(inputs, verbose=0)[name], called[name], rtol=1e-4
-        )
-    for one in (16, 16.0, np.float64(16)):
-        repeated = {"image": IMAGES, "beta": np.full(4, 16)}
-        single = {"image": UNIT, "beta": one}
+        np.testing.assert_allclose(predicted[name], called[name], rtol=1e-4)
+    for one in (16, 16.0, np.float64(16), [16] * 4):
+        asked = {"beta": one}
         expected = vae.encode(IMAGES, 16.0)[0]
         for outputs in (
-            vae(repeated),
-            vae(single),
-            vae.predict(repeated, verbose=0),
-            vae.predict(single, verbose=0),
+            vae(IMAGES, loss_parameters=asked),
+            vae(UNIT, asked),
+            vae.predict(IMAGES, loss_parameters=asked, verbose=0),
+            vae.predict({"image": UNIT}, loss_parameters=asked, verbose=0),
         ):
             np.testing.assert_allclose(
                 outputs["mean"], expected, rtol=1e-4, atol=1e-5
@@ -264,56 +274,62 @@ def test_predict_gives_what_a_call_gives(predicting):
 
 
 @pytest.mark.parametrize(
-    ("inputs", "sentence"),
+    ("images", "beta", "sentence"),
     [
-        (IMAGES, r"a dict with 'image' and 'beta', as in .*received: an array"),
-        ({"image": IMAGES}, r"received: a dict with \['image'\]"),
         (
-            {"image": np.full((4, 32, 32, 3), 200.0), "beta": BETAS},
+            np.full((4, 32, 32, 3), 200.0),
+            BETAS,
             r"float images in \[0, 1\], received: values from 200 to 200",
         ),
-        ({"image": with_nan(), "beta": BETAS}, r"float images in \[0, 1\]"),
+        (with_nan(), BETAS, r"float images in \[0, 1\]"),
         (
-            {"image": IMAGES, "beta": np.float32([1.0, 5000.0, 1.0, 7000.0])},
+            IMAGES,
+            np.float32([1.0, 5000.0, 1.0, 7000.0]),
             "beta between 0.125 and 512, received: beta=5000",
         ),
         (
-            {"image": IMAGES, "beta": np.float32([1.0, np.nan, 1.0, 1.0])},
+            IMAGES,
+            np.float32([1.0, np.nan, 1.0, 1.0]),
             "beta between 0.125 and 512, received: beta=nan",
         ),
-        ({"image": IMAGES, "beta": np.zeros(4)}, "received: beta=0"),
-        ({"image": IMAGES, "beta": 513}, "received: beta=513"),
+        (IMAGES, np.zeros(4), "received: beta=0"),
+        (IMAGES, 513, "received: beta=513"),
         (
-            {"image": IMAGES, "beta": BETAS[:, None]},
-            r"number or one per image, .*beta.shape=(\(4, 1\)|<unknown>)",
+            IMAGES,
+            BETAS[:, None],
+            r"number or one per example, .*beta.shape=\(4, 1\)",
         ),
-        ({"image": IMAGES[:, :16], "beta": BETAS}, "images of shape"),
-        ({"image": IMAGES.astype("int32"), "beta": BETAS}, "dtype=int32"),
+        (IMAGES, BETAS[:3], r"one per example, .*beta.shape=\(3,\)"),
+        (IMAGES[:, :16], BETAS, "images of shape"),
+        (IMAGES.astype("int32"), BETAS, "dtype=int32"),
+        ({"image": IMAGES, "beta": BETAS}, BETAS, "a dict with 'beta'"),
     ],
 )
-def test_predict_and_a_call_refuse_the_same(predicting, inputs, sentence):
+def test_predict_and_a_call_refuse_the_same(predicting, images, beta, sentence):
+    asked = {"beta": beta}
     with pytest.raises(InputError, match=f"^expected .*{sentence}"):
-        predicting(inputs)
+        predicting(images, loss_parameters=asked)
     with pytest.raises(InputError, match=f"^expected .*{sentence}"):
-        predicting.predict(inputs, verbose=0)
+        predicting.predict(images, loss_parameters=asked, verbose=0)
 
 
 def test_predict_refuses_in_pipelines_too(predicting):
-    data = {"image": UNIT, "beta": BETAS * 2}
+    data = {"inputs": UNIT, "loss_parameters": {"beta": BETAS * 2}}
     with pytest.raises(InputError, match="received: beta=1024"):
         predicting.predict(batches(data), verbose=0)
 
 
 def test_a_call_wants_as_many_betas_as_images(vae):
-    with pytest.raises(InputError, match="received: 4 images and 3 betas"):
-        vae({"image": IMAGES, "beta": BETAS[:3]})
+    # Of a tensor the values are known when the graph runs.
+    with pytest.raises(InputError, match="3 values for a batch of 4"):
+        vae(IMAGES, loss_parameters={"beta": tf.constant(BETAS[:3])})
 
 
 def test_betas_of_a_list_are_its_values_alone():
     vae = make_vae(BetaConfig(distribution="choice", values=(0.1, 2.0)))
-    assert vae({"image": IMAGES, "beta": np.float32([0.1, 2, 2, 0.1])})
+    assert vae(IMAGES, {"beta": np.float32([0.1, 2, 2, 0.1])})
     with pytest.raises(InputError, match="one of 0.1, 2, received: beta=1"):
-        vae.predict({"image": IMAGES, "beta": 1.0}, verbose=0)
+        vae.predict(IMAGES, loss_parameters={"beta": 1.0}, verbose=0)
 
 
 def test_a_vae_is_a_layer_of_a_functional_model(vae):
@@ -321,7 +337,8 @@ def test_a_vae_is_a_layer_of_a_functional_model(vae):
         "image": keras.Input((32, 32, 3), name="image"),
         "beta": keras.Input((), name="beta"),
     }
-    model = keras.Model(inputs, vae(inputs)["mean"])
+    asked = {"beta": inputs["beta"]}
+    model = keras.Model(inputs, vae(inputs["image"], asked)["mean"])
     np.testing.assert_allclose(
         model({"image": UNIT, "beta": BETAS}),
         vae.encode(UNIT, BETAS)[0],
@@ -329,4 +346,4 @@ def test_a_vae_is_a_layer_of_a_functional_model(vae):
         atol=1e-6,
     )
     with pytest.raises(InputError, match=r"images of shape \(batch, 32"):
-        vae({**inputs, "image": keras.Input((16, 16, 3))})
+        vae(keras.Input((16, 16, 3)), asked)

@@ -51,11 +51,11 @@ def test_a_vae_scores_about_as_in_float32(policy, likelihood):
     plain = randomized(make_vae(likelihood=likelihood))
     vae = make_vae(likelihood=likelihood, dtype=policy)
     vae.set_weights(plain.get_weights())
-    inputs = {"image": IMAGES, "beta": np.geomspace(0.125, 512, 8)}
+    asked = {"beta": np.geomspace(0.125, 512, 8)}
     noise = np.random.default_rng(1).normal(size=(8, 4)).astype("float32")
-    answers = vae(inputs, noise=noise)
+    answers = vae(IMAGES, asked, noise=noise)
     least = "float64" if policy == "float64" else "float32"
-    for name, expected in plain(inputs, noise=noise).items():
+    for name, expected in plain(IMAGES, asked, noise=noise).items():
         assert answers[name].dtype == least, name
         np.testing.assert_allclose(
             answers[name],
@@ -109,7 +109,7 @@ def test_near_betas_are_not_one_under_bfloat16(kind, monkeypatch):
 
     monkeypatch.setattr(ConditioningLayer, "_cast", spy)
     vae = make_vae(kind, dtype="mixed_bfloat16")
-    vae({"image": IMAGES[:2], "beta": near})
+    vae(IMAGES[:2], {"beta": near})
     stages = [*vae.encoder.stages, *vae.decoder.stages]
     assert len(seen) == sum(s.conditioning is not None for s in stages) > 4
     expected = LogUniform(0.125, 512.0).coordinate(near)
@@ -121,47 +121,88 @@ def test_near_betas_are_not_one_under_bfloat16(kind, monkeypatch):
 
 
 class Line(LossConditionalModel):
-    """A model of a user's own, who casts or does not."""
+    """A model of a user's own."""
 
-    def __init__(self, casts, **options):
+    def __init__(self, **options):
         super().__init__(
             {"error": 1.0, "size": LogUniform(0.01, 1.0)}, **options
         )
-        self.casts = casts
         self.net = keras.layers.Dense(1, dtype=self.dtype_policy)
 
-    def loss_terms(self, x, y, loss_weights, training=False):
-        seen = ops.concatenate([x, self.coordinates(loss_weights)], -1)
-        outputs = self.net(seen)[:, 0]
-        if self.casts:
-            outputs = ops.cast(outputs, y.dtype)
+    def call(self, x, loss_parameters):
+        seen = ops.concatenate([x, self.coordinates(loss_parameters)], -1)
+        return self.net(seen)[:, 0]
+
+    def loss_terms(self, x, y, outputs, loss_parameters):
         return {"error": (outputs - y) ** 2, "size": abs(outputs)}
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_a_model_of_ones_own_is_told_what_to_cast(policy):
+class Mixed(Line):
+    """Its call adds up numbers of different dtypes."""
+
+    def call(self, x, loss_parameters):
+        return super().call(x, loss_parameters) + loss_parameters["size"]
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "policy", ["mixed_bfloat16", "mixed_float16", "float64"]
+)
+def test_a_model_of_ones_own_trains_without_casts(policy, jit_compile):
     x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
     y = x.sum(1)
-    model = Line(casts=False, dtype=policy)
-    model.compile()
-    with pytest.raises(
-        InputError, match=f"in float32, as by keras.ops.cast.*{policy!r}"
-    ):
-        model.fit(x, y, verbose=0)
-    model = Line(casts=True, dtype=policy)
-    model.compile(keras.optimizers.Adam(0.1))
+    model = Line(dtype=policy)
+    model.compile(keras.optimizers.Adam(0.1), jit_compile=jit_compile)
+    assert model.net.compute_dtype == policy.removeprefix("mixed_")
+    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (policy == "mixed_float16")
     before = model.evaluate(x, y, verbose=0)[0]
     model.fit(x, y, epochs=10, verbose=0)
     assert model.evaluate(x, y, verbose=0)[0] < 0.7 * before
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_model_of_ones_own_is_told_what_to_cast(policy):
+    x = np.ones((32, 3), "float32")
+    model = Mixed(dtype=policy)
+    model.compile()
+    with pytest.raises(
+        InputError, match=f"in float32, as by keras.ops.cast.*{policy!r}"
+    ):
+        model.fit(x, x[:, 0], verbose=0)
+
+
+def test_gradients_that_float16_does_not_hold_are_scaled():
+    """1e-9 is 0 in float16; the loss scale brings it into its range."""
+
+    class Faint(Line):
+        def loss_terms(self, x, y, outputs, loss_parameters):
+            terms = super().loss_terms(x, y, outputs, loss_parameters)
+            return {n: 1e-9 * t for n, t in terms.items()}
+
+    x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
+    moved = {}
+    for policy in ("float32", "mixed_float16"):
+        keras.utils.set_random_seed(0)
+        model = Faint(dtype=policy, seed=0)
+        model.compile(keras.optimizers.SGD(1e8))
+        model(x)
+        before = model.get_weights()
+        model.fit(x, x[:, 0], batch_size=32, verbose=0)
+        moved[policy] = model.get_weights()[0] - before[0]
+    assert np.abs(moved["float32"]).min() > 1e-3
+    np.testing.assert_allclose(
+        moved["mixed_float16"], moved["float32"], rtol=0.02, atol=1e-3
+    )
+
+
 def test_terms_of_few_bits_are_weighted_in_float32():
-    model = Line(casts=True)
+    model = Line()
     ones = {n: ops.ones(3, "bfloat16") for n in ("error", "size")}
     weights = {"error": ops.ones(3), "size": ops.full((3,), 0.003)}
-    model.loss_terms = lambda x, y, weights, training: ones
-    terms = model.checked_terms(None, None, weights)
-    loss = model.weighted_loss(terms, weights)
+    model.loss_terms = lambda x, y, outputs, loss_parameters: ones
+    terms = model.checked_terms(np.ones((3, 1)), None, None, weights)
+    loss = model.objective(terms, weights)
     assert loss.dtype == "float32"
     # 1 in bfloat16.
     np.testing.assert_allclose(loss, [1.003] * 3, rtol=1e-6)

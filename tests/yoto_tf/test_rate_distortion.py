@@ -44,7 +44,7 @@ class Spy:
         self.model_config = vae.model_config
         self.noise = []
 
-    def outputs_of(self, images, beta, noise):
+    def run(self, images, loss_parameters, noise):
         self.noise.append(noise.numpy())
         zeros = np.zeros(len(noise), "float32")
         return {
@@ -72,7 +72,7 @@ def test_points_are_means_and_errors_over_the_images(vae, images, curve):
     assert [point.beta for point in curve] == list(BETAS)
     for point in curve:
         beta = np.full(len(images), point.beta, "float32")
-        outputs = vae({"image": images, "beta": beta}, noise=noise)
+        outputs = vae(images, {"beta": beta}, noise=noise)
         distortion = np.float64(outputs["distortion"])
         rate = np.float64(outputs["rate"])
         for name, values in (
@@ -111,8 +111,8 @@ def test_active_units_are_latents_whose_mean_varies(vae, images):
 
         model_config = vae.model_config
 
-        def outputs_of(self, images, beta, noise):
-            outputs = vae.outputs_of(images, beta, noise)
+        def run(self, images, loss_parameters, noise):
+            outputs = vae.run(images, loss_parameters, noise=noise)
             light = keras.ops.mean(images, axis=(1, 2, 3)) / 255
             columns = [light * 0, light * 9, light * 0.1, light * 0 + 5]
             outputs["mean"] = keras.ops.stack(columns, axis=-1)

@@ -58,10 +58,10 @@ def test_a_damaged_checkpoint_is_passed_over(trained_run, tmp_path):
 def test_checkpoints_carry_the_state_of_random_draws(trained_run):
     first = trained_run.load_checkpoint()[0]
     second = trained_run.load_model()
-    assert first.weight_seed.state.numpy()[1] > 0
+    assert first.draw_seed.state.numpy()[1] > 0
     assert (
-        first.weight_seed.state.numpy().tolist()
-        == second.weight_seed.state.numpy().tolist()
+        first.draw_seed.state.numpy().tolist()
+        == second.draw_seed.state.numpy().tolist()
     )
     assert first.posterior.seed_generator.state.numpy()[1] > 0
 

@@ -114,6 +114,12 @@ class SearchSpace(Config):
             for key in path:
                 place = place[key]
             place[last] = value.split("+") if name == "sites" else value
+        objective = values["objective"]
+        own = config.objective
+        if objective["normalization"] == "none":
+            objective["normalization_power"] = None
+        elif objective["normalization_power"] == own.power:
+            objective["normalization_power"] = own.normalization_power
         return ExperimentConfig.from_dict(values)
 
 
@@ -125,8 +131,8 @@ _PLACES = {
     "sites": "model.conditioning.sites",
     "hidden_units": "model.conditioning.hidden_units",
     "strength": "model.conditioning.strength",
-    "normalization": "beta.normalization",
-    "normalization_power": "beta.normalization_power",
+    "normalization": "objective.normalization",
+    "normalization_power": "objective.normalization_power",
     "latent_size": "model.latent_size",
 }
 
@@ -140,6 +146,8 @@ _ONLY_WITH = {
 
 def value_in(config, name):
     """The configuration's own value of a dimension, as a candidate."""
+    if name == "normalization_power":
+        return config.objective.power
     value = config
     for key in _PLACES[name].split("."):
         value = getattr(value, key)

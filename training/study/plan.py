@@ -70,7 +70,11 @@ def _config(spec, name, method, width, seed, betas):
         "training.seed": seed,
     }
     if method.fixed:
-        settings |= {"beta.distribution": "constant", "beta.values": betas}
+        settings |= {
+            "beta.distribution": "constant",
+            "beta.values": betas,
+            "beta.parts": (),
+        }
     try:
         return with_settings(get_preset(spec.preset).config, settings)
     except InputError as error:

@@ -92,9 +92,8 @@ def _scorer(model):
     @tf.function(reduce_retracing=True)
     def scored(images, noise, beta):
         # Not a call, which refuses betas outside the trained range.
-        outputs = model.outputs_of(
-            images, tf.fill((tf.shape(images)[0],), beta), noise
-        )
+        betas = tf.fill((tf.shape(images)[0],), beta)
+        outputs = model.run(images, {"beta": betas}, noise=noise)
         return outputs["distortion"], outputs["rate"], outputs["mean"]
 
     return scored

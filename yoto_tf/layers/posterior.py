@@ -9,6 +9,7 @@ from keras import ops
 from yoto_tf.errors import InputError
 from yoto_tf.layers.seeds import load_seed_state
 from yoto_tf.layers.seeds import save_seed_state
+from yoto_tf.method import replicas
 
 # The authors' floor of a standard deviation.
 EPSILON = 1e-6
@@ -90,8 +91,13 @@ class GaussianPosterior(keras.layers.Layer):
             mean = a * ops.sqrt(ops.maximum(ops.sigmoid(-b), EPSILON))
             stddev = ops.sqrt(ops.maximum(ops.sigmoid(b), EPSILON**2))
         if noise is None:
-            noise = keras.random.normal(
-                ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator
+            noise = replicas.own_rows(
+                lambda num: keras.random.normal(
+                    (num, mean.shape[1]),
+                    dtype=mean.dtype,
+                    seed=self.seed_generator,
+                ),
+                ops.shape(mean)[0],
             )
         return mean + stddev * noise, mean, stddev
 

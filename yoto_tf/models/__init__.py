@@ -9,8 +9,8 @@ import yoto_tf.keras_backend  # noqa: F401
 import keras
 
 from yoto_tf.errors import InputError
+from yoto_tf.method.model import LossConditionalModel
 from yoto_tf.models.conv_vae import ConditionalVAE
-from yoto_tf.models.loss_conditional import LossConditionalModel
 
 # So that Keras finds it when it loads a model that was trained with it.
 from yoto_tf.optimizers import FusedAdam  # noqa: F401

@@ -9,17 +9,17 @@ from yoto_tf import likelihoods
 from yoto_tf.beta_distribution import beta_distribution
 from yoto_tf.config import BetaConfig
 from yoto_tf.config import ModelConfig
+from yoto_tf.config import ObjectiveConfig
 from yoto_tf.errors import InputError
 from yoto_tf.layers.factory import make_posterior
-from yoto_tf.layers.posterior import rate
 from yoto_tf.layers.posterior import rate_per_latent
+from yoto_tf.method import precision
+from yoto_tf.method.asking import values_for
+from yoto_tf.method.model import LossConditionalModel
+from yoto_tf.method.schedule import Schedule
 from yoto_tf.models import inputs as model_inputs
-from yoto_tf.models import precision
 from yoto_tf.models.conv_nets import ConvDecoder
 from yoto_tf.models.conv_nets import ConvEncoder
-from yoto_tf.models.inputs import to_unit_interval
-from yoto_tf.models.loss_conditional import LossConditionalModel
-from yoto_tf.models.precision import at_least_float32
 from yoto_tf.presets import get_preset
 
 
@@ -34,48 +34,67 @@ class ConditionalVAE(LossConditionalModel):
         rate       = KL(q(z|x, beta) || N(0, I))
 
     in nats per image. Images are `(batch, size, size, channels)`, uint8 or
-    float in [0, 1]; beta is a number or one number per example.
+    float in [0, 1]; a batch of `fit` may be a dict with them as `image`.
+
+    A subclass adds a term and a parameter of its own by `loss_terms` and
+    `loss_parameters`; the network is told all of them.
 
     Args:
         image_shape: `(size, size, channels)`, size 32, 64 or 128.
         model: `ModelConfig`: network, likelihood, conditioning.
         beta: `BetaConfig`: distribution of beta during training. A constant
             one gives the fixed-weight baseline: the same network, not told.
-        watched_betas: betas that `evaluate` scores; default: three over the
+        objective: `ObjectiveConfig`: normalisation, warm-up, free bits.
+        watched_betas: betas that validation scores; default: three over the
             distribution.
-        seed: of weights' and noise's draws; the initial weights follow
+        loss_parameters: dict of further ones, name -> `LossParameter`.
+        seed: of the betas' and the noise's draws; the initial weights follow
             `keras.utils.set_random_seed`.
 
     Call arguments:
-        inputs: dict with `image` and `beta`, a number or one per image, in
-            the trained range.
+        x: images.
+        loss_parameters: dict with `beta`, a number or one per image, in the
+            trained range. Default: the middle of log(beta).
+        noise: `(batch, latent_size)` standard normal; None draws it.
 
     Returns:
         dict: `reconstruction` (mean image), `distortion` and `rate`
-        `(batch,)`, `mean` and `stddev` of the posterior.
+        `(batch,)`, `mean`, `stddev` and the sample `latent` of the posterior.
 
     Example:
         model = yoto_tf.ConditionalVAE.from_preset("cifar10")
         model.compile(keras.optimizers.Adam(1e-3))
         model.fit(images, batch_size=128, epochs=20)
+        model.predict(images, loss_parameters={"beta": 4.0})["rate"]
         blurred = model.reconstruct(images[:8], beta=256.0)
     """
+
+    weight_names = {"rate": "beta"}
 
     def __init__(
         self,
         image_shape,
         model=None,
         beta=None,
+        objective=None,
         watched_betas=None,
+        loss_parameters=None,
         seed=None,
         **kwargs,
     ):
         self_model = _as_config(ModelConfig, model)
         beta = _as_config(BetaConfig, beta)
+        objective = _as_config(ObjectiveConfig, objective)
+        further = loss_parameters or {}
+        if "beta" in further:
+            raise InputError(
+                "expected the distribution of beta as beta=BetaConfig(...), "
+                "received: loss_parameters['beta']"
+            )
         distribution = beta_distribution(
             beta, self_model.conditioning.standardize
         )
-        if distribution.num_coordinates == 0:
+        if not distribution.num_coordinates and not further:
             # Nothing to be told: the fixed-weight baseline.
             self_model = dataclasses.replace(
                 self_model,
@@ -83,25 +102,23 @@ class ConditionalVAE(LossConditionalModel):
                     self_model.conditioning, kind="none"
                 ),
             )
-        watched = watched_betas or distribution.grid(3)
         super().__init__(
-            {"distortion": 1.0, "rate": distribution},
-            draw_per=beta.draw_per,
-            normalization=beta.normalization,
-            normalization_power=beta.normalization_power,
-            warmup_steps={"rate": beta.warmup_steps},
-            watched_weights=[
-                {"distortion": 1.0, "rate": float(b)} for b in watched
-            ],
+            {"beta": distribution, **further},
+            group_size=objective.group_size,
+            normalization=objective.normalization,
+            normalization_power=objective.power,
+            ramps={"rate": objective.rate_ramp},
+            watched=[{"beta": b} for b in watched_betas or ()],
             seed=seed,
-            # Keras would cast beta to bfloat16 with the images.
-            autocast=False,
             **kwargs,
         )
         self.image_shape = tuple(int(n) for n in image_shape)
         self.model_config = self_model
         self.beta_config = beta
+        self.objective_config = objective
+        self.watched_betas = watched_betas and [float(b) for b in watched_betas]
         self.beta_range = distribution
+        self._free_bits = Schedule(objective.free_bits)
         self.likelihood = likelihoods.get(self_model.likelihood)
         with precision.default_policy(self.dtype_policy):
             self.encoder = ConvEncoder(
@@ -116,9 +133,7 @@ class ConditionalVAE(LossConditionalModel):
         with precision.default_policy(
             precision.dtype_at_least_float32(self.compute_dtype)
         ):
-            self.posterior = make_posterior(
-                self_model, beta, seed, name="posterior"
-            )
+            self.posterior = make_posterior(self_model, beta, seed, "posterior")
         # The shapes are known, so the weights exist from birth.
         self.build()
 
@@ -146,12 +161,13 @@ class ConditionalVAE(LossConditionalModel):
             preset.image_shape,
             dataclasses.replace(config.model, **model_overrides),
             config.beta,
+            config.objective,
             config.evaluation.watched_betas,
-            seed,
+            seed=seed,
         )
 
-    def build(self, input_shape=None):
-        k = (None, self.weight_distribution.num_coordinates)
+    def build(self, *_):
+        k = (None, self.loss_parameters.num_coordinates)
         latents = (None, self.model_config.latent_size)
         self.encoder.build((None, *self.image_shape), k)
         self.posterior.build((None, 2 * self.model_config.latent_size))
@@ -160,12 +176,12 @@ class ConditionalVAE(LossConditionalModel):
 
     # The network, without checks, for graphs.
 
-    def posterior_of(self, images, beta, noise=None):
+    def posterior_of(self, images, loss_parameters, noise=None):
         """Runs the encoder.
 
         Args:
             images: `(batch, size, size, channels)` float in [0, 1].
-            beta: `(batch,)`.
+            loss_parameters: dict, name -> `(batch,)`; all names.
             noise: `(batch, latent_size)`; None draws it.
 
         Returns:
@@ -173,92 +189,68 @@ class ConditionalVAE(LossConditionalModel):
         """
         seen = self.likelihood.network_input(images)
         return self.posterior(
-            self.encoder(seen, self._coordinates_of(beta)),
-            ops.log(beta),
+            self.encoder(seen, self.coordinates(loss_parameters)),
+            ops.log(loss_parameters["beta"]),
             noise,
         )
 
-    def likelihood_of(self, latents, beta):
+    def likelihood_of(self, latents, loss_parameters):
         """Runs the decoder; returns the likelihood's parameters."""
-        return at_least_float32(
-            self.decoder(latents, self._coordinates_of(beta))
+        return precision.at_least_float32(
+            self.decoder(latents, self.coordinates(loss_parameters))
         )
 
-    def _coordinates_of(self, beta):
-        return self.coordinates({"distortion": beta, "rate": beta})
+    # Keras' hooks.
 
-    def outputs_of(self, images, beta, noise=None):
-        """What a call returns, of images and betas that need no check."""
-        images = to_unit_interval(images)
-        z, mean, stddev = self.posterior_of(images, beta, noise)
-        outputs = self.likelihood_of(z, beta)
+    def check_inputs(self, x):
+        return model_inputs.checked_training_images(x, self.image_shape)
+
+    def call(self, x, loss_parameters, noise=None):
+        images = model_inputs.to_unit_interval(x)
+        z, mean, stddev = self.posterior_of(images, loss_parameters, noise)
+        outputs = self.likelihood_of(z, loss_parameters)
         images = ops.cast(images, outputs.dtype)
         return {
             "reconstruction": self.likelihood.mean(outputs),
             "distortion": self.likelihood.distortion(images, outputs),
-            "rate": rate(mean, stddev),
+            "rate": ops.sum(rate_per_latent(mean, stddev), -1),
             "mean": mean,
             "stddev": stddev,
+            "latent": z,
         }
 
-    # Keras' hooks.
+    def loss_terms(self, x, y, outputs, loss_parameters):
+        return {n: outputs[n] for n in ("distortion", "rate")}
 
-    def __call__(self, inputs, *args, **kwargs):
-        # Before Keras wraps what is wrong with them in ten lines of its own.
-        checked = model_inputs.checked_call(
-            inputs, self.image_shape, self.beta_range
-        )
-        return super().__call__(checked, *args, **kwargs)
-
-    def predict(self, x, *args, **kwargs):
-        x = model_inputs.with_one_beta_each(x)
-        return super().predict(x, *args, **kwargs)
-
-    def call(self, inputs, noise=None, training=False):
-        return self.outputs_of(inputs["image"], inputs["beta"], noise)
-
-    def check_batch(self, x, y):
-        x = model_inputs.checked_training_images(x, self.image_shape)
-        return x, y
-
-    def loss_terms(self, x, y, loss_weights, training=False):
-        outputs = self.outputs_of(x, loss_weights["rate"])
-        paid = outputs["rate"]
-        if training and self.beta_config.free_nats:
-            paid = self._paid_rate(
-                outputs["mean"], outputs["stddev"], loss_weights["rate"]
-            )
-        return {"distortion": outputs["distortion"], "rate": paid}
-
-    def _paid_rate(self, mean, stddev, beta):
-        """The rate, `(batch,)`, without gradient of the latents that are
-        still free."""
-        passed = ops.cast(self.optimizer.iterations, "float32")
-        left = ops.maximum(1 - passed / self.beta_config.free_steps, 0.0)
-        free = ops.expand_dims(self.beta_config.free_nats * left / beta, -1)
-        rates = rate_per_latent(mean, stddev)
-        return ops.sum(
-            ops.where(rates < free, ops.stop_gradient(rates), rates), -1
-        )
+    def training_terms(self, terms, outputs, loss_parameters, step):
+        if self._free_bits.points == ((0.0, 0.0),):
+            return terms
+        # Without gradient of the latents that are still free.
+        free = self._free_bits(step) / loss_parameters["beta"]
+        rates = rate_per_latent(outputs["mean"], outputs["stddev"])
+        is_free = rates < ops.cast(ops.expand_dims(free, -1), rates.dtype)
+        paid = ops.where(is_free, ops.stop_gradient(rates), rates)
+        return {**terms, "rate": ops.sum(paid, -1)}
 
     # What users call.
 
-    def encode(self, images, beta):
+    def encode(self, images, beta=None, loss_parameters=None):
         """Returns `(mean, stddev)` of q(z|x, beta), `(batch, latent_size)`.
 
         Args:
             images: `(batch, size, size, channels)`, uint8 or in [0, 1].
             beta: in the trained range; a number or one per image.
+            loss_parameters: dict, of further parameters.
 
         Raises:
             InputError: for images or betas that are not so.
         """
         images = model_inputs.checked_images(images, self.image_shape)
-        beta = model_inputs.checked_beta(beta, images.shape[0], self.beta_range)
-        _, mean, stddev = self.posterior_of(images, beta)
+        values = self._values(images, beta, loss_parameters)
+        _, mean, stddev = self.posterior_of(images, values)
         return mean, stddev
 
-    def decode(self, latents, beta):
+    def decode(self, latents, beta=None, loss_parameters=None):
         """Returns mean images in [0, 1] of `latents` `(batch, latent_size)`.
 
         Raises:
@@ -268,54 +260,65 @@ class ConditionalVAE(LossConditionalModel):
         latents = model_inputs.checked_latents(
             latents, self.model_config.latent_size
         )
-        beta = model_inputs.checked_beta(
-            beta, latents.shape[0], self.beta_range
-        )
-        return self.likelihood.mean(self.likelihood_of(latents, beta))
+        values = self._values(latents, beta, loss_parameters)
+        return self.likelihood.mean(self.likelihood_of(latents, values))
 
-    def reconstruct(self, images, beta):
+    def reconstruct(self, images, beta=None, loss_parameters=None):
         """Returns the mean image at the posterior's mean; see `encode`."""
-        mean, _ = self.encode(images, beta)
-        return self.decode(mean, beta)
+        mean, _ = self.encode(images, beta, loss_parameters)
+        return self.decode(mean, beta, loss_parameters)
 
-    def sample(self, num, beta, seed=None):
+    def sample(self, num, beta=None, seed=None, loss_parameters=None):
         """Draws `num` images from the prior, `(num, size, size, channels)`.
 
         Args:
             num: number of images, 1 or more.
-            beta: in the trained range; a number or one per image.
+            beta, loss_parameters: as for `encode`.
             seed: the same seed gives the same latents for any beta.
         """
         if num < 1:
             raise InputError(f"expected num above 0, received: num={num}")
-        noise = keras.random.normal(
-            (num, self.model_config.latent_size), seed=seed
-        )
-        return self.decode(noise, beta)
+        shape = num, self.model_config.latent_size
+        noise = keras.random.normal(shape, seed=seed)
+        return self.decode(noise, beta, loss_parameters)
+
+    def _values(self, x, beta, loss_parameters):
+        asked = dict(loss_parameters or {})
+        if beta is not None:
+            asked["beta"] = beta
+        return values_for(x, self.loss_parameters, asked)
 
     def get_config(self):
         config = super().get_config()
         for name in (
-            "loss_weights",
-            "draw_per",
+            "group_size",
             "normalization",
             "normalization_power",
-            "warmup_steps",
-            "watched_weights",
+            "ramps",
+            "watched",
         ):
-            # They follow from `beta` and `watched_betas`.
+            # They follow from `objective` and `watched_betas`.
             del config[name]
         return {
             **config,
             "image_shape": self.image_shape,
             "model": self.model_config.to_dict(),
             "beta": self.beta_config.to_dict(),
-            "watched_betas": [w["rate"] for w in self.watched_weights],
+            "objective": self.objective_config.to_dict(),
+            "watched_betas": self.watched_betas,
+            "loss_parameters": {
+                n: keras.saving.serialize_keras_object(p)
+                for n, p in self.loss_parameters.parameters.items()
+                if n != "beta"
+            },
         }
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config)
+        load = keras.saving.deserialize_keras_object
+        further = config.get("loss_parameters", {})
+        further = {n: load(p) for n, p in further.items()}
+        return cls(**{**config, "loss_parameters": further})
 
 
 def _as_config(config_class, value):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from yoto_tf.errors import InputError
-from yoto_tf.models.assertions import checked
+from yoto_tf.method.assertions import checked
 
 
 def to_unit_interval(images):
@@ -34,72 +34,13 @@ def checked_training_images(x, image_shape):
                 "expected images, or a dict with 'image', received: a dict "
                 f"with {sorted(x)}"
             )
+        if "beta" in x:
+            raise InputError(
+                "expected beta as loss_parameters={'beta': ...}, received: a "
+                "dict with 'beta'"
+            )
         x = x["image"]
     return _in_unit_interval(_checked_form(x, image_shape))
-
-
-def checked_call(inputs, image_shape, beta_range):
-    """Returns `image` and `beta` of a call, checked.
-
-    Args:
-        inputs: dict with `image` and `beta`, a number or one per image,
-            symbolic or not.
-        image_shape, beta_range: see the other functions.
-
-    Raises:
-        InputError: as `checked_training_images`, and for betas that were not
-            trained.
-    """
-    if not isinstance(inputs, dict) or not {"image", "beta"} <= set(inputs):
-        received = (
-            f"a dict with {sorted(inputs)}"
-            if isinstance(inputs, dict)
-            else "an array"
-        )
-        raise InputError(
-            "expected a dict with 'image' and 'beta', as in "
-            "{'image': images, 'beta': 16.0}, "
-            f"received: {received}"
-        )
-    image = _checked_form(inputs["image"], image_shape)
-    beta = ops.cast(inputs["beta"], "float32")
-    rank = tf.TensorShape(beta.shape).rank
-    if rank == 0:
-        beta = tf.fill((tf.shape(image)[0],), beta)
-    elif rank != 1:
-        raise InputError(
-            "expected beta as a number or one per image, shape (batch,), "
-            f"received: beta.shape={beta.shape}"
-        )
-    if isinstance(image, keras.KerasTensor):
-        return {"image": image, "beta": beta}
-    image = checked(
-        _in_unit_interval(image),
-        tf.equal(tf.shape(image)[0], tf.shape(beta)[0]),
-        "expected one beta per image, received:",
-        tf.shape(image)[0],
-        "images and",
-        tf.shape(beta)[0],
-        "betas",
-    )
-    low, high = beta_range.intervals().T.astype("float32")
-    column = tf.expand_dims(beta, -1)
-    trained = tf.reduce_any((column >= low) & (column <= high), -1)
-    beta = checked(
-        beta,
-        tf.reduce_all(trained),
-        f"expected beta {beta_range.describe()}, received: beta=",
-        beta[tf.argmin(tf.cast(trained, "int32"))],
-    )
-    return {"image": image, "beta": beta}
-
-
-def with_one_beta_each(x):
-    """Repeats the one beta of `predict`'s dict: Keras takes arrays of one
-    length alone."""
-    if isinstance(x, dict) and np.ndim(x.get("beta", ())) == 0:
-        return {**x, "beta": np.full(len(x["image"]), x["beta"])}
-    return x
 
 
 def checked_images(images, image_shape):
@@ -152,33 +93,6 @@ def checked_latents(latents, latent_size):
     return latents
 
 
-def checked_beta(beta, batch_size, beta_range):
-    """Returns beta as float32 `(batch_size,)`.
-
-    Args:
-        beta: a number, or one per example.
-        batch_size: number of examples.
-        beta_range: the `LossWeight` that the model was trained with.
-
-    Raises:
-        InputError: for another length, or a value that is not in the range
-            (zero, negative and NaN never are).
-    """
-    values = np.asarray(beta, dtype="float64")
-    if values.shape not in ((), (batch_size,)):
-        raise InputError(
-            "expected beta as a number or one per example, shape "
-            f"({batch_size},), received: beta.shape={values.shape}"
-        )
-    good = beta_range.contains(values)
-    if not good.all():
-        raise InputError(
-            f"expected beta {beta_range.describe()}, "
-            f"received: beta={float(values[~good].flat[0]):g}"
-        )
-    return np.broadcast_to(values, (batch_size,)).astype("float32")
-
-
 def _checked_form(images, image_shape):
     """Returns images as a tensor of a dtype and shape that can be pixels."""
     if isinstance(images, keras.KerasTensor):
@@ -223,7 +137,7 @@ def _checked_form(images, image_shape):
 
 
 def _in_unit_interval(images):
-    if images.dtype == tf.uint8:
+    if isinstance(images, keras.KerasTensor) or images.dtype == tf.uint8:
         return images
     # Free for uint8, 0.1 ms for floats; without it, pixels up to 255 would
     # train to nonsense without a word. False for NaN.

@@ -1,17 +1,22 @@
-"""Joint distributions of the weights of several loss terms."""
+"""All parameters of a loss, drawn, asked for and told together."""
+
+import json
 
 import keras
 import numpy as np
 import pytest
 import scipy.stats
+import tensorflow as tf
 
 from yoto_tf.errors import InputError
-from yoto_tf.interval_weights import LogUniform
-from yoto_tf.interval_weights import Uniform
-from yoto_tf.joint_weights import Dirichlet
-from yoto_tf.joint_weights import Independent
-from yoto_tf.loss_weights import Choice
-from yoto_tf.loss_weights import Constant
+from yoto_tf.method.assertions import as_input_errors
+from yoto_tf.method.joint import Dirichlet
+from yoto_tf.method.joint import Independent
+from yoto_tf.method.joint import as_joint
+from yoto_tf.method.parameters import Choice
+from yoto_tf.method.parameters import Constant
+from yoto_tf.method.parameters import LogUniform
+from yoto_tf.method.parameters import Uniform
 
 MANY = 40_000
 
@@ -28,12 +33,13 @@ def stacked(weights):
 
 
 def test_numbers_become_constants(three):
-    assert three.weights["error"] == Constant(1.0)
+    assert three.parameters["error"] == Constant(1.0)
     assert three.names == ("error", "l1", "smooth")
+    assert three.varying == ("l1", "smooth")
     assert three.num_coordinates == 2
 
 
-def test_terms_are_drawn_independently(three):
+def test_parameters_are_drawn_independently(three):
     seed = keras.random.SeedGenerator(0)
     weights = three.sample(MANY, seed)
     assert tuple(weights) == three.names
@@ -42,7 +48,7 @@ def test_terms_are_drawn_independently(three):
     assert abs(correlation) < 4 / np.sqrt(MANY)
 
 
-def test_coordinates_are_those_of_the_terms_side_by_side(three):
+def test_coordinates_are_those_of_the_parameters_side_by_side(three):
     weights = {
         "error": np.ones(2, "float32"),
         "l1": np.float32([0.01, 1.0]),
@@ -55,32 +61,111 @@ def test_coordinates_are_those_of_the_terms_side_by_side(three):
     )
 
 
-def test_grid_is_the_product_of_the_grids(three):
-    points = three.grid(3)
-    assert len(points) == 9
-    assert {p["error"] for p in points} == {1.0}
-    pairs = [(p["l1"], p["smooth"]) for p in points]
-    expected = [(a, b) for a in (0.01, 0.1, 1.0) for b in (1.0, 2.0, 3.0)]
-    np.testing.assert_allclose(pairs, expected)
+def test_several_are_watched_one_after_the_other(three):
+    middle = {"error": 1.0, "l1": 0.1, "smooth": 2.0}
+    expected = [
+        middle,
+        {**middle, "l1": 0.01},
+        {**middle, "l1": 1.0},
+        {**middle, "smooth": 1.0},
+        {**middle, "smooth": 3.0},
+    ]
+    for found, point in zip(three.watched(), expected, strict=True):
+        assert found == pytest.approx(point)
 
 
-def test_label_names_the_weights_that_vary(three):
-    weights = {"error": 1.0, "l1": 0.015625, "smooth": 2.0}
-    assert three.label(weights) == "0.015625_2"
+def test_a_single_one_is_watched_over_its_range():
+    points = Independent({"a": 2.0, "b": LogUniform(0.25, 4.0)}).watched()
+    assert [p["b"] for p in points] == pytest.approx([0.25, 1.0, 4.0])
+    assert {p["a"] for p in points} == {2.0}
+
+
+def test_labels_name_the_values_that_vary(three):
+    values = {"error": 1.0, "l1": 0.015625, "smooth": 2.0}
+    assert three.label(values) == "l1=0.015625,smooth=2"
     assert Independent({"a": 1.0, "b": 2.0}).label({"a": 1, "b": 2}) == "fixed"
-    labels = [three.label(p) for p in three.grid(3)]
-    assert len(set(labels)) == 9
+    labels = [three.label(p) for p in three.watched()]
+    assert len(set(labels)) == 5
 
 
-def test_independent_needs_a_term():
-    with pytest.raises(InputError, match="at least one loss term"):
-        Independent({})
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({}, "one or more loss parameters"),
+        (
+            {"a": "big"},
+            "a LossParameter or a number, received: a='big'",
+        ),
+        ({"a": (0.1, 1.0)}, r"LossParameter or a number, received: a=\(0.1"),
+        ({1: 2.0}, "names of loss parameters, received: 1"),
+        ([1.0], "a dict or a Dirichlet, received"),
+        (None, "a dict or a Dirichlet, received"),
+    ],
+)
+def test_what_are_no_parameters_is_refused(parameters, sentence):
+    with pytest.raises(InputError, match=sentence):
+        as_joint(parameters)
+
+
+def test_what_is_not_asked_for_has_its_default(three):
+    found = three.complete({"l1": [0.5, 0.25]})
+    assert found["l1"].tolist() == [0.5, 0.25]
+    assert {n: float(found[n]) for n in ("error", "smooth")} == {
+        "error": 1.0,
+        "smooth": 2.0,
+    }
+    assert three.numbers({"l1": np.float32(0.5)}) == {
+        **{"error": 1.0, "smooth": 2.0},
+        "l1": 0.5,
+    }
+    with pytest.raises(InputError, match=r"expected l1 as a number.*\(2,\)"):
+        three.numbers({"l1": [0.5, 0.25]})
+
+
+def test_tensors_are_checked_as_numbers_are(three):
+    @tf.function
+    def checked(l1):
+        ones = tf.ones_like(l1)
+        return three.checked({"error": ones, "l1": l1, "smooth": ones})["l1"]
+
+    good = tf.constant([0.01, 1.0])
+    np.testing.assert_array_equal(checked(good), good)
+    for bad in (1.1, -0.5, float("nan")):
+        with (
+            pytest.raises(InputError) as refused,
+            as_input_errors(),
+        ):
+            checked(tf.constant([0.5, bad, 0.1]))
+        assert str(refused.value) == (
+            f"expected l1 between 0.01 and 1, received: l1={bad:g}"
+        )
+
+
+@pytest.mark.parametrize("bad", [0.6, -0.5, float("nan")])
+def test_tensors_of_a_simplex_are_checked(bad):
+    simplex = Dirichlet({"a": 1.0, "b": 1.0})
+    good = {"a": tf.constant([0.25, 0.5]), "b": tf.constant([0.75, 0.5])}
+    np.testing.assert_array_equal(simplex.checked(good)["a"], good["a"])
+    wrong = {"a": [0.25, 0.5], "b": [0.75, bad]}
+    tensors = {n: tf.constant(v) for n, v in wrong.items()}
+    for check in (
+        lambda: simplex.complete(wrong),
+        lambda: simplex.checked(tensors),
+        lambda: tf.function(simplex.checked)(tensors),
+    ):
+        with pytest.raises(InputError) as refused, as_input_errors():
+            check()
+        assert str(refused.value) == (
+            f"expected a, b above 0 with a sum of 1, received: a=0.5 b={bad:g}"
+        )
 
 
 def test_independent_config_restores_each_distribution(three):
-    copy = Independent.from_config(three.get_config())
-    assert copy.weights == three.weights
-    assert Independent({"a": Choice([1, 2])}).weights["a"] == Choice([1, 2])
+    config = json.loads(json.dumps(three.get_config()))
+    copy = Independent.from_config(config)
+    assert copy.parameters == three.parameters
+    choice = Choice([1, 2])
+    assert Independent({"a": choice}).parameters["a"] == choice
 
 
 @pytest.mark.parametrize(
@@ -111,8 +196,9 @@ def test_dirichlet_weights_are_above_zero_at_a_small_concentration():
     assert (values > 0).all()
 
 
-def test_dirichlet_grid_has_the_mean_and_a_point_for_each_term():
-    points = Dirichlet({"a": 1.0, "b": 2.0, "c": 5.0}).grid(4)
+def test_dirichlet_is_watched_at_its_mean_and_at_a_point_for_each_term():
+    simplex = Dirichlet({"a": 1.0, "b": 2.0, "c": 5.0})
+    points = simplex.watched()
     expected = [
         [0.125, 0.25, 0.625],
         [0.8, 0.1, 0.1],
@@ -120,12 +206,14 @@ def test_dirichlet_grid_has_the_mean_and_a_point_for_each_term():
         [0.1, 0.1, 0.8],
     ]
     np.testing.assert_allclose([list(p.values()) for p in points], expected)
-    assert len(Dirichlet({"a": 1.0, "b": 2.0}).grid(2)) == 2
+    assert simplex.defaults == points[0]
+    for point in points:
+        simplex.complete(point)
 
 
 def test_dirichlet_label_has_three_digits():
     label = Dirichlet({"a": 1.0, "b": 2.0}).label({"a": 1 / 3, "b": 2 / 3})
-    assert label == "0.333_0.667"
+    assert label == "a=0.333,b=0.667"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +279,7 @@ def test_dirichlet_coordinates_reach_to_their_ends():
     )
 
 
-def test_ends_of_independent_terms_are_the_outermost(three):
+def test_ends_of_independent_parameters_are_the_outermost(three):
     root = 3**0.5
     np.testing.assert_allclose(three.coordinate_ends, [-root, root])
     raw = Independent(
@@ -211,14 +299,14 @@ def test_concentrations_beyond_float32_are_refused(a):
     ("change", "sentence"),
     [
         ({"l2": np.ones(2)}, r"\['error', 'l1', 'smooth'\], received: .*'l2'"),
-        ({"l1": None}, "expected weights of the terms"),
+        ({"l1": None}, "expected values of"),
         ({"l1": np.ones((2, 1))}, r"\(batch,\), received: l1.*\(2, 1\)"),
         ({"l1": 0.5}, r"\(batch,\), received: l1.*\(\)"),
     ],
     ids=["unknown", "missing", "column", "number"],
 )
 @pytest.mark.parametrize("kind", ["independent", "dirichlet"])
-def test_coordinates_refuse_weights_of_other_terms(
+def test_coordinates_refuse_values_of_other_parameters(
     kind, change, sentence, three
 ):
     if kind == "dirichlet":

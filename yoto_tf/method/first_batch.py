@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from yoto_tf.errors import InputError
+from yoto_tf.method import asking
 
 _KEY = "weight_count"
 
@@ -61,32 +62,42 @@ def spec_of(batch):
 
 
 def build(model, spec):
-    """Runs `loss_terms` without numbers, so that all layers are built.
+    """Runs the model without numbers, so that all layers are built.
 
     Args:
         model: a `LossConditionalModel`.
         spec: what `spec_of` gave for `(x, y)`.
+
+    Returns:
+        Names of the loss terms, or none where they need not run.
     """
     specs = keras.tree.map_structure(
         lambda t: None if t is None else tf.TensorSpec(t.shape, t.dtype),
         keras.saving.deserialize_keras_object(json.loads(spec)),
     )
-    weights = {
+    values = {
         name: tf.TensorSpec((None,), "float32")
-        for name in model.weight_distribution.names
+        for name in model.loss_parameters.names
     }
+    names = []
+    several = model.distribute_strategy.num_replicas_in_sync > 1
 
-    def run(x, y, loss_weights, training):
+    def run(x, y, values, training):
         x, y = model.check_batch(x, y)
-        model.checked_terms(x, y, loss_weights, training=training)
+        outputs = model.run(x, values, training=training)
+        # A layer may be used in the loss alone.
+        if several or (y is not None and unbuilt(model)):
+            names[:] = model.checked_terms(x, y, outputs, values)
 
     # A layer may be used in training alone.
-    for training in (False, True):
-        if unbuilt(model):
-            with model.distribute_strategy.scope():
-                tf.function(run, autograph=False).get_concrete_function(
-                    *specs, weights, training
-                )
+    with model.distribute_strategy.scope():
+        for training in (False, True):
+            tf.function(run, autograph=False).get_concrete_function(
+                *specs, values, training
+            )
+            if not unbuilt(model):
+                break
+    return names
 
 
 def spec_of_data(x, y=None):
@@ -96,7 +107,7 @@ def spec_of_data(x, y=None):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(x[0])
     elif hasattr(x, "element_spec"):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
-    return spec_of((x, y))
+    return spec_of((asking.unwrapped(x), y))
 
 
 def save_weight_count(model, store):

@@ -25,6 +25,18 @@ def at_least_float32(tensor):
     return ops.cast(tensor, dtype_at_least_float32(tensor.dtype))
 
 
+def widened(tensors, dtype):
+    """Casts the floats among tensors, as the outputs of a model."""
+    return keras.tree.map_structure(
+        lambda t: (
+            ops.cast(t, dtype)
+            if keras.backend.is_float_dtype(getattr(t, "dtype", "int32"))
+            else t
+        ),
+        tensors,
+    )
+
+
 @contextlib.contextmanager
 def default_policy(policy):
     """Makes `policy` that of the layers that are built meanwhile."""

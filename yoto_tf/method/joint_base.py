@@ -1,0 +1,162 @@
+"""What all loss parameters of a model together can be asked."""
+
+import numpy as np
+
+from yoto_tf.errors import InputError
+
+
+class JointParameters:
+    """What `Independent` and `Dirichlet` share.
+
+    Attributes:
+        names: of all parameters, in order.
+        varying: of those that vary, which the network is told and a user
+            asks for.
+        num_coordinates: length of the conditioning vector of one example.
+    """
+
+    def sample(self, num, seed, step=None):
+        """Draws `num` values of each; see `LossParameter.sample`.
+
+        Returns:
+            dict, name -> float32 `(num,)`.
+        """
+        raise NotImplementedError
+
+    def coordinates(self, values):
+        """Maps a dict of values to what the network is told.
+
+        Args:
+            values: dict, name -> `(batch,)`; all names.
+
+        Returns:
+            `(batch, num_coordinates)`.
+
+        Raises:
+            InputError: for a missing or unknown name, or another shape.
+        """
+        if set(values) != set(self.names):
+            raise InputError(
+                f"expected values of {sorted(self.names)}, "
+                f"received: {sorted(values)}"
+            )
+        for name in self.names:
+            shape = getattr(values[name], "shape", ())
+            if len(shape) != 1:
+                raise InputError(
+                    "expected values of shape (batch,), "
+                    f"received: {name} with shape {tuple(shape)}"
+                )
+        return self._coordinates(values)
+
+    def _coordinates(self, values):
+        raise NotImplementedError
+
+    @property
+    def coordinate_ends(self):
+        """Lowest and highest coordinate of the trained values; None: none."""
+        raise NotImplementedError
+
+    def watched(self):
+        """Returns a few dicts of values to score in validation."""
+        raise NotImplementedError
+
+    @property
+    def defaults(self):
+        """dict, name -> the value where none is asked for."""
+        raise NotImplementedError
+
+    def check(self, values):
+        """Raises `InputError` for values that were not trained.
+
+        Args:
+            values: dict, name -> float64 array; all names.
+        """
+        raise NotImplementedError
+
+    def describe(self, name):
+        """Names the trained values of one parameter in a few words."""
+        raise NotImplementedError
+
+    def complete(self, asked):
+        """Adds what was not asked for.
+
+        Args:
+            asked: dict, name -> number or array; None: nothing.
+
+        Returns:
+            dict, name -> float64 array of shape `()` or `(n,)`; all names.
+
+        Raises:
+            InputError: for an unknown name, or values that were not trained.
+        """
+        if asked is not None and not isinstance(asked, dict):
+            raise InputError(
+                "expected loss_parameters to be a dict with names among "
+                f"{list(self.varying)}, received: loss_parameters={asked!r}"
+            )
+        values = self.complete_tensors(asked or {})
+        try:
+            values = {n: np.asarray(v, "float64") for n, v in values.items()}
+        except (TypeError, ValueError):
+            raise InputError(
+                "expected loss parameters to be numbers, "
+                f"received: loss_parameters={asked!r}"
+            ) from None
+        for name, value in values.items():
+            if value.ndim > 1:
+                raise InputError(
+                    f"expected {name} as a number or one per example, "
+                    f"received: {name}.shape={value.shape}"
+                )
+        self.check(values)
+        return values
+
+    def complete_tensors(self, asked):
+        """Adds what was not asked for, without a look at the values.
+
+        Args:
+            asked: dict, name -> anything.
+
+        Raises:
+            InputError: for an unknown name.
+        """
+        unknown = sorted(set(asked) - set(self.names))
+        if unknown:
+            raise InputError(
+                f"expected loss parameters among {list(self.names)}, "
+                f"received: {unknown[0]!r}"
+            )
+        return {**self.defaults, **asked}
+
+    def is_positive(self, name):
+        """Whether the weight of a term, a parameter or the constant 1, is
+        always above 0."""
+        raise NotImplementedError
+
+    def numbers(self, asked):
+        """As `complete`, of numbers alone.
+
+        Returns:
+            dict, name -> float; all names.
+        """
+        values = self.complete(asked)
+        for name, value in values.items():
+            if value.shape != ():
+                raise InputError(
+                    f"expected {name} as a number, "
+                    f"received: {name}.shape={value.shape}"
+                )
+        return {n: float(v) for n, v in values.items()}
+
+    def checked(self, values):
+        """Returns tensors, if they were trained; see `assertions.checked`.
+
+        Args:
+            values: dict, name -> float32 `(batch,)`; all names.
+        """
+        raise NotImplementedError
+
+    def label(self, values):
+        """Names a dict of numbers by those that vary: `a=1,b=4`."""
+        return ",".join(f"{n}={values[n]:g}" for n in self.varying) or "fixed"

@@ -1,0 +1,281 @@
+"""What Keras does in `__call__` or leaves out, for models with own steps."""
+
+import keras
+import tensorflow as tf
+
+from yoto_tf.errors import InputError
+from yoto_tf.method import asking
+from yoto_tf.method import first_batch
+from yoto_tf.method import precision
+from yoto_tf.method.assertions import as_input_errors
+
+
+class KerasModel(keras.Model):
+    """A `keras.Model` that is asked under loss parameters.
+
+    Adds to Keras that `predict` and `evaluate` take loss parameters; that
+    layers may build on first use and are rebuilt when the model is loaded;
+    that data are checked outside of what XLA compiles; and that what is
+    refused in a graph reaches the user as one sentence. The attributes it
+    uses are those of `LossConditionalModel`.
+    """
+
+    def check_inputs(self, x):
+        """Returns inputs as the network uses them, or refuses them.
+
+        The place for `yoto_tf.method.assertions.checked`: with
+        `jit_compile=True` XLA drops assertions inside of the step.
+
+        Args:
+            x: a batch as given to a call, `fit`, `evaluate` or `predict`.
+        """
+        return x
+
+    def check_batch(self, x, y):
+        """As `check_inputs`, with the targets, or None; returns `(x, y)`."""
+        return self.check_inputs(x), y
+
+    # Calls.
+
+    def __call__(self, x, loss_parameters=None, **kwargs):
+        if loss_parameters is None and asking.is_wrapped(x):
+            x, loss_parameters = x["inputs"], x["loss_parameters"]
+        given = x
+        x = self.check_inputs(x)
+        outputs = self.run(
+            x,
+            asking.values_for(x, self.loss_parameters, loss_parameters),
+            **kwargs,
+        )
+        self._note_batch(given, None)
+        return outputs
+
+    def run(self, x, loss_parameters, **kwargs):
+        """Calls the network on what is checked: `call`, with outputs in
+        float32 or more.
+
+        Args:
+            x: a batch, as `check_inputs` returns it.
+            loss_parameters: dict, name -> `(batch,)` float32; all names.
+            **kwargs: of `call`.
+        """
+        # Keras would first try the call on symbols, and warn of layers that
+        # are used in training or in the loss alone. Variables of several
+        # replicas can be made in that way alone.
+        before = self.built
+        several = self.distribute_strategy.num_replicas_in_sync > 1
+        self.built = before or (
+            getattr(self.build, "_is_default", False) and not several
+        )
+        try:
+            with precision.dtype_errors(self.dtype_policy):
+                outputs = super().__call__(x, loss_parameters, **kwargs)
+        except Exception:
+            self.built = before
+            raise
+        return precision.widened(outputs, self._dtype)
+
+    # Steps, compiled or not.
+
+    _xla = False
+
+    @property
+    def metrics(self):
+        # Only ours: Keras would add a `loss` of its own that stays 0.
+        return self._trackers.all
+
+    def compile(
+        self,
+        optimizer="adam",
+        *,
+        metrics=None,
+        weighted_metrics=None,
+        jit_compile=False,
+        **kwargs,
+    ):
+        """Configures training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: a Keras optimizer or its name.
+            metrics, weighted_metrics: of outputs against y, scored in
+                `evaluate` and validation at every watched value
+                (`accuracy_at_miss=4`), never over random draws.
+            jit_compile: compile the step with XLA.
+            **kwargs: `run_eagerly`, `steps_per_execution`,
+                `auto_scale_loss`.
+
+        Raises:
+            InputError: for a `loss` or `loss_weights`: the terms come from
+                `loss_terms`, the weights from the constructor.
+        """
+        for name in ("loss", "loss_weights"):
+            if kwargs.get(name) is not None:
+                raise InputError(
+                    "expected the loss terms from loss_terms() and their "
+                    "weights from the constructor, received: "
+                    f"compile({name}=...)"
+                )
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        # Keras would compile the whole step, checks and random draws too.
+        self._xla, self.jit_compile = self.jit_compile, False
+        scored = {"metrics": metrics, "weighted_metrics": weighted_metrics}
+        self._trackers.compile(**scored)
+        given = {**scored, **kwargs}
+        self._compile_arguments = {
+            "optimizer": self.optimizer,
+            "jit_compile": jit_compile,
+            **{k: v for k, v in given.items() if v is not None},
+        }
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        return {
+            k: keras.saving.serialize_keras_object(v)
+            for k, v in self._compile_arguments.items()
+        }
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            # So that the optimizer's state can be loaded next.
+            self.optimizer.build(self.trainable_variables)
+
+    def _compiled(self, function):
+        """The part of a step that XLA compiles, if `compile` asked for it.
+
+        It updates no variables, so that `tf.distribute` may merge outside.
+        """
+        if not self._xla or self.run_eagerly:
+            return function
+        # Not converted, as Keras does not convert the step itself: errors
+        # stay what they are.
+        return tf.function(
+            function, jit_compile=True, reduce_retracing=True, autograph=False
+        )
+
+    # Data in, one sentence out.
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        with as_input_errors():
+            self._look_at(x, y)
+            try:
+                return super().fit(x, y, *args, **kwargs)
+            except InputError:
+                # A graph that was refused before the optimizer made its
+                # variables could not make them with the right data.
+                self.train_function = None
+                raise
+
+    def evaluate(self, x=None, y=None, *args, loss_parameters=None, **kwargs):
+        """Scores the model, as `keras.Model.evaluate` does.
+
+        Args:
+            x, y, *args, **kwargs: as for `keras.Model.evaluate`.
+            loss_parameters: as for `predict`; default: the watched values,
+                each under a name of its own (`error_at_l1=0.1`).
+
+        Returns:
+            The mean loss, every term and every metric.
+        """
+        if loss_parameters is not None:
+            x = asking.wrapped(x, self.loss_parameters, loss_parameters)
+        with as_input_errors():
+            self._look_at(x, y)
+            return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x, *args, loss_parameters=None, **kwargs):
+        """Runs the network on batches, as `keras.Model.predict` does.
+
+        Args:
+            x, *args, **kwargs: as for `keras.Model.predict`.
+            loss_parameters: dict, name -> number, or with arrays one per
+                example. Default: those in the data, where it yields
+                `{"inputs": x, "loss_parameters": {...}}`, or each
+                parameter's `default`.
+
+        Returns:
+            The outputs of `call`, NumPy arrays.
+
+        Raises:
+            InputError: for values that were not trained.
+        """
+        if loss_parameters is not None:
+            x = asking.wrapped(x, self.loss_parameters, loss_parameters)
+        with as_input_errors():
+            return super().predict(x, *args, **kwargs)
+
+    def train_on_batch(self, *args, **kwargs):
+        with as_input_errors():
+            return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        with as_input_errors():
+            return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, x):
+        with as_input_errors():
+            return super().predict_on_batch(x)
+
+    def _look_at(self, x, y):
+        """Refuses what is no data, and builds the model, where the data tell
+        their shapes, before callbacks read or write its weights."""
+        leaves = keras.tree.flatten(x)
+        if any(isinstance(leaf, int | float | str) for leaf in leaves):
+            raise InputError(
+                "expected arrays or tensors, received: lists of "
+                f"{type(leaves[0]).__name__}; numpy.asarray makes an array"
+            )
+        if any(getattr(leaf, "shape", ())[:1] == (0,) for leaf in leaves):
+            raise InputError("expected one or more examples, received: none")
+        several = self.distribute_strategy.num_replicas_in_sync > 1
+        if self.compiled and not self.run_eagerly:
+            if self.built and not several:
+                return
+            spec = first_batch.spec_of_data(x, y)
+            if spec is not None:
+                names = first_batch.build(self, spec)
+                if names:
+                    # Several replicas must not make variables in a step.
+                    self._trackers.prepare(names)
+                self._spec, self.built = spec, True
+
+    def export(self, *args, **kwargs):
+        """Refused: Keras would export `call` alone, unchecked.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "expected export.saved_model.export_model(model, ...), or "
+            "`python -m export.saved_model RUN` for a run, which serve the "
+            "loss weights as inputs, received: model.export()"
+        )
+
+    # Weights that a load finds again.
+
+    _spec = None
+
+    def _note_batch(self, x, y):
+        if self._spec is None or y is not None:
+            self._spec = first_batch.spec_of((x, y))
+        self.built = True
+
+    def get_build_config(self):
+        if self._spec is None:
+            return super().get_build_config()
+        return {"batch": self._spec}
+
+    def build_from_config(self, config):
+        if "batch" not in config:
+            super().build_from_config(config)
+            return
+        self._spec = config["batch"]
+        first_batch.build(self, self._spec)
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        first_batch.save_weight_count(self, store)
+
+    def load_own_variables(self, store):
+        super().load_own_variables(first_batch.load_weight_count(self, store))

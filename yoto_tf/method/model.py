@@ -1,0 +1,277 @@
+"""Loss-conditional training: one model for every parameter of its loss."""
+
+import inspect
+
+import keras
+from keras import ops
+
+from yoto_tf.errors import InputError
+from yoto_tf.layers.seeds import load_seed_state
+from yoto_tf.layers.seeds import save_seed_state
+from yoto_tf.method import precision
+from yoto_tf.method import replicas
+from yoto_tf.method.joint import as_joint
+from yoto_tf.method.objective import Objective
+from yoto_tf.method.steps import Steps
+from yoto_tf.method.watching import Trackers
+
+
+@keras.saving.register_keras_serializable("yoto_tf")
+class LossConditionalModel(Steps):
+    """Trains one network for a whole distribution of loss parameters.
+
+    The loss of an example is a weighted sum of terms. `train_step` draws loss
+    parameters for every example, runs the network under them, weights the
+    terms example by example and averages last (Dosovitskiy & Djolonga, ICLR
+    2020, section 2). A parameter that is called like a term is its weight; a
+    term without one has the weight 1; any other parameter is read by terms.
+
+    A subclass defines `call(x, loss_parameters)`, which runs the network and
+    makes it depend on `self.coordinates(loss_parameters)`, and `loss_terms`,
+    a pure function of what it is given. Layers may be built on first use.
+
+    Args:
+        loss_parameters: dict, name -> `LossParameter`, or a number for one
+            that is always the same; or a `Dirichlet` over the terms.
+        group_size: so many neighbours in a batch share one draw, for terms of
+            several examples (see `per_group`); None: the whole batch. It
+            divides the batch of a replica.
+        normalization, normalization_power, ramps: see `Objective`.
+        watched: list of dicts, name -> number, that validation scores;
+            default: `JointParameters.watched`.
+        seed: of the draws.
+
+    Call arguments:
+        x: inputs of the network.
+        loss_parameters: dict, name -> number or one per example; what is not
+            there has its default.
+
+    Raises:
+        InputError: for parameters that were not trained.
+
+    Example:
+        @keras.saving.register_keras_serializable()
+        class Lasso(yoto_tf.LossConditionalModel):
+            def __init__(self, features, **kwargs):
+                super().__init__(**kwargs)
+                self.features = features
+                self.net = keras.layers.Dense(features)
+
+            def call(self, x, loss_parameters):
+                w = self.net(self.coordinates(loss_parameters))
+                return {"y": keras.ops.sum(x * w, -1), "w": w}
+
+            def loss_terms(self, x, y, outputs, loss_parameters):
+                error = keras.ops.square(outputs["y"] - y)
+                return {
+                    "error": error,
+                    "l1": keras.ops.sum(abs(outputs["w"]), -1),
+                }
+
+            def get_config(self):
+                return {**super().get_config(), "features": self.features}
+
+        model = Lasso(8, loss_parameters={
+            "l1": yoto_tf.LogUniform(1e-3, 1.0)})
+        model.compile("adam")
+        model.fit(x, y)
+        model.predict(x, loss_parameters={"l1": 0.1})
+    """
+
+    # Name of a term -> of the parameter that is its weight, where the two
+    # are called differently.
+    weight_names = {}
+
+    def __init__(
+        self,
+        loss_parameters,
+        group_size=1,
+        normalization="none",
+        normalization_power=1.0,
+        ramps=None,
+        watched=None,
+        seed=None,
+        **kwargs,
+    ):
+        if keras.backend.backend() != "tensorflow":
+            raise InputError(
+                "expected the Keras backend 'tensorflow', received: "
+                f"KERAS_BACKEND={keras.backend.backend()!r}"
+            )
+        _check_form(type(self))
+        # Loss parameters are not to be rounded to half precision on their
+        # way in; layers cast what they are given themselves.
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
+        precision.check_policy(self.dtype_policy)
+        self.loss_parameters = as_joint(loss_parameters)
+        if group_size is not None and not group_size >= 1:
+            raise InputError(
+                "expected group_size of 1 or more, or None for the whole "
+                f"batch, received: group_size={group_size}"
+            )
+        self.group_size = None if group_size is None else int(group_size)
+        self.objective = Objective(
+            normalization, normalization_power, ramps, self.weight_names
+        )
+        self.watched = [
+            self.loss_parameters.numbers(values)
+            for values in (watched or self.loss_parameters.watched())
+        ]
+        labels = [self.loss_parameters.label(w) for w in self.watched]
+        if len(set(labels)) < len(labels):
+            raise InputError(
+                "expected watched values that differ in the parameters that "
+                f"vary, received: watched={watched}"
+            )
+        self.seed = seed
+        self.draw_seed = keras.random.SeedGenerator(seed)
+        self._trackers = Trackers(labels)
+        # Of loss parameters, terms and the loss, whatever layers compute in.
+        self._dtype = precision.dtype_at_least_float32(self.compute_dtype)
+
+    # What a subclass defines.
+
+    def call(self, x, loss_parameters):
+        """Runs the network once.
+
+        Args:
+            x: a batch of inputs.
+            loss_parameters: dict, name -> `(batch,)` float32.
+
+        Returns:
+            The outputs, a tensor or a structure of tensors.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define call(x, loss_parameters)"
+        )
+
+    def loss_terms(self, x, y, outputs, loss_parameters):
+        """Scores outputs, term by term: a pure function of its arguments.
+
+        Args:
+            x, y: a batch as given to `fit`; y is None if there is none.
+            outputs: of `call`.
+            loss_parameters: dict, name -> `(batch,)`.
+
+        Returns:
+            dict, name of the term -> `(batch,)`: one number per example, not
+            averaged, not weighted.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define "
+            "loss_terms(x, y, outputs, loss_parameters)"
+        )
+
+    def training_terms(self, terms, outputs, loss_parameters, step):
+        """Changes terms for training alone, as free bits do.
+
+        Args:
+            terms: of `loss_terms`.
+            outputs, loss_parameters: as for `loss_terms`.
+            step: number of finished train steps, a scalar tensor.
+
+        Returns:
+            The terms whose gradient is followed; what is reported are those
+            of `loss_terms`.
+        """
+        return terms
+
+    # What it can use.
+
+    def coordinates(self, loss_parameters):
+        """Maps a dict of `(batch,)` values to the network's `(batch, k)`."""
+        return self.loss_parameters.coordinates(loss_parameters)
+
+    def per_group(self, function, *tensors):
+        """Computes a term of several examples inside each group.
+
+        Under `group_size=g`, g neighbours in the batch share one draw, so
+        that a statistic of theirs is one of a single value of the loss
+        parameters. A last group that is not full is taken as the last g
+        examples.
+
+        Args:
+            function: `(groups, g, ...)` tensors -> `(groups,)`.
+            *tensors: `(batch, ...)`.
+
+        Returns:
+            `(batch,)`: every example has the number of its group.
+        """
+        num = ops.shape(tensors[0])[0]
+        size = num if self.group_size is None else self.group_size
+        size = ops.minimum(size, num)
+        groups = (num + size - 1) // size
+        starts = ops.minimum(ops.arange(groups) * size, num - size)
+        rows = ops.expand_dims(starts, -1) + ops.arange(size)
+        values = function(*(ops.take(t, rows, axis=0) for t in tensors))
+        return ops.take(values, ops.arange(num) // size)
+
+    def sample_loss_parameters(self, num, step=None):
+        """Draws a dict, name -> `(num,)`.
+
+        Args:
+            num: number of examples.
+            step: number of finished train steps; None: long after the
+                beginning.
+        """
+        drawn = replicas.own_rows(lambda n: self._draw(n, step), num)
+        return {n: ops.cast(v, self._dtype) for n, v in drawn.items()}
+
+    def _draw(self, num, step):
+        draw = self.loss_parameters.sample
+        if self.group_size == 1:
+            return draw(num, self.draw_seed, step)
+        size = num if self.group_size is None else self.group_size
+        few = draw((num + size - 1) // size, self.draw_seed, step)
+        group = ops.arange(num) // size
+        return {n: ops.take(v, group) for n, v in few.items()}
+
+    # Its state and its configuration.
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        save_seed_state(self.draw_seed, store)
+
+    def load_own_variables(self, store):
+        super().load_own_variables(load_seed_state(self.draw_seed, store))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "loss_parameters": keras.saving.serialize_keras_object(
+                self.loss_parameters
+            ),
+            "group_size": self.group_size,
+            **self.objective.get_config(),
+            "watched": self.watched,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        config["loss_parameters"] = keras.saving.deserialize_keras_object(
+            config["loss_parameters"]
+        )
+        return cls(**config)
+
+
+def _check_form(model_class):
+    """Refuses a subclass of the older form."""
+    for method, expected in (
+        ("call", ["x", "loss_parameters"]),
+        ("loss_terms", ["x", "y", "outputs", "loss_parameters"]),
+    ):
+        function = getattr(model_class, method)
+        arguments = inspect.signature(function).parameters
+        names = list(arguments)[1:]
+        if any(a.kind is a.VAR_POSITIONAL for a in arguments.values()):
+            continue
+        if "loss_weights" in names or len(names) < len(expected):
+            raise InputError(
+                f"expected {model_class.__name__}.{method}"
+                f"({', '.join(expected)}), received: {method}"
+                f"({', '.join(names)}); run the network in call(), and score "
+                "its outputs in loss_terms()"
+            )

@@ -1,0 +1,170 @@
+"""How the terms of a loss become one number per example."""
+
+from keras import ops
+
+from yoto_tf.errors import InputError
+from yoto_tf.method.schedule import Schedule
+
+NORMALIZATIONS = ("none", "geometric_mean", "sum")
+
+
+class Objective:
+    """sum_i w_i L_i / norm(w) ** power, example by example.
+
+    Args:
+        normalization: norm(w) is the weights' `"sum"`, their
+            `"geometric_mean"` (the authors' `normalize_loss_weights`) or 1
+            (`"none"`): large weights would drown small ones.
+        power: 0 to 1 (the authors: 1).
+        ramps: dict, name of a term -> points of a `Schedule` that multiplies
+            it in training (KL warm-up: Bowman et al., CoNLL 2016). The
+            network is told the drawn weight from the start.
+        weight_names: dict, name of a term -> of the parameter that is its
+            weight, where they are called differently.
+
+    Raises:
+        InputError: for a normalization that is not known, a power outside of
+            its range, or one without effect.
+    """
+
+    def __init__(
+        self, normalization="none", power=1.0, ramps=None, weight_names=None
+    ):
+        if normalization not in NORMALIZATIONS:
+            raise InputError(
+                f"expected normalization to be one of {NORMALIZATIONS}, "
+                f"received: normalization={normalization!r}"
+            )
+        if not 0 <= power <= 1 or (normalization == "none" and power != 1):
+            raise InputError(
+                "expected normalization_power between 0 and 1, beside a "
+                f"normalization, received: normalization_power={power}, "
+                f"normalization={normalization!r}"
+            )
+        self.normalization = normalization
+        self.power = float(power)
+        self.ramps = {n: Schedule(s) for n, s in (ramps or {}).items()}
+        self.weight_names = dict(weight_names or {})
+
+    def weights(self, terms, parameters):
+        """The weight of each term: the parameter of its name, or 1.
+
+        Args:
+            terms, parameters: dicts, name -> `(batch,)`.
+
+        Returns:
+            dict, name of a term -> `(batch,)` of the term's dtype.
+        """
+        names = {n: self.weight_names.get(n, n) for n in terms}
+        return {
+            n: ops.cast(parameters[names[n]], t.dtype)
+            if names[n] in parameters
+            else ops.ones_like(t)
+            for n, t in terms.items()
+        }
+
+    def ramped(self, terms, step):
+        """Scales the terms whose weights are still rising or falling.
+
+        Args:
+            terms: dict, name -> tensor.
+            step: number of finished train steps.
+
+        Raises:
+            InputError: for a ramp of a term that is not there.
+        """
+        unknown = sorted(set(self.ramps) - set(terms))
+        if unknown:
+            raise InputError(
+                f"expected ramps of terms among {sorted(terms)}, "
+                f"received: {unknown[0]!r}"
+            )
+        return {
+            n: t * ops.cast(self.ramps[n](step), t.dtype)
+            if n in self.ramps
+            else t
+            for n, t in terms.items()
+        }
+
+    def __call__(self, terms, parameters):
+        """Weights and normalises; nothing is averaged.
+
+        Args:
+            terms, parameters: dicts, name -> `(batch,)`.
+
+        Returns:
+            `(batch,)`.
+        """
+        weights = self.weights(terms, parameters)
+        weighted = sum(weights[n] * t for n, t in terms.items())
+        if self.normalization == "none":
+            return weighted
+        if self.normalization == "sum":
+            divisor = sum(weights.values())
+        else:
+            logs = sum(ops.log(w) for w in weights.values())
+            divisor = ops.exp(logs / len(weights))
+        return weighted / ops.power(divisor, self.power)
+
+    def get_config(self):
+        return {
+            "normalization": self.normalization,
+            "normalization_power": self.power,
+            "ramps": {n: s.get_config() for n, s in self.ramps.items()},
+        }
+
+
+def check_terms(terms, batch_shape):
+    """Raises `InputError` unless `terms` is a dict, name -> `(batch,)`.
+
+    Args:
+        terms: what `loss_terms` returned.
+        batch_shape: static number of examples, or None.
+    """
+    if not isinstance(terms, dict) or not terms:
+        raise InputError(
+            "expected loss_terms() to return a dict, name -> (batch,), "
+            f"received: {terms!r}"
+        )
+    for name, term in terms.items():
+        # `(batch, 1) * (batch,)` would be `(batch, batch)`, silently, and a
+        # mean over the batch, `(1,)`, be broadcast.
+        shape = tuple(getattr(term, "shape", ()))
+        if (
+            len(shape) != 1
+            or shape[0] == 1 != batch_shape
+            or None not in (batch_shape, shape[0])
+            and (shape[0] != batch_shape)
+        ):
+            raise InputError(
+                "expected every loss term to have the shape (batch,), "
+                f"received: {name} with shape {shape}"
+            )
+
+
+class Reads(dict):
+    """A dict that remembers which of its entries were read."""
+
+    def __init__(self, entries):
+        super().__init__(entries)
+        self.read = set()
+
+    def __iter__(self):
+        # Else Python copies a dict without asking for its entries.
+        return super().__iter__()
+
+    def __getitem__(self, key):
+        self.read.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key, default=None):
+        self.read.add(key)
+        return super().get(key, default)
+
+    def items(self):
+        self.read.update(self)
+        return super().items()
+
+    def values(self):
+        self.read.update(self)
+        return super().values()

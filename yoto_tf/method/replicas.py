@@ -1,0 +1,112 @@
+"""The place of a replica's examples in the global batch.
+
+Under `tf.distribute` every replica draws the numbers of the whole batch and
+takes those of its own examples, so that a run is the same on any number of
+devices.
+"""
+
+import tensorflow as tf
+from keras import ops
+
+from yoto_tf.errors import InputError
+
+
+def in_replica():
+    """Whether this runs as one of several replicas."""
+    context = tf.distribute.get_replica_context()
+    return context is not None and context.num_replicas_in_sync > 1
+
+
+def place(num):
+    """Where the examples of this replica stand.
+
+    Args:
+        num: number of its examples, a scalar tensor.
+
+    Returns:
+        `(first, total)`: index of the first in the global batch, and the
+        examples of all replicas.
+    """
+    if not in_replica():
+        return 0, num
+    context = tf.distribute.get_replica_context()
+    count = context.num_replicas_in_sync
+    here = tf.range(count) == context.replica_id_in_sync_group
+    own = tf.where(here, tf.cast(num, "float32"), 0.0)
+    sizes = context.all_reduce(tf.distribute.ReduceOp.SUM, own)
+    sizes = tf.cast(sizes, "int32")
+    before = tf.range(count) < context.replica_id_in_sync_group
+    return tf.reduce_sum(tf.where(before, sizes, 0)), tf.reduce_sum(sizes)
+
+
+def own_rows(draw, num):
+    """Draws for the global batch and keeps this replica's rows.
+
+    Args:
+        draw: `n` -> a structure of tensors `(n, ...)`.
+        num: number of examples of this replica.
+    """
+    if not in_replica():
+        return draw(num)
+    first, total = place(num)
+    return tf.nest.map_structure(
+        lambda t: ops.slice(
+            t, (first, *[0] * (len(t.shape) - 1)), (num, *t.shape[1:])
+        ),
+        draw(total),
+    )
+
+
+def global_mean(values):
+    """The mean of `(batch,)` over the global batch, and how many they are."""
+    count = ops.cast(ops.shape(values)[0], values.dtype)
+    if not in_replica():
+        return ops.mean(values), count
+    context = tf.distribute.get_replica_context()
+    total, count = context.all_reduce(
+        tf.distribute.ReduceOp.SUM, [ops.sum(values), count]
+    )
+    return total / count, count
+
+
+def summed(gradients, optimizer):
+    """Sums gradients over the replicas and clips the sum.
+
+    Keras' optimizers clip the gradients of a replica and sum them then; a
+    norm is to be clipped that is the global gradient's.
+
+    Args:
+        gradients: of this replica; None for what has none.
+        optimizer: for its `clipnorm`, `global_clipnorm` and `clipvalue`.
+
+    Returns:
+        What the optimizer may clip and sum once more without effect.
+
+    Raises:
+        InputError: for clipping of gradients that are scaled for float16.
+    """
+    if not in_replica():
+        return gradients
+    context = tf.distribute.get_replica_context()
+    total = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    limits = (inner.clipnorm, inner.global_clipnorm, inner.clipvalue)
+    if any(limits):
+        if inner is not optimizer:
+            raise InputError(
+                "expected an optimizer without clipping for mixed_float16 on "
+                "several replicas, received: clipnorm, global_clipnorm, "
+                f"clipvalue={limits}"
+            )
+        total = _clipped(total, *limits)
+    # The optimizer adds up as many equal ones as there are replicas.
+    share = 1 / context.num_replicas_in_sync
+    return [g * tf.cast(share, g.dtype) for g in total]
+
+
+def _clipped(gradients, norm, global_norm, value):
+    if norm:
+        return [tf.clip_by_norm(g, norm) for g in gradients]
+    if global_norm:
+        return tf.clip_by_global_norm(gradients, global_norm)[0]
+    return [tf.clip_by_value(g, -value, value) for g in gradients]

@@ -1,0 +1,197 @@
+"""The steps of training, evaluation and prediction."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from yoto_tf.errors import InputError
+from yoto_tf.layers.spline import SplineFiLM
+from yoto_tf.method import asking
+from yoto_tf.method import first_batch
+from yoto_tf.method import precision
+from yoto_tf.method import replicas
+from yoto_tf.method.assertions import checked
+from yoto_tf.method.keras_model import KerasModel
+from yoto_tf.method.objective import Reads
+from yoto_tf.method.objective import check_terms
+
+
+class Steps(KerasModel):
+    """The steps of a `LossConditionalModel`, whose attributes they use."""
+
+    def train_step(self, data):
+        given, x, y, sample_weight = self._unpacked(data)
+        if asking.is_wrapped(x):
+            raise InputError(
+                "expected data without loss_parameters, which training "
+                "draws, received: {'inputs': ..., 'loss_parameters': ...}"
+            )
+        num = self._whole_groups(asking.batch_size(x))
+        step = tf.convert_to_tensor(self.optimizer.iterations.value)
+        drawn = self.sample_loss_parameters(num, step)
+        total = replicas.place(num)[1] if replicas.in_replica() else None
+        per_example, terms, gradients = self._compiled(
+            self._loss_and_gradients
+        )(x, y, sample_weight, drawn, step, total)
+        self._note_batch(*given)
+        self.optimizer.apply_gradients(
+            zip(
+                replicas.summed(gradients, self.optimizer),
+                self.trainable_variables,
+                strict=True,
+            )
+        )
+        return self._trackers.means("", per_example, terms)
+
+    def _loss_and_gradients(self, x, y, sample_weight, drawn, step, total):
+        with tf.GradientTape() as tape:
+            outputs = self.run(x, drawn, training=True)
+            terms = self.checked_terms(x, y, outputs, drawn)
+            followed = self.training_terms(terms, outputs, drawn, step)
+            if set(followed) != set(terms):
+                raise InputError(
+                    "expected training_terms() to return the terms "
+                    f"{sorted(terms)}, received: {sorted(followed)}"
+                )
+            per_example = _weighted(
+                self.objective(self.objective.ramped(followed, step), drawn),
+                sample_weight,
+            )
+            # Of layers that add some: regularizers.
+            further = ops.cast(sum(self.losses, 0.0), per_example.dtype)
+            mean = _global_share(per_example, further, total)
+            scaled = self.optimizer.scale_loss(mean)
+        _check_splines(self)
+        if not self.trainable_variables:
+            raise InputError(
+                "expected a model with layers to train, as attributes of it, "
+                f"received: {type(self).__name__} without trainable weights"
+            )
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        return per_example + further, terms, gradients
+
+    def test_step(self, data):
+        given, x, y, sample_weight = self._unpacked(data)
+        if asking.is_wrapped(x):
+            x, asked = x["inputs"], x["loss_parameters"]
+            x, y = self.check_batch(x, y)
+            given = x, y
+            points = {"": asking.values_for(x, self.loss_parameters, asked)}
+        else:
+            points = {
+                self.loss_parameters.label(w): asking.filled(w, x)
+                for w in self.watched
+            }
+        score = self._compiled(self._scored)
+        results = {}
+        for label, values in points.items():
+            outputs, loss, terms = score(x, y, sample_weight, values)
+            results |= self._trackers.means(label, loss, terms)
+            results |= self._trackers.scores(label, y, outputs, sample_weight)
+        self._note_batch(*given)
+        return results
+
+    def _scored(self, x, y, sample_weight, values):
+        outputs = self.run(x, values, training=False)
+        terms = self.checked_terms(x, y, outputs, values)
+        loss = _weighted(self.objective(terms, values), sample_weight)
+        return outputs, loss, terms
+
+    def predict_step(self, data):
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self(x, training=False)
+
+    def _unpacked(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        given = x, y
+        if not asking.is_wrapped(x):
+            x, y = self.check_batch(x, y)
+        return given, x, y, sample_weight
+
+    def checked_terms(self, x, y, outputs, loss_parameters):
+        """Returns `loss_terms`, checked, in float32 or more.
+
+        Args:
+            x, y: a batch, as `check_batch` returns it.
+            outputs: of `run`.
+            loss_parameters: dict, name -> `(batch,)`.
+
+        Raises:
+            InputError: for terms of another shape, and for a parameter that
+                is neither the weight of a term nor read by one.
+        """
+        seen = Reads(loss_parameters)
+        with precision.dtype_errors(self.dtype_policy):
+            terms = self.loss_terms(
+                *precision.widened((x, y, outputs), self._dtype), seen
+            )
+        check_terms(terms, tf.nest.flatten(x)[0].shape[0])
+        self._check_weights(terms)
+        used = seen.read | {self.weight_names.get(n, n) for n in terms}
+        idle = sorted(set(loss_parameters) - used)
+        if idle:
+            raise InputError(
+                "expected every loss parameter to be the weight of a term "
+                f"among {sorted(terms)} or to be read by loss_terms(), "
+                f"received: {idle[0]!r}, which is neither"
+            )
+        return {n: precision.at_least_float32(t) for n, t in terms.items()}
+
+    def _check_weights(self, terms):
+        if self.objective.normalization == "none":
+            return
+        for name in (self.weight_names.get(n, n) for n in terms):
+            if not self.loss_parameters.is_positive(name):
+                raise InputError(
+                    f"expected weights above 0 for normalization="
+                    f"{self.objective.normalization!r}, received: {name} "
+                    f"{self.loss_parameters.describe(name)}"
+                )
+
+    def _whole_groups(self, num):
+        """The number of examples, if it is a multiple of `group_size`."""
+        size = self.group_size or 1
+        sentence = (
+            f"expected batches of a multiple of group_size={size} examples, "
+            "drop_remainder=True drops a last one that is not full, received:"
+        )
+        if not isinstance(num, int):
+            return checked(num, num % size == 0, sentence, num)
+        if num % size:
+            raise InputError(f"{sentence} {num}")
+        return num
+
+
+def _global_share(per_example, further, total):
+    """The mean and layers' own losses; of several replicas, what one of them
+    adds to those of the global batch of `total` examples."""
+    if total is None:
+        return ops.mean(per_example) + further
+    count = tf.distribute.get_replica_context().num_replicas_in_sync
+    total = ops.cast(total, per_example.dtype)
+    return ops.sum(per_example) / total + further / count
+
+
+def _weighted(per_example, sample_weight):
+    if sample_weight is None:
+        return per_example
+    # Keras hands on `(batch, 1)` as it comes, which would broadcast.
+    return per_example * ops.cast(
+        ops.reshape(sample_weight, ops.shape(per_example)), per_example.dtype
+    )
+
+
+def _check_splines(model):
+    """Raises `InputError` where splines would clip different values to one
+    end."""
+    ends = model.loss_parameters.coordinate_ends
+    for layer in first_batch.all_layers(model) if ends else ():
+        if isinstance(layer, SplineFiLM) and not (
+            layer.ends[0] <= ends[0] + 1e-3 and ends[1] - 1e-3 <= layer.ends[1]
+        ):
+            raise InputError(
+                "expected SplineFiLM(ends=...) as far as the loss parameters' "
+                f"coordinates, ends=({ends[0]:.4g}, {ends[1]:.4g}), received: "
+                f"{layer.name} with ends=({layer.ends[0]:.4g}, "
+                f"{layer.ends[1]:.4g})"
+            )

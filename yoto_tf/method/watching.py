@@ -1,0 +1,136 @@
+"""What a step measures: means of the terms, and metrics of the outputs."""
+
+import re
+
+import keras
+from keras import ops
+from keras.src.trainers import compile_utils
+
+from yoto_tf.errors import InputError
+from yoto_tf.method import replicas
+
+
+class Trackers:
+    """Running means by name, made when the first step is traced.
+
+    Not a part of the model's state: they start anew with every epoch.
+
+    Args:
+        labels: of the watched values; what stands behind the names of their
+            terms and metrics.
+    """
+
+    def __init__(self, labels):
+        # TensorFlow lets a step make variables when it is first traced, and
+        # not when it is traced again for data of another kind: all labels at
+        # once, and "" for values that a user asks for.
+        self._labels = ["", *labels]
+        self._means = {}
+        self._scores = {}
+        self._compiled = {}
+
+    def compile(self, **metrics):
+        """Notes the `metrics` and `weighted_metrics` of `Model.compile`."""
+        self._compiled = {k: v for k, v in metrics.items() if v}
+        self._scores = {}
+
+    @property
+    def all(self):
+        """Every Keras metric."""
+        scores = [m for c in self._scores.values() for m in c.metrics]
+        return [*self._means.values(), *scores]
+
+    def prepare(self, terms):
+        """Makes the means of terms of these names, if there are none yet."""
+        if self._means:
+            return
+        names = ["loss"]
+        names += [_named(n, at) for at in self._labels for n in terms]
+        self._means = {
+            # TensorFlow's names have no "=".
+            n: keras.metrics.Mean(name=re.sub(r"[^\w.]", "_", n))
+            for n in names
+        }
+
+    def means(self, label, loss, terms):
+        """Adds a batch to the means of one label.
+
+        Args:
+            label: `""`, or what stands behind the name of each term.
+            loss: `(batch,)`; its mean is over all labels.
+            terms: dict, name -> `(batch,)`.
+
+        Returns:
+            dict, name -> the mean so far.
+        """
+        self.prepare(terms)
+        values = {"loss": loss}
+        values |= {_named(n, label): t for n, t in terms.items()}
+        unknown = sorted(set(values) - set(self._means))
+        if unknown:
+            raise InputError(
+                "expected loss_terms() to return the same terms in every "
+                f"step, received: {unknown[0]!r} as a new one"
+            )
+        for name, value in values.items():
+            self._means[name].update_state(*replicas.global_mean(value))
+        return {n: self._means[n].result() for n in values}
+
+    def scores(self, label, y, outputs, sample_weight=None):
+        """Adds a batch to the compiled metrics of one label.
+
+        Args:
+            label: as for `means`.
+            y, outputs, sample_weight: of the batch.
+
+        Returns:
+            dict, name -> result.
+        """
+        if not self._compiled:
+            return {}
+        if y is None:
+            raise InputError(
+                "expected targets y for compile(metrics=...), received: none"
+            )
+        if not self._scores:
+            self._scores = {at: self._new_scores() for at in self._labels}
+            for scores in self._scores.values():
+                scores.build(*_as_columns(y, outputs))
+        scores = self._scores[label]
+        y, outputs = _as_columns(y, outputs)
+        scores.update_state(y, outputs, sample_weight)
+        return {_named(n, label): v for n, v in scores.result().items()}
+
+    def _new_scores(self):
+        return compile_utils.CompileMetrics(
+            _copies(self._compiled.get("metrics")),
+            _copies(self._compiled.get("weighted_metrics")),
+        )
+
+
+def _as_columns(y, outputs):
+    """One number per example as `(batch, 1)`: Keras' metrics average over the
+    last axis, and would count every batch alike, whatever its size."""
+    if getattr(outputs, "shape", None) is None or len(outputs.shape) != 1:
+        return y, outputs
+    if len(y.shape) == 1:
+        y = ops.expand_dims(y, -1)
+    return y, ops.expand_dims(outputs, -1)
+
+
+def _named(name, label):
+    return f"{name}_at_{label}" if label else name
+
+
+def _copies(metrics):
+    """New metrics of the same configurations, in the same structure."""
+    if metrics is None:
+        return None
+    return keras.tree.map_structure(
+        lambda m: (
+            type(m).from_config(m.get_config())
+            if isinstance(m, keras.metrics.Metric)
+            else m
+        ),
+        metrics,
+    )
