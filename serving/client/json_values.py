@@ -30,11 +30,23 @@ def from_json(value, spec):
             that dtype.
     """
     if spec.dtype != "string":
-        return np.array(value, spec.numpy_dtype)
+        return _numbers(value, np.dtype(spec.numpy_dtype))
     value = _from_b64(value)
     array = np.empty(_shape_of(value), object)
     array[...] = value
     return array
+
+
+def _numbers(value, dtype):
+    array = np.array(value)
+    kinds = {"b": "b", "i": "iu", "u": "iu"}.get(dtype.kind, "iuf")
+    if array.size and array.dtype.kind not in kinds:
+        raise ValueError(f"expected {dtype}, received: {array.dtype}")
+    if array.size and dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        if not limits.min <= array.min() <= array.max() <= limits.max:
+            raise ValueError(f"expected {dtype}, received: {array.max()}")
+    return array.astype(dtype)
 
 
 def _from_b64(value):

@@ -153,7 +153,13 @@ def _reading(target):
     """Turns whatever a malformed answer causes into `ServerFault`."""
     try:
         yield
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise ServerFault(
             f"the answer of {target} is none of TF Serving's: "
             f"{type(error).__name__}: {error}"
@@ -214,7 +220,7 @@ def _speaks_something_else(error):
 def _error_text(body):
     try:
         return json.loads(body)["error"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return body[:200].decode("utf-8", "replace")
 
 

@@ -82,6 +82,7 @@ FLAGS = {
         60_000_000,
         "time between them, in microseconds",
         0,
+        2**53,
     ),
     "enable_model_warmup": (
         True,
@@ -119,6 +120,7 @@ FLAGS = {
         0,
     ),
 }
+_MOST = 2**31 - 1
 # They tune speed, memory or hardware.
 WITHOUT_EFFECT = """
 enable_profiler enable_signature_method_name_check flush_filesystem_caches
@@ -180,7 +182,11 @@ def _define() -> absl_flags.FlagValues:
         str: absl_flags.DEFINE_string,
     }
     for name, (default, text, *bounds) in FLAGS.items():
-        define[type(default)](name, default, text, *bounds, flag_values=flags)
+        kind = type(default)
+        # TF Serving's are int32; more is no time to wait either.
+        ends = (-_MOST, _MOST) if kind is int else ()
+        bounds += ends[len(bounds) :]
+        define[kind](name, default, text, *bounds, flag_values=flags)
     return flags
 
 

@@ -17,6 +17,8 @@ from serving.client import NotFound
 from serving.client import ResourceExhausted
 from serving.client import ServerFault
 from serving.client import Unavailable
+from serving.client import json_values
+from serving.client import metadata
 
 
 class Scripted:
@@ -187,3 +189,36 @@ def test_an_answer_that_takes_too_long(fault):
     with pytest.raises(DeadlineExceeded, match="0.5 s"):
         ask(fault, timeout=0.5)
     assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        ("float32", ["1", "2"]),
+        ("float32", [None, 1.0]),
+        ("float32", [True, False]),
+        ("uint8", [1.7]),
+        ("uint8", [300]),
+        ("uint8", [-1]),
+        ("int64", [2**70]),
+        ("bool", [1, 0]),
+    ],
+)
+def test_what_is_no_number_of_the_dtype_is_not_taken_for_one(dtype, value):
+    with pytest.raises(ValueError, match=f"expected {dtype}, received: "):
+        json_values.from_json(value, metadata.TensorSpec(dtype, (None,)))
+
+
+def test_numbers_of_any_form_are_read_exactly():
+    for dtype, value in (
+        ("float32", [1, 0.1, float("nan"), float("inf")]),
+        ("uint8", [0, 255]),
+        ("int64", [-(2**63), 2**63 - 1]),
+        ("bool", [True, False]),
+        ("float32", []),
+    ):
+        found = json_values.from_json(
+            value, metadata.TensorSpec(dtype, (None,))
+        )
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, np.array(value, dtype))

@@ -29,15 +29,27 @@ TF_SERVING = pathlib.Path(__file__).parents[2] / "serving/tf_serving"
         ),
         (
             ["--model_base_path=/m", "--rest_api_timeout_in_ms=0"],
-            "flag --rest_api_timeout_in_ms=0: 0 is not a positive integer",
+            "flag --rest_api_timeout_in_ms=0: 0 is not an integer in the range",
         ),
         (
             ["--model_base_path=/m", "--drain_seconds=-1"],
-            "flag --drain_seconds=-1: -1 is not a non-negative",
+            "flag --drain_seconds=-1: -1 is not an integer in the range",
         ),
         (
             ["--model_base_path=/m", "--enable_model_warmup=yes"],
             "flag --enable_model_warmup=yes: ('Non-boolean",
+        ),
+        (
+            ["--model_base_path=/m", "--max_request_bytes=3000000000"],
+            "the range [1, 2147483647]",
+        ),
+        (
+            ["--model_base_path=/m", "--file_system_poll_wait_seconds=1e10"],
+            "flag --file_system_poll_wait_seconds=1e10: invalid",
+        ),
+        (
+            ["--model_base_path=/m", f"--max_num_load_retries={10**20}"],
+            "the range [0, 2147483647]",
         ),
         (["--model_base"], "Unknown command line flag 'model_base'"),
         (["--model_base_path=/m", "more"], "unexpected argument 'more'"),
