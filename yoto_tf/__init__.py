@@ -30,6 +30,7 @@ _LAZY = {
     "Schedule": "yoto_tf.method.schedule",
     "StopOnDivergence": "yoto_tf.callbacks",
     "load_model": "yoto_tf.models",
+    "total_correlation": "yoto_tf.layers.posterior",
 }
 
 __version__ = "0.1.0"

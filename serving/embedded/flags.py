@@ -185,7 +185,7 @@ def _define() -> absl_flags.FlagValues:
         kind = type(default)
         # TF Serving's are int32; more is no time to wait either.
         ends = (-_MOST, _MOST) if kind is int else ()
-        bounds += ends[len(bounds) :]
+        bounds.extend(ends[len(bounds) :])
         define[kind](name, default, text, *bounds, flag_values=flags)
     return flags
 

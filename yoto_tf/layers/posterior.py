@@ -1,5 +1,5 @@
 """The Gaussian posterior q(z|x, beta): its parameters, where they start, a
-sample, its rate."""
+sample, its rate, the total correlation of many."""
 
 import math
 
@@ -174,3 +174,48 @@ def rate(mean, stddev):
 def rate_per_latent(mean, stddev):
     """The terms of `rate`'s sum, `(batch, latent_size)`."""
     return 0.5 * (ops.square(mean) + ops.square(stddev) - 1) - ops.log(stddev)
+
+
+def total_correlation(latent, mean, stddev):
+    """KL(q(z) || prod_j q(z_j)) of each group of examples, in nats.
+
+    q(z) is the mean of the group's posteriors (Chen et al., Isolating Sources
+    of Disentanglement in VAEs, NeurIPS 2018, equation 2; here over the group
+    alone, so that small groups say little). Under mixed values of a loss
+    parameter it would be that of no value: a code that is independent at
+    each has none at any of them, but some over all of them. So it belongs in
+    `LossConditionalModel.per_group`.
+
+    Args:
+        latent: `(groups, g, d)`, one sample of each posterior.
+        mean, stddev: of the Gaussian posteriors, `(groups, g, d)`.
+
+    Returns:
+        `(groups,)`, 0 or more on average.
+
+    Example:
+        class TCVAE(yoto_tf.ConditionalVAE):
+            def loss_terms(self, x, y, outputs, loss_parameters):
+                parts = (outputs[n] for n in ("latent", "mean", "stddev"))
+                tc = self.per_group(yoto_tf.total_correlation, *parts)
+                terms = super().loss_terms(x, y, outputs, loss_parameters)
+                return {**terms, "tc": tc}
+
+        model = TCVAE(
+            (32, 32, 3),
+            objective=yoto_tf.ObjectiveConfig(group_size=32),
+            loss_parameters={"tc": yoto_tf.LogUniform(0.1, 10.0)},
+        )
+    """
+    # (groups, sample, posterior, latent)
+    z = ops.expand_dims(latent, 2)
+    mean, stddev = ops.expand_dims(mean, 1), ops.expand_dims(stddev, 1)
+    logs = (
+        -0.5 * ops.square((z - mean) / stddev)
+        - ops.log(stddev)
+        - 0.5 * math.log(2 * math.pi)
+    )
+    count = ops.log(ops.cast(ops.shape(logs)[2], logs.dtype))
+    joint = ops.logsumexp(ops.sum(logs, -1), axis=2) - count
+    margins = ops.sum(ops.logsumexp(logs, axis=2) - count, -1)
+    return ops.mean(joint - margins, axis=1)
