@@ -266,11 +266,6 @@ def test_a_model_that_was_never_trained_is_saved_as_that(tmp_path):
     assert not load_model(tmp_path / "model.keras").built
 
 
-def test_keras_export_points_to_ours(trained, tmp_path):
-    with pytest.raises(InputError, match="export.saved_model.export_model"):
-        trained[0].export(tmp_path / "exported")
-
-
 def test_layers_that_are_no_attributes_are_not_trained_in_silence():
     net = keras.layers.Dense(1)
 

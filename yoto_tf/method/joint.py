@@ -117,6 +117,12 @@ class Independent(JointParameters):
     def describe(self, name):
         return self.parameters[name].describe()
 
+    def facts(self, name):
+        p = self.parameters[name]
+        numbers = {n: getattr(p, n) for n in ("low", "high", "default")}
+        texts = {"scale": p.scale, "description": p.description}
+        return {"name": name, "trained": p.describe()} | texts | numbers
+
     def is_positive(self, name):
         return name not in self.parameters or self.parameters[name].low > 0
 
@@ -273,6 +279,11 @@ class Dirichlet(JointParameters):
 
     def _expected(self):
         return f"expected {', '.join(self.names)} above 0 with a sum of 1"
+
+    def facts(self, name):
+        numbers = {"low": 0.0, "high": 1.0, "default": self.defaults[name]}
+        texts = {"scale": "simplex", "description": ""}
+        return {"name": name, "trained": self.describe(name)} | texts | numbers
 
     def describe(self, name):
         return "above 0, with a sum of 1"

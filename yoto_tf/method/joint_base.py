@@ -74,6 +74,15 @@ class JointParameters:
         """
         raise NotImplementedError
 
+    def facts(self, name):
+        """What a client is told of one parameter.
+
+        Returns:
+            dict: `name`, `trained` (in words), `scale`, `description` and the
+            numbers `low`, `high`, `default`.
+        """
+        raise NotImplementedError
+
     def describe(self, name):
         """Names the trained values of one parameter in a few words."""
         raise NotImplementedError

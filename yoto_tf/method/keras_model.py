@@ -240,18 +240,6 @@ class KerasModel(keras.Model):
                     self._trackers.prepare(names)
                 self._spec, self.built = spec, True
 
-    def export(self, *args, **kwargs):
-        """Refused: Keras would export `call` alone, unchecked.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            "expected export.saved_model.export_model(model, ...), or "
-            "`python -m export.saved_model RUN` for a run, which serve the "
-            "loss weights as inputs, received: model.export()"
-        )
-
     # Weights that a load finds again.
 
     _spec = None

@@ -8,6 +8,7 @@ from keras import ops
 from yoto_tf.errors import InputError
 from yoto_tf.layers.seeds import load_seed_state
 from yoto_tf.layers.seeds import save_seed_state
+from yoto_tf.method import exporting
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
 from yoto_tf.method.joint import as_joint
@@ -228,6 +229,42 @@ class LossConditionalModel(Steps):
         return {n: ops.take(v, group) for n, v in few.items()}
 
     # Its state and its configuration.
+
+    def served_outputs(self, x, loss_parameters):
+        """What `export` serves: a pure function of its inputs.
+
+        Args:
+            x: a batch of inputs.
+            loss_parameters: dict, name -> `(batch,)`.
+        """
+        return self(x, loss_parameters, training=False)
+
+    def export(self, path, example=None):
+        """Writes a SavedModel whose signatures take the loss parameters.
+
+        `predict` (also `serving_default`) takes the inputs, by the names of
+        their dict or as `inputs`, and a float32 `(batch,)` for each
+        parameter; `loss_parameters` (of any `rows`) says what they are. Both
+        are compared with the model in TensorFlow's C++ session before the
+        version is at its path.
+
+        Args:
+            path: of the version, as `"models/alarms/1"`; must be new.
+            example: a few inputs, to compare with.
+
+        Returns:
+            list of `yoto_tf.endpoint.Difference`.
+
+        Raises:
+            InputError: without an example, or for a path that is there.
+            VerificationError, SaveError: nothing is left at the path.
+        """
+        if example is None:
+            raise InputError(
+                "expected a few inputs to compare the exported model with, "
+                "as model.export(path, example=x[:8]), received: example=None"
+            )
+        return exporting.export(self, path, example)
 
     def save_own_variables(self, store):
         super().save_own_variables(store)

@@ -232,6 +232,11 @@ class ConditionalVAE(LossConditionalModel):
         paid = ops.where(is_free, ops.stop_gradient(rates), rates)
         return {**terms, "rate": ops.sum(paid, -1)}
 
+    def served_outputs(self, x, loss_parameters):
+        # At the posterior's mean.
+        noise = ops.zeros((ops.shape(x)[0], self.model_config.latent_size))
+        return self(x, loss_parameters, noise=noise)
+
     # What users call.
 
     def encode(self, images, beta=None, loss_parameters=None):
@@ -290,14 +295,8 @@ class ConditionalVAE(LossConditionalModel):
 
     def get_config(self):
         config = super().get_config()
-        for name in (
-            "group_size",
-            "normalization",
-            "normalization_power",
-            "ramps",
-            "watched",
-        ):
-            # They follow from `objective` and `watched_betas`.
+        # They follow from `objective` and `watched_betas`.
+        for name in ("group_size", "watched", *self.objective.get_config()):
             del config[name]
         return {
             **config,

@@ -1,0 +1,124 @@
+"""`model.export`: any loss-conditional model as a served version."""
+
+import keras
+import numpy as np
+import pytest
+
+import yoto_tf
+from yoto_tf import InputError
+from yoto_tf.endpoint import VerificationError
+from yoto_tf.session import Session
+
+X = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
+Y = (X[:, 0] > 0.5).astype("float32")
+
+
+@keras.saving.register_keras_serializable("tests")
+class Alarms(yoto_tf.LossConditionalModel):
+    def __init__(self, loss_parameters, **kwargs):
+        super().__init__(loss_parameters, **kwargs)
+        self.logit = keras.layers.Dense(1)
+
+    def call(self, x, loss_parameters):
+        told = self.coordinates(loss_parameters)
+        if isinstance(x, dict):
+            x = x["left"] - x["right"]
+        seen = keras.ops.concatenate([x, told], -1)
+        return self.logit(seen)[:, 0]
+
+    def loss_terms(self, x, y, outputs, loss_parameters):
+        return {
+            "miss": y * keras.ops.softplus(-outputs),
+            "false_alarm": (1 - y) * keras.ops.softplus(outputs),
+        }
+
+
+def alarms(x=X):
+    miss = yoto_tf.LogUniform(0.1, 10.0, default=2.0, description="Caution.")
+    model = Alarms({"miss": miss}, seed=0)
+    model.compile("adam")
+    model.fit(x, Y, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    model = alarms()
+    path = tmp_path_factory.mktemp("models") / "alarms" / "1"
+    differences = model.export(path, example=X[:5])
+    return model, path, differences
+
+
+def test_the_session_answers_as_predict_does(exported):
+    model, path, differences = exported
+    assert {d.signature for d in differences} == {
+        "serving_default",
+        "predict",
+        "loss_parameters",
+    }
+    miss = np.geomspace(0.1, 10, 20).astype("float32")
+    expected = model.predict(X, loss_parameters={"miss": miss}, verbose=0)
+    with Session(path) as session:
+        for name in ("serving_default", "predict"):
+            found = session.run(name, {"inputs": X, "miss": miss})
+            np.testing.assert_allclose(found["outputs"], expected, rtol=1e-4)
+        with pytest.raises(Exception, match="miss between 0.1 and 10"):
+            session.run("predict", {"inputs": X, "miss": miss * 2})
+        with pytest.raises(Exception, match="one row of miss per row"):
+            session.run("predict", {"inputs": X, "miss": miss[:1]})
+
+
+def test_a_client_is_told_of_every_parameter(exported):
+    with Session(exported[1]) as session:
+        found = session.run("loss_parameters", {"rows": np.zeros(2, "int32")})
+    assert found["name"].tolist() == [[b"miss"]] * 2
+    assert found["trained"].tolist() == [[b"between 0.1 and 10"]] * 2
+    assert found["scale"].tolist() == [[b"log"]] * 2
+    assert found["description"].tolist() == [[b"Caution."]] * 2
+    for name, value in (("low", 0.1), ("high", 10), ("default", 2)):
+        np.testing.assert_allclose(found[name], [[value]] * 2, rtol=1e-6)
+
+
+def test_inputs_of_a_dict_keep_their_names(tmp_path):
+    pairs = {"left": X, "right": X[::-1].copy()}
+    model = alarms(pairs)
+    model.export(tmp_path / "1", example=pairs)
+    with Session(tmp_path / "1") as session:
+        found = session.run(
+            "predict", {**pairs, "miss": np.ones(20, "float32")}
+        )
+    expected = model.predict(pairs, loss_parameters={"miss": 1.0}, verbose=0)
+    np.testing.assert_allclose(found["outputs"], expected, rtol=1e-4)
+
+
+def test_a_vae_is_served_at_the_posteriors_mean(tmp_path):
+    config = yoto_tf.ModelConfig(
+        latent_size=2, base_channels=1, convs_per_block=1, dense_units=4
+    )
+    model = yoto_tf.ConditionalVAE((32, 32, 3), config)
+    images = np.random.default_rng(0).random((3, 32, 32, 3), "float32")
+    model.export(tmp_path / "1", example=images)
+    with Session(tmp_path / "1") as session:
+        found = session.run(
+            "predict", {"inputs": images, "beta": np.full(3, 4.0, "float32")}
+        )
+    np.testing.assert_allclose(
+        found["reconstruction"], model.reconstruct(images, 4.0), atol=1e-4
+    )
+
+
+def test_what_cannot_be_exported_is_told_and_leaves_nothing(
+    exported, tmp_path, monkeypatch
+):
+    model, path, _ = exported
+    with pytest.raises(InputError, match="example=x"):
+        model.export(tmp_path / "1")
+    with pytest.raises(InputError, match="one row or more"):
+        model.export(tmp_path / "1", example=X[:0])
+    with pytest.raises(InputError, match="new version.*which is there"):
+        model.export(path, example=X)
+    other = alarms()
+    other.served_outputs = lambda x, p: other(x, p) + keras.random.normal(())
+    with pytest.raises(VerificationError, match="not the same for"):
+        other.export(tmp_path / "1", example=X)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,154 @@
+"""A SavedModel of any loss-conditional model, its parameters as inputs."""
+
+import os
+import shutil
+import uuid
+import zlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from yoto_tf import endpoint
+from yoto_tf.errors import InputError
+from yoto_tf.errors import SaveError
+from yoto_tf.session import Session
+
+_TEXTS = ("name", "trained", "scale", "description")
+
+
+def export(model, path, example):
+    """Writes a version that was compared with the model; see
+    `LossConditionalModel.export`."""
+    path = Path(path)
+    if path.exists():
+        raise InputError(
+            "expected the path of a new version, as models/NAME/2, received: "
+            f"{path}, which is there"
+        )
+    if "float16" in str(model.compute_dtype):
+        raise InputError(
+            "expected a model that computes in float32, as one with "
+            "dtype='float32' that loads the weights, received: "
+            f"dtype={model.dtype_policy.name!r}"
+        )
+    endpoints = [_predict(model, example), _loss_parameters(model)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A server takes every folder whose name is a number for a version.
+    aside = path.with_name(f".unfinished-{uuid.uuid4().hex}")
+    try:
+        archive = keras.export.ExportArchive()
+        for name, one in endpoint.by_signature(endpoints).items():
+            archive.add_endpoint(name, one.served, list(one.inputs))
+        archive.write_out(aside, verbose=False)
+        with Session(aside) as session:
+            differences = endpoint.compare(session, endpoints)
+        os.rename(aside, path)
+    except OSError as error:
+        raise SaveError(
+            f"could not write {path} ({error.strerror or error})"
+        ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return differences
+
+
+def _predict(model, example):
+    """The network's outputs; inputs by their names, or `inputs`."""
+    arrays = _named(example, "inputs")
+    for name, value in arrays.items():
+        if np.ndim(value) < 1 or not len(value):
+            raise InputError(
+                "expected an example with one row or more, received: "
+                f"{name}.shape={np.shape(value)}"
+            )
+    arrays = {n: np.asarray(a) for n, a in arrays.items()}
+    asked = _asked(model)
+    specs = [
+        tf.TensorSpec((None, *a.shape[1:]), a.dtype, n)
+        for n, a in arrays.items()
+    ] + [tf.TensorSpec((None,), tf.float32, n) for n in asked]
+
+    def rebuilt(values):
+        if isinstance(example, dict):
+            return {n: values[n] for n in example}
+        return values["inputs"]
+
+    def function(*tensors):
+        values = dict(zip([s.name for s in specs], tensors, strict=True))
+        outputs = model.served_outputs(
+            rebuilt(values), {n: values[n] for n in asked}
+        )
+        return _named(outputs, "outputs")
+
+    def reference(**values):
+        asked_for = {n: values.pop(n) for n in asked}
+        outputs = model.served_outputs(rebuilt(values), asked_for)
+        return _named(outputs, "outputs")
+
+    points = model.loss_parameters.watched()
+
+    def made(rows, seed):
+        index = np.arange(rows) + (seed or 0)
+        inputs = {n: a[index % len(a)] for n, a in arrays.items()}
+        for n in asked:
+            values = [points[i % len(points)][n] for i in index]
+            inputs[n] = np.array(values, "float32")
+        return inputs
+
+    return endpoint.Endpoint(
+        name="predict",
+        inputs=specs,
+        function=function,
+        reference=reference,
+        example=made,
+    )
+
+
+def _loss_parameters(model):
+    """What may be asked for; a client needs nothing else."""
+    facts = [model.loss_parameters.facts(n) for n in _asked(model)]
+    texts = {n: [f[n] for f in facts] for n in _TEXTS}
+    numbers = {n: [f[n] for f in facts] for n in ("low", "high", "default")}
+
+    def function(rows):
+        found = {n: tf.constant(v, tf.string) for n, v in texts.items()}
+        found |= {n: tf.constant(v, tf.float32) for n, v in numbers.items()}
+        num = tf.shape(rows)[0]
+        return {n: tf.tile(t[None], [num, 1]) for n, t in found.items()}
+
+    def reference(rows):
+        found = {n: _as_numbers(v) for n, v in texts.items()}
+        found |= {n: np.array(v, "float32") for n, v in numbers.items()}
+        return {n: np.tile(v, (len(rows), 1)) for n, v in found.items()}
+
+    return endpoint.Endpoint(
+        name="loss_parameters",
+        inputs=[tf.TensorSpec((None,), tf.int32, "rows")],
+        function=function,
+        reference=reference,
+        example=lambda rows, seed: {"rows": np.zeros(rows, "int32")},
+        as_numbers=dict.fromkeys(_TEXTS, _as_numbers),
+    )
+
+
+def _asked(model):
+    """Names of the parameters that vary, or of all where none does."""
+    return model.loss_parameters.varying or model.loss_parameters.names
+
+
+def _as_numbers(texts):
+    """Texts as numbers that differ where they do."""
+    return np.vectorize(
+        lambda t: float(zlib.crc32(t if isinstance(t, bytes) else t.encode())),
+        otypes=[float],
+    )(np.asarray(texts, object))
+
+
+def _named(tensors, single):
+    if isinstance(tensors, dict):
+        return dict(tensors)
+    if isinstance(tensors, list | tuple):
+        return {f"{single}_{i}": t for i, t in enumerate(tensors)}
+    return {single: tensors}
