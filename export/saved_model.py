@@ -108,6 +108,12 @@ def export_model(
             "expected a ConditionalVAE, received: "
             f"model of type {type(model).__name__}"
         )
+    if model.loss_parameters.names != ("beta",):
+        raise InputError(
+            "expected a model with beta as its only loss parameter; "
+            "model.export(path, example=images) serves others, received: "
+            f"loss_parameters={list(model.loss_parameters.names)}"
+        )
     sizes = batching.read(batching_config).allowed_batch_sizes
     _check_finite(model, run)
     model = _in_float32(model)

@@ -17,6 +17,7 @@ from export.endpoints import vae_endpoints
 from yoto_tf.endpoint import Endpoint
 from yoto_tf.endpoint import VerificationError
 from yoto_tf.errors import InputError
+from yoto_tf.method.parameters import LogUniform
 from yoto_tf.models import ConditionalVAE
 from yoto_tf.session import Session
 
@@ -165,6 +166,13 @@ def test_a_model_trained_in_python_is_exported(
         saved_model.export_model(exported.model, folder, "ignore")
     with pytest.raises(InputError, match="expected a ConditionalVAE"):
         saved_model.export_model(keras.Sequential(), folder)
+    more = ConditionalVAE(
+        exported.model.image_shape,
+        exported.model.model_config,
+        loss_parameters={"tc": LogUniform(0.1, 1.0)},
+    )
+    with pytest.raises(InputError, match="only loss parameter.*'tc'"):
+        saved_model.export_model(more, folder)
     assert [p.name for p in folder.iterdir()] == ["1"]
 
 
