@@ -233,7 +233,9 @@ def test_sizes_that_cannot_be_are_refused_before_any_step(vae, shape):
         checked.get_concrete_function(tf.TensorSpec(shape, tf.uint8))
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_fit_goes_on_with_the_right_data_after_wrong_ones(jit_compile):
     vae, untouched = (compiled(jit_compile=jit_compile) for _ in range(2))
     with pytest.raises(InputError, match="images of shape"):
