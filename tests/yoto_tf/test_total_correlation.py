@@ -57,11 +57,10 @@ def test_it_is_the_divergence_of_the_mixture_from_its_margins():
 @pytest.mark.parametrize("group_size", [4, None])
 def test_a_code_independent_at_every_beta_has_none_inside_a_group(group_size):
     model = make(group_size)
-    beta = np.asarray(model.sample_loss_parameters(64)["beta"])
+    # Of a single group, values as without groups: mixed.
+    drawn = make(group_size or 1).sample_loss_parameters(64)
+    beta = np.asarray(drawn["beta"])
     rng = np.random.default_rng(0)
-    if group_size is None:
-        # Mixed values, as without groups.
-        beta = np.asarray(make(1).sample_loss_parameters(64)["beta"])
     deviation = np.repeat(beta[:, None] ** 0.3, LATENTS, 1)
     outputs = {
         "latent": deviation * rng.normal(size=(64, LATENTS)),

@@ -19,8 +19,8 @@ def is_wrapped(x):
 
 
 def unwrapped(x):
-    """The inputs alone."""
-    return x["inputs"] if is_wrapped(x) else x
+    """The inputs alone, and what stands beside them, or None."""
+    return (x["inputs"], x["loss_parameters"]) if is_wrapped(x) else (x, None)
 
 
 def wrapped(x, joint, asked):

@@ -75,17 +75,15 @@ def _predict(model, example):
             return {n: values[n] for n in example}
         return values["inputs"]
 
-    def function(*tensors):
-        values = dict(zip([s.name for s in specs], tensors, strict=True))
-        outputs = model.served_outputs(
-            rebuilt(values), {n: values[n] for n in asked}
-        )
-        return _named(outputs, "outputs")
-
     def reference(**values):
         asked_for = {n: values.pop(n) for n in asked}
         outputs = model.served_outputs(rebuilt(values), asked_for)
         return _named(outputs, "outputs")
+
+    def function(*tensors):
+        # The same in a graph, in the order of the inputs.
+        names = [s.name for s in specs]
+        return reference(**dict(zip(names, tensors, strict=True)))
 
     points = model.loss_parameters.watched()
 

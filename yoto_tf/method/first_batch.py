@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from yoto_tf.errors import InputError
 from yoto_tf.method import asking
+from yoto_tf.method import replicas
 
 _KEY = "weight_count"
 
@@ -80,7 +81,7 @@ def build(model, spec):
         for name in model.loss_parameters.names
     }
     names = []
-    several = model.distribute_strategy.num_replicas_in_sync > 1
+    several = replicas.has_several(model)
 
     def run(x, y, values, training):
         x, y = model.check_batch(x, y)
@@ -107,7 +108,7 @@ def spec_of_data(x, y=None):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(x[0])
     elif hasattr(x, "element_spec"):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
-    return spec_of((asking.unwrapped(x), y))
+    return spec_of((asking.unwrapped(x)[0], y))
 
 
 def save_weight_count(model, store):

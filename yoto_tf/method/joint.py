@@ -117,11 +117,10 @@ class Independent(JointParameters):
     def describe(self, name):
         return self.parameters[name].describe()
 
-    def facts(self, name):
+    def _range(self, name):
         p = self.parameters[name]
-        numbers = {n: getattr(p, n) for n in ("low", "high", "default")}
-        texts = {"scale": p.scale, "description": p.description}
-        return {"name": name, "trained": p.describe()} | texts | numbers
+        names = ("scale", "description", "low", "high")
+        return {n: getattr(p, n) for n in names}
 
     def is_positive(self, name):
         return name not in self.parameters or self.parameters[name].low > 0
@@ -280,10 +279,8 @@ class Dirichlet(JointParameters):
     def _expected(self):
         return f"expected {', '.join(self.names)} above 0 with a sum of 1"
 
-    def facts(self, name):
-        numbers = {"low": 0.0, "high": 1.0, "default": self.defaults[name]}
-        texts = {"scale": "simplex", "description": ""}
-        return {"name": name, "trained": self.describe(name)} | texts | numbers
+    def _range(self, name):
+        return {"scale": "simplex", "description": "", "low": 0.0, "high": 1.0}
 
     def describe(self, name):
         return "above 0, with a sum of 1"

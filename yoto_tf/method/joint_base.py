@@ -81,6 +81,15 @@ class JointParameters:
             dict: `name`, `trained` (in words), `scale`, `description` and the
             numbers `low`, `high`, `default`.
         """
+        return {
+            "name": name,
+            "trained": self.describe(name),
+            "default": self.defaults[name],
+            **self._range(name),
+        }
+
+    def _range(self, name):
+        """`scale`, `description`, `low` and `high` of `facts`."""
         raise NotImplementedError
 
     def describe(self, name):
@@ -94,7 +103,7 @@ class JointParameters:
             asked: dict, name -> number or array; None: nothing.
 
         Returns:
-            dict, name -> float64 array of shape `()` or `(n,)`; all names.
+            dict, name -> float64 array; all names.
 
         Raises:
             InputError: for an unknown name, or values that were not trained.
@@ -112,12 +121,6 @@ class JointParameters:
                 "expected loss parameters to be numbers, "
                 f"received: loss_parameters={asked!r}"
             ) from None
-        for name, value in values.items():
-            if value.ndim > 1:
-                raise InputError(
-                    f"expected {name} as a number or one per example, "
-                    f"received: {name}.shape={value.shape}"
-                )
         self.check(values)
         return values
 

@@ -7,6 +7,7 @@ from yoto_tf.errors import InputError
 from yoto_tf.method import asking
 from yoto_tf.method import first_batch
 from yoto_tf.method import precision
+from yoto_tf.method import replicas
 from yoto_tf.method.assertions import as_input_errors
 
 
@@ -38,8 +39,8 @@ class KerasModel(keras.Model):
     # Calls.
 
     def __call__(self, x, loss_parameters=None, **kwargs):
-        if loss_parameters is None and asking.is_wrapped(x):
-            x, loss_parameters = x["inputs"], x["loss_parameters"]
+        if loss_parameters is None:
+            x, loss_parameters = asking.unwrapped(x)
         given = x
         x = self.check_inputs(x)
         outputs = self.run(
@@ -63,9 +64,9 @@ class KerasModel(keras.Model):
         # are used in training or in the loss alone. Variables of several
         # replicas can be made in that way alone.
         before = self.built
-        several = self.distribute_strategy.num_replicas_in_sync > 1
         self.built = before or (
-            getattr(self.build, "_is_default", False) and not several
+            getattr(self.build, "_is_default", False)
+            and not replicas.has_several(self)
         )
         try:
             with precision.dtype_errors(self.dtype_policy):
@@ -228,9 +229,8 @@ class KerasModel(keras.Model):
             )
         if any(getattr(leaf, "shape", ())[:1] == (0,) for leaf in leaves):
             raise InputError("expected one or more examples, received: none")
-        several = self.distribute_strategy.num_replicas_in_sync > 1
         if self.compiled and not self.run_eagerly:
-            if self.built and not several:
+            if self.built and not replicas.has_several(self):
                 return
             spec = first_batch.spec_of_data(x, y)
             if spec is not None:

@@ -11,6 +11,11 @@ from keras import ops
 from yoto_tf.errors import InputError
 
 
+def has_several(model):
+    """Whether a Keras model was made for several replicas."""
+    return model.distribute_strategy.num_replicas_in_sync > 1
+
+
 def in_replica():
     """Whether this runs as one of several replicas."""
     context = tf.distribute.get_replica_context()

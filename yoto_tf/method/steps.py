@@ -20,8 +20,8 @@ class Steps(KerasModel):
     """The steps of a `LossConditionalModel`, whose attributes they use."""
 
     def train_step(self, data):
-        given, x, y, sample_weight = self._unpacked(data)
-        if asking.is_wrapped(x):
+        given, x, y, sample_weight, asked = self._unpacked(data)
+        if asked is not None:
             raise InputError(
                 "expected data without loss_parameters, which training "
                 "draws, received: {'inputs': ..., 'loss_parameters': ...}"
@@ -71,11 +71,8 @@ class Steps(KerasModel):
         return per_example + further, terms, gradients
 
     def test_step(self, data):
-        given, x, y, sample_weight = self._unpacked(data)
-        if asking.is_wrapped(x):
-            x, asked = x["inputs"], x["loss_parameters"]
-            x, y = self.check_batch(x, y)
-            given = x, y
+        given, x, y, sample_weight, asked = self._unpacked(data)
+        if asked is not None:
             points = {"": asking.values_for(x, self.loss_parameters, asked)}
         else:
             points = {
@@ -102,11 +99,11 @@ class Steps(KerasModel):
         return self(x, training=False)
 
     def _unpacked(self, data):
+        """The batch as it was given and as it was checked, and the loss
+        parameters that it brings, or None."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        given = x, y
-        if not asking.is_wrapped(x):
-            x, y = self.check_batch(x, y)
-        return given, x, y, sample_weight
+        x, asked = asking.unwrapped(x)
+        return (x, y), *self.check_batch(x, y), sample_weight, asked
 
     def checked_terms(self, x, y, outputs, loss_parameters):
         """Returns `loss_terms`, checked, in float32 or more.

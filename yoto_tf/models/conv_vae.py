@@ -223,7 +223,7 @@ class ConditionalVAE(LossConditionalModel):
         return {n: outputs[n] for n in ("distortion", "rate")}
 
     def training_terms(self, terms, outputs, loss_parameters, step):
-        if self._free_bits.points == ((0.0, 0.0),):
+        if not any(self._free_bits.values):
             return terms
         # Without gradient of the latents that are still free.
         free = self._free_bits(step) / loss_parameters["beta"]
