@@ -3,7 +3,6 @@
 `test_conformance.py` runs each of them on each registered layer.
 """
 
-import contextlib
 import dataclasses
 import json
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from yoto_tf.layers import ConditioningLayer
+from yoto_tf.method.precision import default_policy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +131,7 @@ def gradients_reach_every_weight(case):
 def bfloat16_answers_about_the_same(case):
     layer = case.make()
     expected = layer(*case.inputs())
-    with dtype_policy("mixed_bfloat16"):
+    with default_policy("mixed_bfloat16"):
         coarse = case.make()
         answer = coarse(*case.inputs())
     coarse.set_weights(layer.get_weights())
@@ -217,17 +217,6 @@ def flat(structure):
             for t in keras.tree.flatten(structure)
         ]
     )
-
-
-@contextlib.contextmanager
-def dtype_policy(name):
-    """Sets Keras' global policy for a while."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _num_shapes(layer):

@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import keras
-import layer_checks
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,6 +14,7 @@ from yoto_tf.method.joint import Dirichlet
 from yoto_tf.method.model import LossConditionalModel
 from yoto_tf.method.parameters import LogUniform
 from yoto_tf.method.parameters import Uniform
+from yoto_tf.method.precision import default_policy
 
 NUM, FEATURES = 48, 3
 
@@ -266,7 +266,7 @@ def test_the_older_form_is_refused():
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
 def test_terms_and_losses_are_float32_or_wider(data, policy):
-    with layer_checks.dtype_policy(policy):
+    with default_policy(policy):
         model = Line(seed=0)
         model.compile(keras.optimizers.SGD(0.01))
         logs = model.fit(*data, batch_size=24, verbose=0).history

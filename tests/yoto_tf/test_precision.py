@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from layer_checks import dtype_policy
 
 from yoto_tf import ConditionalVAE
 from yoto_tf import ConditioningConfig
@@ -14,6 +13,7 @@ from yoto_tf import LossConditionalModel
 from yoto_tf import ModelConfig
 from yoto_tf import load_model
 from yoto_tf.layers import ConditioningLayer
+from yoto_tf.method.precision import default_policy
 from yoto_tf.optimizers import FusedAdam
 
 IMAGES = np.random.default_rng(0).integers(
@@ -87,7 +87,7 @@ def test_a_vae_trains_and_goes_on_after_a_load(policy, tmp_path):
 
 
 def test_the_global_policy_counts_where_none_is_given():
-    with dtype_policy("mixed_bfloat16"):
+    with default_policy("mixed_bfloat16"):
         vae = make_vae()
         inner = make_vae(dtype="float32")
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
