@@ -32,6 +32,7 @@ _SLIDER = """
 _SLIDER_JS = """
 function take(beta) {
   const {low, high} = props.value;
+  if (low === high) return;  // The range is not known yet, or has one value.
   const rounded = Number(beta.toPrecision(3));
   const kept = Math.min(Math.max(rounded, low), high);
   props.value = {...props.value, beta: kept};

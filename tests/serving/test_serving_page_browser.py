@@ -65,8 +65,13 @@ def opened(browser, url):
 
 @pytest.fixture
 def tab(browser, address):
+    from playwright.sync_api import expect
+
     with opened(browser, address) as page:
         page.locator("#strip button").first.wait_for()
+        # The parts of one answer are drawn one by one, in no fixed order: a
+        # number typed before the slider has its range would be overwritten.
+        expect(page.locator("#beta .exact")).to_have_value("16")
         yield page
 
 
