@@ -67,7 +67,7 @@ def smoke_config(data_dir):
     """The preset `smoke` on the session's own data."""
     import dataclasses
 
-    from yoto_tf.presets import get_preset
+    from yoto_tf.families import get_preset
 
     config = get_preset("smoke").config
     return dataclasses.replace(

@@ -1,11 +1,12 @@
-"""`[PRESET | FILE.json] [overrides]`: the arguments that name an experiment."""
+"""`[--family F] [PRESET | FILE.json] [overrides]`: what names an experiment."""
 
 from pathlib import Path
 
 import tyro
 
+from yoto_tf.errors import InputError
+from yoto_tf.families import all_presets
 from yoto_tf.presets import DEFAULT
-from yoto_tf.presets import PRESETS
 from yoto_tf.run_directory import read_experiment
 
 
@@ -13,10 +14,11 @@ def parse(argv, prog, purpose, make_default):
     """Parses a command line that begins with a preset or a file.
 
     Args:
-        argv: list of words; without a preset, that of `presets.DEFAULT`.
+        argv: list of words; without a preset, that of `presets.DEFAULT`, or
+            the first of the family that is named.
         prog: of the help, as `"python -m training.train"`.
         purpose: one sentence for the help.
-        make_default: called with the `ExperimentConfig` that was named;
+        make_default: called with the settings that were named;
             returns a dataclass whose fields become the options.
 
     Returns:
@@ -28,13 +30,15 @@ def parse(argv, prog, purpose, make_default):
         InputError: if the file does not exist or is damaged.
         SystemExit: code 2 for a wrong option, 0 after `--help`.
     """
+    family, argv = _named_family(argv)
+    presets = all_presets(family)
     if not argv or (
         argv[0].startswith("-") and argv[0] not in ("-h", "--help")
     ):
-        argv = [DEFAULT, *argv]
+        argv = [next(iter(presets)) if family else DEFAULT, *argv]
     named, *rest = argv
-    if named in PRESETS:
-        preset = PRESETS[named]
+    if named in presets:
+        preset = presets[named]
         name, default = named, make_default(preset.config)
         description = (
             f"{purpose}\n\n{preset.summary}.\n\nSource: {preset.source}\n\n"
@@ -47,11 +51,12 @@ def parse(argv, prog, purpose, make_default):
         # Prints the presets, or refuses an unknown one; never returns.
         tyro.cli(
             tyro.extras.subcommand_type_from_defaults(
-                {n: make_default(p.config) for n, p in PRESETS.items()},
-                {n: p.summary for n, p in PRESETS.items()},
+                {n: make_default(p.config) for n, p in presets.items()},
+                {n: p.summary for n, p in presets.items()},
             ),
             prog=prog,
-            description=f"{purpose} Give a preset (without one: {DEFAULT}), "
+            description=f"{purpose} Give a preset (without one: {DEFAULT}; of "
+            "a family of your own: --family MODULE:NAME before it), "
             "or the configuration of a run or a search as FILE.json, and "
             "what you want otherwise; PRESET --help lists all settings.",
             args=argv,
@@ -65,3 +70,19 @@ def parse(argv, prog, purpose, make_default):
         args=rest,
     )
     return name, default, arguments
+
+
+def _named_family(argv):
+    """`--family F` at the beginning, and the other words."""
+    word, *rest = argv or [""]
+    option, equals, name = word.partition("=")
+    if option != "--family":
+        return None, argv
+    if not equals:
+        if not rest:
+            raise InputError(
+                "expected a family after --family, as module:name, "
+                "received: none"
+            )
+        name, *rest = rest
+    return name, rest

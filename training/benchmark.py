@@ -1,12 +1,11 @@
 """Measures the train step, the input pipeline and evaluation.
 
-`python -m training.benchmark`: images per second, on random images of the
+`python -m training.benchmark`: examples per second, on random ones of the
 presets' shapes, so that no data set is needed. What is compared is run in
 turn, A B A B, and the ratio is the median over the pairs: on a shared
 machine the ratio holds while the figures drift.
 """
 
-import dataclasses
 import resource
 import statistics
 import time
@@ -19,18 +18,21 @@ import tyro
 from yoto_tf import provenance
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
-from yoto_tf.presets import get_preset
+from yoto_tf.examples import Splits
+from yoto_tf.families import get_family
+from yoto_tf.families import get_preset
 from yoto_tf.run_directory import RunDirectory
+from yoto_tf.strict_config import with_settings
 
-_NUM_IMAGES = 10_000
+_NUM_EXAMPLES = 10_000
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Measure images per second of training, input and evaluation."""
+    """Measure examples per second of training, input and evaluation."""
 
     presets: tuple[str, ...] = ("cifar10", "rendered_shapes3d")
-    """Which presets' networks and image sizes."""
+    """Which presets' networks and shapes."""
     rounds: int = 7
     """Pairs of conditioned and unconditioned runs; medians are shown."""
     steps: int = 40
@@ -45,83 +47,70 @@ def benchmark(preset, rounds=7, steps=40, jit_compile=False):
     """Measures one preset.
 
     Returns:
-        dict: images per second by name, `conditioning_cost` (time of the
+        dict: examples per second by name, `conditioning_cost` (time of the
         conditioned step over that of the unconditioned, minus 1),
         `input_margin` (input over train step).
     """
-    from yoto_tf.data import training_batches
-
-    config = get_preset(preset).config
-    shape = get_preset(preset).image_shape
+    known = get_preset(preset)
+    config, family = known.config, get_family(known.config.family)
     batch_size = config.training.batch_size
-    images = np.random.default_rng(0).integers(
-        0, 256, (_NUM_IMAGES, *shape), np.uint8
-    )
+    examples = family.random_examples(known, _NUM_EXAMPLES)
+    splits = Splits(examples, examples[:0], examples)
     runners = {
-        "train step, conditioned": _train_step(config, images, steps),
-        "train step, unconditioned": _train_step(
-            _unconditioned(config), images, steps
-        ),
+        "train step, conditioned": _train_step(family, config, splits, steps)
     }
+    untold = family.unconditioned(config)
+    if untold is not None:
+        runners["train step, unconditioned"] = _train_step(
+            family, with_settings(config, untold), splits, steps
+        )
     if jit_compile:
         runners["train step, conditioned, XLA"] = _train_step(
-            config, images, steps, jit_compile=True
+            family, config, splits, steps, jit_compile=True
         )
     rates = {name: [] for name in runners}
     for _ in range(rounds):
         for name, run in runners.items():
             rates[name].append(steps * batch_size / run())
-    conditioned, unconditioned, *_ = rates.values()
-    for augmentation in ("none", "crop_flip"):
+    conditioned, unconditioned = (
+        rates[f"train step, {kind}"] if untold is not None else [1.0]
+        for kind in ("conditioned", "unconditioned")
+    )
+    variants = family.input_variants(config)
+    for name, settings in variants.items():
         iterator = iter(
-            training_batches(images, batch_size, augmentation=augmentation)[0]
+            family.training_batches(settings, splits, batch_size, 0)
         )
-        name = f"input pipeline, augmentation {augmentation}"
         rates[name] = [
             10 * steps * batch_size / _consume(iterator, 10 * steps)
             for _ in range(3)
         ]
-    rates["evaluation"] = _evaluation_rates(config, images[:4000])
+    rates["evaluation"] = _evaluation_rates(family, config, splits)
     medians = {name: statistics.median(r) for name, r in rates.items()}
     return {
         "preset": preset,
         "batch_size": batch_size,
-        "images_per_second": medians,
+        "examples_per_second": medians,
         "conditioning_cost": statistics.median(
             u / c for c, u in zip(conditioned, unconditioned, strict=True)
         )
         - 1,
-        "input_margin": medians["input pipeline, augmentation none"]
+        "input_margin": medians[next(iter(variants))]
         / medians["train step, conditioned"],
     }
 
 
-def _unconditioned(config):
-    conditioning = dataclasses.replace(config.model.conditioning, kind="none")
-    model = dataclasses.replace(config.model, conditioning=conditioning)
-    return dataclasses.replace(config, model=model)
-
-
-def _model(config, images):
-    from yoto_tf.models import ConditionalVAE
-
-    return ConditionalVAE(
-        images.shape[1:], config.model, config.beta, config.objective, seed=0
-    )
-
-
-def _train_step(config, images, steps, jit_compile=False):
+def _train_step(family, config, splits, steps, jit_compile=False):
     """Returns a function that runs `steps` train steps and times them."""
-    import tensorflow as tf
-
     from training.optimizers import make_optimizer
+    from yoto_tf.data import evaluation_batches
 
-    model = _model(config, images)
+    model = family.model(config, splits)
     optimizer = make_optimizer(config.optimizer, 10_000)
     model.compile(optimizer, jit_compile=jit_compile)
     # One batch over and over: the step alone, without its input.
-    batch = tf.constant(images[: config.training.batch_size])
-    iterator = iter(tf.data.Dataset.from_tensors(batch).repeat())
+    batches = evaluation_batches(splits.train, config.training.batch_size)
+    iterator = iter(batches.take(1).cache().repeat())
     model.make_train_function()
     step = model.train_function
 
@@ -143,26 +132,25 @@ def _consume(iterator, count):
     return time.perf_counter() - started
 
 
-def _evaluation_rates(config, images):
-    from yoto_tf.evaluation import rate_distortion_curve
-
-    model = _model(config, images)
-    # The first beta carries the tracing; the marks after it count.
+def _evaluation_rates(family, config, splits):
+    model = family.model(config, splits)
+    examples = splits.test[:4000]
+    # The first point carries the tracing; the marks after it count.
     marks = []
-    rate_distortion_curve(
+    family.score(
         model,
-        images,
-        [1.0] * 4,
-        progress=lambda done: marks.append(time.perf_counter()),
+        examples,
+        [family.grid(config)[0]] * 4,
+        done=lambda _: marks.append(time.perf_counter()),
     )
-    return [len(images) / s for s in np.diff(marks)]
+    return [len(examples) / s for s in np.diff(marks)]
 
 
 def table(results):
     """Formats results as a Markdown table."""
-    lines = ["| preset | what | images/s |", "| --- | --- | ---: |"]
+    lines = ["| preset | what | examples/s |", "| --- | --- | ---: |"]
     for result in results:
-        for name, rate in result["images_per_second"].items():
+        for name, rate in result["examples_per_second"].items():
             lines.append(f"| {result['preset']} | {name} | {rate:,.0f} |")
     lines.append("")
     for result in results:

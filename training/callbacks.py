@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from yoto_tf import callbacks
+from yoto_tf import points
 
 
 class SaveRun(keras.callbacks.Callback):
@@ -58,39 +59,62 @@ class StopOnDivergence(callbacks.StopOnDivergence):
         )
 
 
-class ReconstructionPictures(keras.callbacks.Callback):
-    """Writes reconstructions over beta to TensorBoard, a row per beta.
+def pictures(family, model, settings, splits, run):
+    """The callbacks that write pictures to TensorBoard: one, or none of a
+    family without pictures."""
+    some = splits.validation if len(splits.validation) else splits.train
+    shown = family.input_pictures(some[:8])
+    if shown is None:
+        return []
+    return [
+        Pictures(
+            family,
+            some[:8],
+            family.shown_points(model, settings),
+            run.tensorboard / "pictures",
+            settings.training.pictures_every,
+        )
+    ]
+
+
+class Pictures(keras.callbacks.Callback):
+    """Writes what the model makes of some examples, a row per point.
 
     Args:
-        images: `(n, size, size, channels)` uint8, shown in the first row.
-        betas: of the rows below.
+        family: `Family` with pictures.
+        examples: whose pictures are the first row.
+        grid: points of the rows below.
         log_dir: TensorBoard's.
         every: so many epochs.
     """
 
-    def __init__(self, images, betas, log_dir, every):
+    def __init__(self, family, examples, grid, log_dir, every):
         super().__init__()
-        self.images = images
-        self.betas = betas
+        self.family = family
+        self.examples = examples
+        self.grid = grid
         self.every = every
         self.writer = tf.summary.create_file_writer(str(log_dir))
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every:
             return
-        rows = [self.images / 255.0]
-        rows += [self.model.reconstruct(self.images, b) for b in self.betas]
+        rows = [self.family.input_pictures(self.examples)]
+        rows += [
+            self.family.output_pictures(self.model, self.examples, point)
+            for point in self.grid
+        ]
         # (rows, n, h, w, c) to one picture of (rows * h, n * w, c).
         rows = np.stack([np.asarray(r, "float32") for r in rows])
         count, n, h, w, c = rows.shape
         picture = rows.transpose(0, 2, 1, 3, 4).reshape(1, count * h, n * w, c)
         with self.writer.as_default():
-            betas = ", ".join(f"{b:g}" for b in self.betas)
+            labels = "; ".join(points.label(p) for p in self.grid)
             tf.summary.image(
                 "reconstructions",
                 picture,
                 step=epoch,
-                description=f"first row: images; then beta = {betas}",
+                description=f"first row: images; then {labels}",
             )
 
     def on_train_end(self, logs=None):

@@ -11,14 +11,14 @@ import tyro
 from training.train import train
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.families import get_preset
 from yoto_tf.presets import DEFAULT
-from yoto_tf.presets import get_preset
 from yoto_tf.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Train one model for a range of betas, score it and draw pictures."""
+    """Train one model for a range of its loss parameters, score and draw it."""
 
     preset: str = DEFAULT
     """A preset whose data need no download, or are prepared."""
@@ -45,8 +45,9 @@ def main(argv=None):
                 preset=arguments.preset,
                 verbose=2,
             )
-        print("\nScoring the test split for every beta, nats per image:\n")
-        print(table(evaluate(run)))
+        family = run.family()
+        print(f"\nScoring the test split, {family.unit or 'every value'}:\n")
+        print(table(evaluate(run), family))
         print(
             f"\nOne model, {len(run.read_curve())} trade-offs. The pictures "
             "and what they show:\n"

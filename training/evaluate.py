@@ -1,6 +1,5 @@
-"""Scores a run for every beta: `python -m training.evaluate RUN`."""
+"""Scores a run over a grid: `python -m training.evaluate RUN`."""
 
-import dataclasses
 import json
 import time
 from dataclasses import dataclass
@@ -19,129 +18,144 @@ from yoto_tf.run_directory import RunDirectory
 
 @dataclass(frozen=True)
 class Arguments:
-    """Score a trained run on its whole test split, for every beta of a grid.
+    """Score a trained run on its whole test split, over a grid of its loss
+    parameters.
 
     Writes curve.csv and evaluation.json into the run directory.
     """
 
     run: tyro.conf.Positional[Path]
     """Run directory of training.train."""
-    betas: tuple[float, ...] = ()
-    """Other betas than those of the run's configuration."""
-    batch_size: Annotated[int, tyro.conf.arg(help="Images at a time.")] = 500
+    grid: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME=V1,V2,... ...")
+    ] = ()
+    """Other values than those of the run's configuration, as beta=1,16,256;
+    of several parameters all combinations."""
+    batch_size: Annotated[int, tyro.conf.arg(help="Examples at a time.")] = 500
     seed: int = 0
-    """Of the noise of the posterior's samples."""
+    """Of what is drawn in scoring, as the noise of a posterior."""
 
 
 def evaluate(
     run,
-    betas=(),
+    grid=None,
     batch_size=500,
     seed=0,
     verbose=0,
-    images=None,
+    splits=None,
     model=None,
     log=print,
 ):
     """Scores a run and writes `curve.csv` and `evaluation.json`.
 
-    Test images that the run was trained on are left out; see
-    `training.test_images`.
+    Test examples that the run was trained on are left out; see
+    `training.test_split`.
 
     Args:
         run: `RunDirectory` of a trained run.
-        betas: the grid; empty: that of the run's configuration, and for a
-            fixed-weight model its own beta alone.
-        batch_size: images at a time.
-        seed: of the noise of the posterior's samples.
+        grid: list of dicts, name -> value; None: that of the run's settings.
+        batch_size: examples at a time.
+        seed: of what is drawn in scoring.
         verbose: 1 for a progress bar.
-        images, model: the run's `ImageSplits` and its trained model, where
-            the caller has them already.
+        splits, model: the run's `Splits` and its trained model, where the
+            caller has them already.
         log: called with a sentence if the data are not what they were.
 
     Returns:
-        list of `CurvePoint`.
+        list of dicts, the rows of `curve.csv`.
     """
     import keras
 
-    from training.test_images import load_test_images
-    from training.test_images import unseen
-    from yoto_tf import evaluation
+    from training.test_split import load_test_split
+    from training.test_split import unseen
+    from yoto_tf.evaluation import pareto_front
 
-    config = run.read_config()
+    config, family = run.read_config(), run.family()
     model = model or run.load_model()
-    if not betas:
-        fixed = config.beta.distribution == "constant"
-        betas = config.beta.values if fixed else config.evaluation.betas
-    images, facts = (
-        unseen(run, images, log) if images else load_test_images(run, log)
+    grid = grid or family.grid(config)
+    examples, facts = (
+        unseen(run, splits, log) if splits else load_test_split(run, log)
     )
     started = time.monotonic()
-    bar = keras.utils.Progbar(len(betas), verbose=verbose, unit_name="beta")
-    points = evaluation.rate_distortion_curve(
-        model, images, betas, batch_size, seed, bar.update
-    )
+    bar = keras.utils.Progbar(len(grid), verbose=verbose, unit_name="point")
+    rows = family.score(model, examples, grid, batch_size, seed, bar.update)
     seconds = time.monotonic() - started
-    pairs = np.array([[p.rate, p.distortion] for p in points])
-    front = evaluation.pareto_front(pairs)
-    reference = hypervolume_reference(model, images.shape[1:])
-    rows = [
-        [*dataclasses.asdict(p).values(), int(f)]
-        for p, f in zip(points, front, strict=True)
-    ]
-    names = [f.name for f in dataclasses.fields(points[0])]
-    run.write_csv(run.curve_file, [[*names, "on_pareto_front"], *rows])
+    shape = list(examples.shape[1:])
+    costs = np.array([[r[c.name] for c in family.trade_off] for r in rows])
+    front = pareto_front(costs)
+    run.write_csv(
+        run.curve_file,
+        [
+            [*rows[0], "on_pareto_front"],
+            *([*r.values(), int(f)] for r, f in zip(rows, front, strict=True)),
+        ],
+    )
     run.write_json(
         run.evaluation_file,
         {
-            "data": config.data.name,
             "split": "test",
-            "num_images": len(images),
-            "image_shape": list(images.shape[1:]),
+            "num_examples": len(examples),
+            "example_shape": shape,
             **facts,
             "training_seed": config.training.seed,
-            "noise_seed": seed,
-            "units": "nats per image",
+            "scoring_seed": seed,
+            "units": family.unit,
             "parameters": model.count_params(),
             "steps": int(model.optimizer.iterations),
-            "hypervolume": evaluation.hypervolume(pairs, reference),
-            "hypervolume_reference": {
-                "rate": reference[0],
-                "distortion": reference[1],
-            },
+            **hypervolume_facts(family, model, shape, costs),
             "seconds": round(seconds, 1),
             **provenance.facts(),
         },
     )
-    return points
+    return rows
 
 
-def hypervolume_reference(model, image_shape):
-    """Returns `[rate, distortion]` up to which hypervolumes are measured.
+def hypervolume_facts(family, model, example_shape, costs):
+    """The hypervolume of points, and up to where it is measured.
 
-    A rate of 1 bit per value, and what a model that knows nothing pays: the
-    same for all runs on the same data and likelihood.
+    Args:
+        family: `Family`.
+        model: of it.
+        example_shape: of the data.
+        costs: `(n, 2)`, of the family's trade-off.
+
+    Returns:
+        dict: `hypervolume`, and `hypervolume_reference`, a dict by the names
+        of the costs; empty for a family that has no reference.
     """
-    num_values = int(np.prod(image_shape))
-    return [
-        num_values * float(np.log(2)),
-        model.likelihood.blank_distortion(num_values),
-    ]
+    from yoto_tf.evaluation import hypervolume
+
+    reference = family.reference(model, example_shape)
+    if reference is None:
+        return {}
+    names = [c.name for c in family.trade_off]
+    return {
+        "hypervolume": hypervolume(costs, reference),
+        "hypervolume_reference": dict(zip(names, reference, strict=True)),
+    }
 
 
-def table(points):
-    """Formats points as a Markdown table."""
+def table(rows, family):
+    """Formats scores as a Markdown table.
+
+    Args:
+        rows: of `evaluate`.
+        family: `Family`, whose `columns` are shown.
+    """
+    titles = [*family.parameters, *(c.title for c in family.columns)]
     lines = [
-        "| beta | distortion | rate | full loss | bits/dim | active units |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| {' | '.join(titles)} |",
+        f"| {' | '.join(['---:'] * len(titles))} |",
     ]
-    for p in points:
-        lines.append(
-            f"| {p.beta:g} | {p.distortion:.1f} ± {p.distortion_se:.1f} "
-            f"| {p.rate:.2f} ± {p.rate_se:.2f} "
-            f"| {p.full_loss:.1f} ± {p.full_loss_se:.1f} "
-            f"| {p.full_loss_bpd:.3f} | {p.active_units} |"
-        )
+    for row in rows:
+        cells = [f"{row[n]:g}" for n in family.parameters]
+        for column in family.columns:
+            cell = format(row[column.name], column.form)
+            error = row.get(f"{column.name}_se")
+            if error is not None:
+                cell += f" ± {format(error, column.form)}"
+            cells.append(cell)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -151,23 +165,23 @@ def main(argv=None):
     )
     with reported_on_the_command_line():
         run = RunDirectory(arguments.run)
+        family = run.family()
+        grid = family.grid_of(arguments.grid, run.read_config())
         import_keras_quietly()
-        points = evaluate(
+        rows = evaluate(
             run,
-            arguments.betas,
+            grid,
             arguments.batch_size,
             arguments.seed,
             verbose=1,
         )
-        print(table(points))
-        print(f"nats per image, written to {run.curve_file}")
+        print(table(rows, family))
+        print(f"{family.unit or 'scores'}, written to {run.curve_file}")
         summary = json.loads(run.evaluation_file.read_text())
-        reference = summary["hypervolume_reference"]
-        print(
-            f"hypervolume {summary['hypervolume']:,.0f} nats^2, up to rate "
-            f"{reference['rate']:,.0f} and distortion "
-            f"{reference['distortion']:,.0f}"
-        )
+        if "hypervolume" in summary:
+            reference = summary["hypervolume_reference"]
+            ends = " and ".join(f"{n} {v:,.0f}" for n, v in reference.items())
+            print(f"hypervolume {summary['hypervolume']:,.0f}, up to {ends}")
         print(f"next: {command('training.plots', run.path)}")
 
 

@@ -17,31 +17,37 @@ _STYLE = {"fontsize": 8}
 
 
 @own_style
-def rate_distortion_figure(curves):
-    """Distortion against rate, a line for every run, its Pareto front marked.
+def trade_off_figure(curves, family):
+    """One cost against the other, a line for every run, its Pareto front
+    marked.
 
     Args:
         curves: dict, label of a run -> rows of its `curve.csv`.
+        family: `Family` of the runs.
 
     Returns:
         A matplotlib `Figure`.
     """
     figure = Figure(figsize=(COLUMN, 2.9), layout="constrained")
     axes = figure.add_subplot()
-    betas = [row["beta"] for rows in curves.values() for row in rows]
-    norm = colors.LogNorm(min(betas), max(betas))
+    across, up = family.trade_off
+    # The first parameter is the colour.
+    name = family.parameters[0]
+    values = [row[name] for rows in curves.values() for row in rows]
+    norm = colors.LogNorm if min(values) > 0 else colors.Normalize
+    norm = norm(min(values), max(values))
     markers = "osD^vP*X"
     points = None
     for i, (label, unsorted) in enumerate(curves.items()):
-        rows = sorted(unsorted, key=lambda row: row["beta"])
-        rate = np.array([row["rate"] for row in rows])
-        distortion = np.array([row["distortion"] for row in rows])
-        front = pareto_front(np.stack([rate, distortion], -1))
-        order = np.argsort(rate[front])
+        rows = sorted(unsorted, key=lambda row: row[name])
+        x = np.array([row[across.name] for row in rows])
+        y = np.array([row[up.name] for row in rows])
+        front = pareto_front(np.stack([x, y], -1))
+        order = np.argsort(x[front])
         color = f"C{i}" if len(curves) > 1 else "0.6"
         axes.plot(
-            rate[front][order],
-            distortion[front][order],
+            x[front][order],
+            y[front][order],
             color=color,
             linewidth=1,
             zorder=1,
@@ -52,9 +58,9 @@ def rate_distortion_figure(curves):
             if not chosen.any():
                 continue
             drawn = axes.scatter(
-                rate[chosen],
-                distortion[chosen],
-                c=[r["beta"] for r, c in zip(rows, chosen, strict=True) if c],
+                x[chosen],
+                y[chosen],
+                c=[r[name] for r, c in zip(rows, chosen, strict=True) if c],
                 norm=norm,
                 cmap="viridis",
                 s=22,
@@ -68,12 +74,12 @@ def rate_distortion_figure(curves):
             if face:
                 drawn.set(facecolor=face, edgecolors=drawn.get_edgecolor())
         if len(curves) == 1:
-            _label_betas(axes, rows)
+            _label_values(axes, [r[name] for r in rows], x, y)
     bar = figure.colorbar(points, ax=axes, pad=0.02)
-    bar.set_label(r"loss weight $\beta$", **_STYLE)
+    bar.set_label(name, **_STYLE)
     bar.ax.tick_params(labelsize=7)
-    axes.set_xlabel("rate (nats per image)", **_STYLE)
-    axes.set_ylabel("distortion (nats per image)", **_STYLE)
+    axes.set_xlabel(across.label, **_STYLE)
+    axes.set_ylabel(up.label, **_STYLE)
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.get_legend_handles_labels()[0]:
@@ -86,17 +92,16 @@ def _wrapped(label):
     return textwrap.fill(f"{label}: Pareto front", width=40)
 
 
-def _label_betas(axes, rows):
-    """Writes beta beside the points that have room for it."""
+def _label_values(axes, values, x, y):
+    """Writes the value beside the points that have room for it."""
     last = None
-    spread = np.ptp([r["rate"] for r in rows]) or 1.0
-    height = np.ptp([r["distortion"] for r in rows]) or 1.0
-    for row in rows:
-        here = np.array([row["rate"] / spread, row["distortion"] / height])
+    size = np.array([np.ptp(x) or 1.0, np.ptp(y) or 1.0])
+    for value, at in zip(values, np.stack([x, y], -1), strict=True):
+        here = at / size
         if last is None or np.linalg.norm(here - last) > 0.1:
             axes.annotate(
-                f"{row['beta']:g}",
-                (row["rate"], row["distortion"]),
+                f"{value:g}",
+                at,
                 xytext=(4, 3),
                 textcoords="offset points",
                 fontsize=6.5,

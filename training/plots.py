@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from yoto_tf import points
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
+from yoto_tf.families import PictureGrid
 from yoto_tf.files import written_whole
 from yoto_tf.run_directory import RunDirectory
 
@@ -18,10 +20,10 @@ _COLUMNS = 10
 
 @dataclass(frozen=True)
 class Arguments:
-    """Draw the curve, reconstructions, prior samples and a traversal.
+    """Draw the trade-off, and what the model makes of test examples.
 
-    Of several runs: one curve figure with all of them, and the pictures of
-    each in its own directory.
+    Of several runs of one family: one figure of the trade-off with all of
+    them, and the pictures of each in its own directory.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
@@ -30,24 +32,18 @@ class Arguments:
     """Where to write; unset: the figures/ directory of each run."""
     format: tuple[str, ...] = ("png",)
     """Any of png, pdf, svg."""
-    traversal_beta: float | None = None
-    """Beta of the latent traversal; unset: the grid's lowest that is 1 or
-    more."""
     seed: int = 0
-    """Of the prior samples."""
+    """Of what is drawn at random, as samples."""
 
 
-def plot(
-    runs, to=None, formats=("png",), traversal_beta=None, seed=0, log=print
-):
+def plot(runs, to=None, formats=("png",), seed=0, log=print):
     """Draws and writes the figures of runs.
 
     Args:
         runs: list of `RunDirectory`, evaluated.
         to: directory; None: each run's own.
         formats: suffixes, as `("png", "pdf")`.
-        traversal_beta: of the latent traversal; None chooses.
-        seed: of the prior samples.
+        seed: of what is drawn at random.
         log: called with a sentence for every file.
 
     Returns:
@@ -74,89 +70,76 @@ def plot(
 
     # A run that is named twice is drawn once.
     runs = list({run.path.resolve(): run for run in runs}.values())
+    family = _family(runs)
     curves = [run.read_curve() for run in runs]
     labels = _short_labels([run.path.resolve() for run in runs])
     curves = dict(zip(labels, curves, strict=True))
     write(
-        figures.rate_distortion_figure(curves),
+        figures.trade_off_figure(curves, family),
         to or runs[0].figures,
-        "rate_distortion",
-        "distortion against rate on the test split, one point per beta",
+        "trade_off",
+        "{1} against {0} on the test split, one point per value".format(
+            *(c.title for c in family.trade_off)
+        ),
     )
     for run, label in zip(runs, labels, strict=True):
         folder = to or run.figures
         # Pictures of several runs in one folder need different names.
         prefix = f"{label.replace('/', '_')}_" if to and len(runs) > 1 else ""
-        for figure, name, meaning in _pictures(run, traversal_beta, seed, log):
+        for figure, name, meaning in _pictures(run, family, seed, log):
             write(figure, folder, prefix + name, meaning)
     return written
 
 
-def _pictures(run, traversal_beta, seed, log):
+def _family(runs):
+    found = {run.read_config().family: run for run in runs}
+    if len(found) > 1:
+        raise InputError(
+            f"expected runs of one family, received: {sorted(found)}"
+        )
+    return runs[0].family()
+
+
+def _pictures(run, family, seed, log):
     from training import figures
-    from training.test_images import load_test_images
+    from training.test_split import load_test_split
 
     model = run.load_model()
-    images, _ = load_test_images(run, log)
-    grid = [row["beta"] for row in run.read_curve()]
-    betas = _spread([b for b in grid if model.beta_range.contains(b)], _ROWS)
-    names = [rf"$\beta$ = {b:g}" for b in betas]
-    shown = images[:_COLUMNS]
-    yield (
-        figures.image_grid(
-            [shown / 255.0, *(model.reconstruct(shown, b) for b in betas)],
-            ["image", *names],
+    examples, _ = load_test_split(run, log)
+    shown = examples[:_COLUMNS]
+    inputs = family.input_pictures(shown)
+    if inputs is None:
+        return
+    names = family.parameters
+    grid = [
+        point
+        for point in ({n: row[n] for n in names} for row in run.read_curve())
+        if model.loss_parameters.contains(point)
+    ]
+    grid = _spread(grid, _ROWS)
+    grids = [
+        PictureGrid(
+            "reconstructions",
+            "test images (top) and what the model makes of them, one row per "
+            "value",
             "Test images and their reconstructions",
+            [
+                inputs,
+                *(family.output_pictures(model, shown, p) for p in grid),
+            ],
+            ["image", *map(points.label, grid)],
         ),
-        "reconstructions",
-        "test images (top) and their reconstructions, one row per beta",
-    )
-    yield (
-        figures.image_grid(
-            [model.sample(_COLUMNS, b, seed=seed) for b in betas],
-            names,
-            "Samples of the prior, the same latents in every row",
-        ),
-        "prior_samples",
-        "images decoded from the prior, one row per beta",
-    )
-    beta = traversal_beta or min(
-        (b for b in betas if b >= 1), default=max(betas)
-    )
-    rows, latents, steps = _traversal(model, images[:500], beta)
-    yield (
-        figures.image_grid(
-            rows,
-            [f"latent {i}" for i in latents],
-            rf"Latent traversal around a test image, $\beta$ = {beta:g}",
-            [f"{s:+.1f}" for s in steps],
-        ),
-        "latent_traversal",
-        "one latent moved per row, the most active ones first",
-    )
-
-
-def _traversal(model, images, beta):
-    """Moves the most active latents of the first image from -2.5 to 2.5."""
-    means = np.concatenate(
-        [
-            np.asarray(model.encode(images[i : i + 100], beta)[0])
-            for i in range(0, len(images), 100)
-        ]
-    )
-    latents = np.argsort(-means.var(axis=0), kind="stable")[:_ROWS]
-    steps = np.linspace(-2.5, 2.5, _COLUMNS + 1)
-    rows = []
-    for latent in latents:
-        z = np.tile(means[:1], (len(steps), 1))
-        z[:, latent] = steps
-        rows.append(model.decode(z, beta))
-    return rows, latents, steps
+        *family.further_pictures(model, examples, grid, seed),
+    ]
+    for one in grids:
+        figure = figures.image_grid(
+            one.rows, one.row_labels, one.title, one.column_labels
+        )
+        yield figure, one.name, one.meaning
 
 
 def _spread(values, num):
     """`num` of `values`, evenly over their order, both ends included."""
-    values = sorted(values)
     index = np.linspace(0, len(values) - 1, min(num, len(values)))
     return [values[int(round(i))] for i in index]
 
@@ -175,14 +158,12 @@ def main(argv=None):
     arguments = tyro.cli(Arguments, prog="python -m training.plots", args=argv)
     with reported_on_the_command_line():
         runs = [RunDirectory(path) for path in arguments.runs]
-        for run in runs:
-            run.read_config()
+        _family(runs)
         import_keras_quietly()
         plot(
             runs,
             arguments.to,
             arguments.format,
-            arguments.traversal_beta,
             arguments.seed,
         )
 

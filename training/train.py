@@ -1,4 +1,5 @@
-"""Trains one model for every beta: `python -m training.train PRESET`.
+"""Trains one model for every value of its loss parameters:
+`python -m training.train PRESET`.
 
 A configuration file of a run or a search stands where a preset stands:
 `python -m training.train runs/NAME/config.json --training.epochs 40`.
@@ -15,19 +16,21 @@ import tyro
 
 from training import arguments
 from yoto_tf import provenance
+from yoto_tf import strict_config
 from yoto_tf.command_line import command
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
-from yoto_tf.config import ExperimentConfig
 from yoto_tf.errors import InputError
+from yoto_tf.families import get_family
 from yoto_tf.run_directory import RunDirectory
+from yoto_tf.settings import Settings
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Train one model for a whole range of beta."""
+    """Train one model for a whole range of its loss parameters."""
 
-    config: Annotated[ExperimentConfig, tyro.conf.arg(name="")]
+    config: Annotated[Settings, tyro.conf.arg(name="")]
     run_dir: Path | None = None
     """Where to write the run; unset: runs/PRESET."""
     resume: bool = False
@@ -39,9 +42,20 @@ def parse(argv):
     return arguments.parse(
         argv,
         "python -m training.train",
-        "Train one model for a whole range of beta.",
-        Arguments,
+        "Train one model for a whole range of its loss parameters.",
+        _arguments,
     )
+
+
+def _arguments(config):
+    """The options of a command line, those of the settings' class included."""
+    made = dataclasses.make_dataclass(
+        "Arguments",
+        [("config", Annotated[type(config), tyro.conf.arg(name="")])],
+        bases=(Arguments,),
+        frozen=True,
+    )
+    return made(config)
 
 
 def train(
@@ -50,7 +64,7 @@ def train(
     resume=False,
     preset=None,
     verbose="auto",
-    images=None,
+    splits=None,
     hooks=(),
     tensorboard=True,
     until_epoch=None,
@@ -59,13 +73,13 @@ def train(
     """Trains one run, from data to `model.keras`.
 
     Args:
-        config: `ExperimentConfig`.
+        config: settings of a family.
         run_dir: path of the run directory, new unless `resume`.
-        resume: continue after the last checkpoint; `config` and images must
+        resume: continue after the last checkpoint; `config` and data must
             then be those of the run.
         preset: name that `config.json` mentions.
         verbose: of `keras.Model.fit`.
-        images: `ImageSplits` of `config.data`; None loads them.
+        splits: the family's `Splits` of `config`; None loads them.
         hooks: further Keras callbacks, called before the others.
         tensorboard: whether to write its scalars and pictures.
         until_epoch: stop after so many epochs of the schedule, with a
@@ -85,54 +99,40 @@ def train(
     from training import callbacks
     from training.optimizers import make_optimizer
     from yoto_tf.data import evaluation_batches
-    from yoto_tf.data import load_images
-    from yoto_tf.data import training_batches
-    from yoto_tf.models import ConditionalVAE
 
+    family = get_family(config.family)
     run = RunDirectory(run_dir)
     if resume:
         check_same_config(config, run.read_config(), run)
     else:
         run.require_new()  # before minutes of downloading
-    images = images or load_images(config.data, parts=("train",))
-    shape = images.train.shape[1:]
+    splits = splits or family.load(config, parts=("train",))
     log(
-        f"{config.data.name}: {len(images.train):,} training and "
-        f"{len(images.validation):,} validation images of "
-        f"{' x '.join(map(str, shape))}"
+        f"{splits.name}: {len(splits.train):,} training and "
+        f"{len(splits.validation):,} validation {splits.noun} of "
+        f"{' x '.join(map(str, splits.example_shape))}"
     )
-    for note in images.notes:
+    for note in splits.notes:
         log(note)
     if not resume:
         run.create(config, preset=preset, **provenance.facts())
     with run.locked():
-        run.data.begin_or_continue(images, bool(run.checkpoint_epochs()), log)
+        run.data.begin_or_continue(splits, bool(run.checkpoint_epochs()), log)
         keras.utils.set_random_seed(config.training.seed)
-        batch_size = min(config.training.batch_size, len(images.train))
-        steps_per_epoch = len(images.train) // batch_size
+        batch_size = min(config.training.batch_size, len(splits.train))
+        steps_per_epoch = len(splits.train) // batch_size
         epochs = config.training.epochs
         if config.training.steps:
             epochs = math.ceil(config.training.steps / steps_per_epoch)
         model, first_epoch = run.load_checkpoint(warn=log)
         if model is None:
-            model = ConditionalVAE(
-                shape,
-                config.model,
-                config.beta,
-                config.objective,
-                _watched_betas(config),
-                seed=config.training.seed,
-            )
+            model = family.model(config, splits)
             model.compile(
                 make_optimizer(config.optimizer, epochs * steps_per_epoch),
                 jit_compile=config.training.jit_compile,
             )
-        batches, _ = training_batches(
-            images.train,
-            batch_size,
-            config.training.seed,
-            first_epoch,
-            config.data.augmentation,
+        batches = family.training_batches(
+            config, splits, batch_size, first_epoch
         )
         log(
             f"{model.count_params():,} parameters, {epochs} epochs of "
@@ -149,14 +149,7 @@ def train(
         # After TensorBoard, which has clocks of its own.
         hooks += [callbacks.TimeEpochs(), csv_log]
         if tensorboard and config.training.pictures_every:
-            hooks.append(
-                callbacks.ReconstructionPictures(
-                    _shown_images(images),
-                    _watched_betas(config) or model.beta_range.grid(3),
-                    run.tensorboard / "pictures",
-                    config.training.pictures_every,
-                )
-            )
+            hooks += callbacks.pictures(family, model, config, splits, run)
         # Last, so that what the others wrote of an epoch is never missing
         # from a run that continues after it.
         hooks.append(callbacks.SaveRun(run))
@@ -167,8 +160,8 @@ def train(
                 initial_epoch=first_epoch,
                 steps_per_epoch=steps_per_epoch,
                 validation_data=(
-                    evaluation_batches(images.validation, 250)
-                    if len(images.validation)
+                    evaluation_batches(splits.validation, 250)
+                    if len(splits.validation)
                     else None
                 ),
                 callbacks=hooks,
@@ -184,30 +177,14 @@ def train(
     return model, run
 
 
-def _watched_betas(config):
-    """The watched betas that the run is trained for, or None."""
-    from yoto_tf.beta_distribution import beta_distribution
-
-    distribution = beta_distribution(config.beta)
-    return [
-        b for b in config.evaluation.watched_betas if distribution.contains(b)
-    ] or None
-
-
-def _shown_images(images):
-    source = images.validation if len(images.validation) else images.train
-    return source[:8]
-
-
 def check_same_config(given, stored, run):
     """Raises InputError, naming the settings, if the two differ."""
-    differing = [
-        f"{group.name}.{f.name}"
-        for group in dataclasses.fields(ExperimentConfig)
-        for f in dataclasses.fields(getattr(given, group.name))
-        if getattr(getattr(given, group.name), f.name)
-        != getattr(getattr(stored, group.name), f.name)
-    ]
+    if given.family != stored.family:
+        raise InputError(
+            f"expected family={stored.family!r} as in {run.config_file} to "
+            f"resume it, received: family={given.family!r}"
+        )
+    differing = strict_config.differences(given, stored)
     if differing:
         raise InputError(
             f"expected the settings of {run.config_file} to resume it, "

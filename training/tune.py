@@ -10,7 +10,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-from typing import Literal
 
 import tyro
 
@@ -20,7 +19,7 @@ from training.search.directory import SearchDirectory
 from training.search.directory import best
 from training.search.settings import OBJECTIVES
 from training.search.settings import Search
-from training.search.space import NAMES
+from training.search.settings import search_class
 from training.search.space import num_configurations
 from training.search.space import space_around
 from yoto_tf.command_line import command
@@ -37,10 +36,10 @@ _BUDGET = ("trials", "time_limit")
 @dataclass(frozen=True)
 class Arguments:
     """Search for the settings with the lowest regret or the largest
-    hypervolume on the validation images."""
+    hypervolume on the validation examples."""
 
     search: Annotated[Search, tyro.conf.arg(name="")]
-    tune: tuple[Literal[NAMES], ...] = ()
+    tune: tuple[str, ...] = ()
     """Search these dimensions only; unset: all that have candidates."""
     run_dir: Path | None = None
     """Where to write the search; unset: runs/tune/PRESET."""
@@ -58,7 +57,7 @@ def tune(search, run_dir, resume=False, verbose=0, log=print):
         search: `Search`.
         run_dir: path of its directory, new unless `resume`.
         resume: continue where the search in it was cut off; `search` must
-            then be its own but for its budget, and the images the same.
+            then be its own but for its budget, and the data the same.
         verbose: of `keras.Model.fit`.
         log: called with a line on what happens.
 
@@ -81,13 +80,13 @@ def tune(search, run_dir, resume=False, verbose=0, log=print):
     directory = SearchDirectory(run_dir)
     # A chief needs none, but prepares the data before its workers do so all
     # at once.
-    images = _load_images(search.config) if role.kind != "worker" else None
+    splits = _load(search) if role.kind != "worker" else None
     if role.kind == "worker":
         log(f"{role.name} waits for the chief at {role.address}")
         workers.wait_for_chief(role)
         _check_same_search(search, directory)
-        images = _load_images(search.config)
-        directory.data.require_same(images)
+        splits = _load(search)
+        directory.data.require_same(splits)
     elif resume:
         _check_same_search(search, directory)
     else:
@@ -97,7 +96,7 @@ def tune(search, run_dir, resume=False, verbose=0, log=print):
         if role.kind != "worker":
             stack.enter_context(RunDirectory(directory.path).locked())
             begun = directory.trials.is_dir()
-            directory.data.begin_or_continue(images, begun, log)
+            directory.data.begin_or_continue(splits, begun, log)
             directory.write_search(search)
             plan = oracle.plan(search)
             oracle.progress = Progress(directory, search, plan, log)
@@ -106,7 +105,7 @@ def tune(search, run_dir, resume=False, verbose=0, log=print):
                 f"{num_configurations(oracle.hyperparameters):,} "
                 f"configurations, {sum(plan):,} epochs in all"
             )
-        tuner = trials.TrialTuner(oracle, directory, search, images, verbose)
+        tuner = trials.TrialTuner(oracle, directory, search, splits, verbose)
         if role.kind == "chief":
             log(f"chief at {role.address}, waiting for workers")
             tuner.on_search_begin()
@@ -131,23 +130,21 @@ def tune(search, run_dir, resume=False, verbose=0, log=print):
     return outcomes
 
 
-def _load_images(config):
-    from yoto_tf.data import load_images
-
-    images = load_images(config.data, parts=("train",))
-    if len(images.validation) < 2:
+def _load(search):
+    splits = search.family.load(search.config, parts=("train",))
+    if len(splits.validation) < 2:
         raise InputError(
-            "expected validation images to score trials on, received: "
-            f"{len(images.validation)}; set --data.validation-examples"
+            f"expected validation {splits.noun} to score trials on, received: "
+            f"{len(splits.validation)}; set --data.validation-examples"
         )
-    return images
+    return splits
 
 
 def _check_same_search(search, directory):
     stored = directory.read_search()
     differing = [
         f.name
-        for f in dataclasses.fields(Search)
+        for f in dataclasses.fields(stored)
         if f.name not in _BUDGET
         and getattr(search, f.name) != getattr(stored, f.name)
     ]
@@ -169,11 +166,12 @@ def _finish(directory, search, outcomes):
 
 def table(outcomes, objective):
     """Formats outcomes as a Markdown table, the best first."""
-    score, direction, _ = OBJECTIVES[objective]
-    searched = [n for n in NAMES if any(n in o.values for o in outcomes)]
+    score, direction = OBJECTIVES[objective]
+    searched = list(dict.fromkeys(n for o in outcomes for n in o.values))
+    unit = next((o.unit for o in outcomes if o.unit), "mean loss")
     titles = [
         "trial",
-        "bits/dim",
+        unit,
         "hypervolume",
         "epochs",
         "seconds",
@@ -189,8 +187,8 @@ def table(outcomes, objective):
         (o for o in outcomes if o.status == "completed"),
         key=lambda o: sign * getattr(o, score),
     ):
-        scores = [f"{o.mean_full_loss_bpd:.4f}", f"{o.hypervolume:,.0f}"]
-        lines.append(_row(o, scores, searched))
+        area = "" if o.hypervolume is None else f"{o.hypervolume:,.0f}"
+        lines.append(_row(o, [f"{o.mean_loss:.4f}", area], searched))
     lines += [_row(o, ["failed", ""], searched) for o in failed]
     return "\n".join(lines)
 
@@ -216,17 +214,32 @@ def parse(argv):
         argv,
         "python -m training.tune",
         "Search for settings with the lowest regret or the largest "
-        "hypervolume on the validation images.",
-        lambda config: Arguments(
-            Search(config=config, space=space_around(config))
-        ),
+        "hypervolume on the validation examples.",
+        _arguments,
     )
     return name, default.search, given
+
+
+def _arguments(config):
+    made = search_class(config.family)
+    arguments = dataclasses.make_dataclass(
+        "Arguments",
+        [("search", Annotated[made, tyro.conf.arg(name="")])],
+        bases=(Arguments,),
+        frozen=True,
+    )
+    return arguments(made(config=config, space=space_around(config)))
 
 
 def _search_of(default, given, directory):
     """The settings that a command line means."""
     search = given.search
+    known = list(search.space.to_dict())
+    for name in given.tune:
+        if name not in known:
+            raise InputError(
+                f"expected --tune among {known}, received: {name!r}"
+            )
     if given.tune:
         search = dataclasses.replace(
             search, space=search.space.only(given.tune)

@@ -9,9 +9,9 @@ from yoto_tf.config import ModelConfig
 from yoto_tf.config import ObjectiveConfig
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
+from yoto_tf.families import get_preset
 from yoto_tf.loss_config import PartConfig
 from yoto_tf.presets import PRESETS
-from yoto_tf.presets import get_preset
 
 # These import TensorFlow. They are loaded when they are first used, so that
 # a command line can parse its arguments, and refuse them, at once.

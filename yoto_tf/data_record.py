@@ -1,10 +1,10 @@
-"""What a run, or a search, keeps of the images it was trained on.
+"""What a run, or a search, keeps of the data it was trained on.
 
-    DIR/data.json            version, shape, number of images, fingerprint
-    DIR/trained_images.npy   a number for every image that was trained on
+    DIR/data.json              version, shape, number of examples, fingerprint
+    DIR/trained_examples.npy   a number for every example trained on
 
-So that one that continues later continues on the same images, and none is
-scored on images that it has seen.
+So that one that continues later continues on the same examples, and none is
+scored on examples that it has seen.
 """
 
 import hashlib
@@ -14,30 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from yoto_tf.errors import InputError
+from yoto_tf.examples import digests
 from yoto_tf.files import written_whole
 
 
-def digests(images):
-    """A number for each image: the same for the same pixels, else another.
+def fingerprint(examples):
+    """A text for examples in their order: 16 hexadecimal digits.
 
     Args:
-        images: `(n, height, width, channels)` uint8.
-
-    Returns:
-        `(n,)` uint64: the first 8 bytes of the SHA-256.
+        examples: as of `digests`, or their digests.
     """
-    images = np.ascontiguousarray(images)
-    parts = (hashlib.sha256(image).digest()[:8] for image in images)
-    return np.frombuffer(b"".join(parts), ">u8").astype(np.uint64)
-
-
-def fingerprint(images):
-    """A text for images in their order: 16 hexadecimal digits.
-
-    Args:
-        images: as of `digests`, or their digests.
-    """
-    numbers = images if images.dtype == np.uint64 else digests(images)
+    known = getattr(examples, "dtype", None) == np.uint64
+    numbers = examples if known else digests(examples)
     return hashlib.sha256(numbers.astype(">u8").tobytes()).hexdigest()[:16]
 
 
@@ -51,18 +39,18 @@ class DataRecord:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.facts_file = self.folder / "data.json"
-        self.digests_file = self.folder / "trained_images.npy"
+        self.digests_file = self.folder / "trained_examples.npy"
 
-    def write(self, images):
-        """Keeps what there is to know of `ImageSplits`, `train` loaded."""
+    def write(self, splits):
+        """Keeps what there is to know of `Splits`, `train` loaded."""
         with written_whole(self.digests_file) as aside:
-            np.save(aside, images.trained_digests)
+            np.save(aside, splits.trained_digests)
         content = {
-            "version": images.version,
-            "own_test_split": images.own_test,
-            "image_shape": list(images.image_shape),
-            "num_examples": images.num_examples,
-            "fingerprint": fingerprint(images.trained_digests),
+            "version": splits.version,
+            "own_test_split": splits.own_test,
+            "example_shape": list(splits.example_shape),
+            "num_examples": splits.num_examples,
+            "fingerprint": fingerprint(splits.trained_digests),
         }
         # Last: where it is, the other is, too.
         with written_whole(self.facts_file) as aside:
@@ -89,7 +77,7 @@ class DataRecord:
             ) from error
 
     def read_digests(self):
-        """Returns the `digests` of all images that were trained or validated
+        """Returns the `digests` of all examples that were trained or validated
         on, in their order.
 
         Raises:
@@ -104,8 +92,8 @@ class DataRecord:
                 f"({error})"
             ) from error
 
-    def differences(self, images):
-        """Says in which facts `ImageSplits` differ from the record.
+    def differences(self, splits):
+        """Says in which facts `Splits` differ from the record.
 
         Returns:
             list of texts `NEW in place of OLD`; empty without a record.
@@ -114,22 +102,23 @@ class DataRecord:
         if known is None:
             return []
         found = []
-        if images.version != known["version"]:
-            found.append(f"{images.version} in place of {known['version']}")
-        shape = list(images.image_shape)
-        if shape != known["image_shape"]:
-            found.append(f"shape {shape} in place of {known['image_shape']}")
-        for part, number in images.num_examples.items():
+        if splits.version != known["version"]:
+            found.append(f"{splits.version} in place of {known['version']}")
+        shape = list(splits.example_shape)
+        if shape != known["example_shape"]:
+            found.append(f"shape {shape} in place of {known['example_shape']}")
+        for part, number in splits.num_examples.items():
             before = known["num_examples"].get(part)
             if number != before:
-                found.append(f"{number} {part} images in place of {before}")
+                what = f"{part} {splits.noun}"
+                found.append(f"{number} {what} in place of {before}")
         return found
 
-    def begin_or_continue(self, images, begun, log):
-        """Makes the record, or compares `ImageSplits` with the one there is.
+    def begin_or_continue(self, splits, begun, log):
+        """Makes the record, or compares `Splits` with the one there is.
 
         Args:
-            images: `ImageSplits`, `train` loaded.
+            splits: `Splits`, `train` loaded.
             begun: whether something was trained already; then a missing
                 record is said, not made.
             log: called with a sentence.
@@ -138,48 +127,48 @@ class DataRecord:
             InputError: as of `require_same`.
         """
         if self.read() is not None:
-            self.require_same(images)
+            self.require_same(splits)
         elif begun:
             log(
                 f"{self.folder} has no record of its data, as those of earlier "
                 "versions: whether these are the same is not known"
             )
         else:
-            self.write(images)
+            self.write(splits)
 
-    def require_same(self, images):
-        """Refuses `ImageSplits`, `train` loaded, of other images.
+    def require_same(self, splits):
+        """Refuses `Splits`, `train` loaded, of other data.
 
         Raises:
             InputError: naming what differs, if there is a record and its
-                images are not these, in this order.
+                examples are not these, in this order.
         """
         known = self.read()
         if known is None:
             return
-        found = self.differences(images)
-        numbers = images.trained_digests
+        found = self.differences(splits)
+        numbers = splits.trained_digests
         if not found and fingerprint(numbers) != known["fingerprint"]:
             others = (~np.isin(numbers, self.read_digests())).sum()
             found = [
-                f"{others} other training or validation images"
+                f"{others} other training or validation {splits.noun}"
                 if others
-                else "the same images in another order"
+                else f"the same {splits.noun} in another order"
             ]
         if found:
             raise InputError(
-                f"expected the images that {self.folder} was begun with, "
-                f"received: {', '.join(found)}; bring those back, or begin "
-                "anew in another directory"
+                f"expected the {splits.noun} that {self.folder} was begun "
+                f"with, received: {', '.join(found)}; bring those back, or "
+                "begin anew in another directory"
             )
 
-    def seen(self, images):
-        """Which images were trained or validated on, pixel by pixel.
+    def seen(self, examples):
+        """Which examples were trained or validated on, value by value.
 
         Args:
-            images: `(n, height, width, channels)` uint8.
+            examples: as of `digests`.
 
         Returns:
             `(n,)` bool.
         """
-        return np.isin(digests(images), self.read_digests())
+        return np.isin(digests(examples), self.read_digests())

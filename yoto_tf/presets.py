@@ -2,7 +2,6 @@
 to expect of them."""
 
 import dataclasses
-from dataclasses import dataclass
 
 from yoto_tf.config import BetaConfig
 from yoto_tf.config import ConditioningConfig
@@ -11,33 +10,10 @@ from yoto_tf.config import EvaluationConfig
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.config import ModelConfig
 from yoto_tf.config import ObjectiveConfig
-from yoto_tf.config import OptimizerConfig
-from yoto_tf.config import TrainingConfig
-from yoto_tf.errors import InputError
+from yoto_tf.families.base import Preset
 from yoto_tf.loss_config import PartConfig
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A configuration and what is known of it.
-
-    Attributes:
-        summary: one line.
-        source: where the numbers come from.
-        cost: time and memory on two CPU cores.
-        expect: what the run should show.
-        config: the `ExperimentConfig`.
-        image_shape: of its data set, `(size, size, channels)`; a
-            configuration without `image_size` sizes the networks to
-            whatever data it is given.
-    """
-
-    summary: str
-    source: str
-    cost: str
-    expect: str
-    config: ExperimentConfig
-    image_shape: tuple[int, int, int]
+from yoto_tf.settings import OptimizerConfig
+from yoto_tf.settings import TrainingConfig
 
 
 def _powers_of_two(first, last):
@@ -252,7 +228,7 @@ PRESETS = {
         "full loss 3567 at beta 1 and 5765 at 256 nats per image, rate 26 and "
         "4.",
         config=_RENDERED_SHAPES3D,
-        image_shape=_64,
+        example_shape=_64,
     ),
     "cifar10": Preset(
         summary="CIFAR-10, the seed report's experiment",
@@ -269,7 +245,7 @@ PRESETS = {
         "after 3 epochs the full loss is about 1870 nats per image at beta 1 "
         "and 2000 at 16. At 4x this learning rate diverges.",
         config=_CIFAR10,
-        image_shape=_32,
+        example_shape=_32,
     ),
     "shapes3d": Preset(
         summary="Shapes3D, the seed report's experiment",
@@ -280,7 +256,7 @@ PRESETS = {
         expect="Not run on the real Shapes3D; the same network on "
         "rendered_shapes3d keeps all hues at beta up to 64.",
         config=_SHAPES3D,
-        image_shape=_64,
+        example_shape=_64,
     ),
     "cifar10_paper": Preset(
         summary="CIFAR-10 with the authors' released settings, at 1x",
@@ -290,7 +266,7 @@ PRESETS = {
         cost="1.2 million steps: about 12 hours at 3,500 images/s, estimated.",
         expect="Not run to its end here.",
         config=_CIFAR10_PAPER,
-        image_shape=_32,
+        example_shape=_32,
     ),
     "shapes3d_paper": Preset(
         summary="Shapes3D with the authors' released settings",
@@ -300,7 +276,7 @@ PRESETS = {
         "steps: about 9 hours, estimated.",
         expect="Not run here.",
         config=_SHAPES3D_PAPER,
-        image_shape=_64,
+        example_shape=_64,
     ),
     "smoke": Preset(
         summary="Seconds: does everything run?",
@@ -308,21 +284,7 @@ PRESETS = {
         cost="About 10 s.",
         expect="Files in the run directory; the images are blurs.",
         config=_SMOKE,
-        image_shape=_32,
+        example_shape=_32,
     ),
 }
 DEFAULT = "rendered_shapes3d"
-
-
-def get_preset(name):
-    """Returns the `Preset` called `name`.
-
-    Raises:
-        InputError: if there is none; the message names those there are.
-    """
-    if name not in PRESETS:
-        raise InputError(
-            f"expected a preset among {sorted(PRESETS)}, "
-            f"received: preset={name!r}"
-        )
-    return PRESETS[name]

@@ -1,13 +1,13 @@
 """The only place that knows the file names of a run.
 
     RUN/config.json          the experiment, written first
-    RUN/data.json            of which images, and how many
-    RUN/trained_images.npy   a number for each image that was trained on
+    RUN/data.json            of which data, and how many examples
+    RUN/trained_examples.npy a number for each example that was trained on
     RUN/checkpoints/         model and optimizer after an epoch, the last two
     RUN/log.csv              one row per epoch
     RUN/tensorboard/         scalars and pictures
     RUN/model.keras          the trained model
-    RUN/curve.csv            rate and distortion for every beta
+    RUN/curve.csv            scores, a row per value of the loss parameters
     RUN/evaluation.json      how the curve was measured, its hypervolume
     RUN/figures/             pictures
     RUN/output.txt           what a study's run printed
@@ -26,16 +26,19 @@ import re
 from pathlib import Path
 
 from yoto_tf.command_line import command
-from yoto_tf.config import ExperimentConfig
 from yoto_tf.data_record import DataRecord
 from yoto_tf.errors import InputError
+from yoto_tf.families import get_family
 from yoto_tf.files import written_whole
 
 _KEPT_CHECKPOINTS = 2
 
 
 def read_experiment(path):
-    """Reads the `ExperimentConfig` of a run's `config.json` or its like.
+    """Reads the settings of a run's `config.json` or its like.
+
+    Returns:
+        Settings of the class that their family has.
 
     Raises:
         InputError: if there is no such file, or it is damaged or has keys
@@ -51,7 +54,10 @@ def read_experiment(path):
         content = json.loads(path.read_text())
         if not isinstance(content, dict) or "config" not in content:
             raise ValueError("it has no entry 'config'")
-        return ExperimentConfig.from_dict(content["config"])
+        values = content["config"]
+        if not isinstance(values, dict) or "family" not in values:
+            raise ValueError("it names no family")
+        return get_family(values["family"]).read(values)
     except (ValueError, TypeError) as error:
         raise InputError(
             "expected a configuration as in a config.json of this version, "
@@ -112,7 +118,7 @@ class RunDirectory:
         """Makes the directory and writes `config.json`.
 
         Args:
-            config: `ExperimentConfig`.
+            config: the settings.
             **facts: further entries, as the versions of libraries.
 
         Raises:
@@ -123,7 +129,7 @@ class RunDirectory:
         self.write_json(self.config_file, {"config": config.to_dict(), **facts})
 
     def read_config(self):
-        """Returns the `ExperimentConfig` of the run.
+        """Returns the settings of the run.
 
         Raises:
             InputError: if this is no run directory, or a damaged one.
@@ -134,6 +140,10 @@ class RunDirectory:
                 f"received: {self.path}, which has no config.json"
             )
         return read_experiment(self.config_file)
+
+    def family(self):
+        """Returns the `Family` of the run."""
+        return get_family(self.read_config().family)
 
     @contextlib.contextmanager
     def locked(self):
@@ -179,6 +189,8 @@ class RunDirectory:
         from yoto_tf.models import load_model
 
         epochs = self.checkpoint_epochs()
+        if epochs:
+            self.family().register()
         for epoch in reversed(epochs):
             try:
                 return load_model(self._checkpoint_file(epoch)), epoch
@@ -209,7 +221,7 @@ class RunDirectory:
         """
         from yoto_tf.models import load_model
 
-        self.read_config()
+        self.family().register()
         if not self.model_file.is_file():
             raise InputError(
                 "expected a run that was trained to its end, received: "
@@ -277,13 +289,15 @@ class RunDirectory:
                 f"{self.path}; first run: "
                 + command("training.evaluate", self.path)
             )
+        family = self.family()
+        needed = (*family.parameters, *(c.name for c in family.trade_off))
         try:
             with open(self.curve_file, newline="") as file:
                 rows = [
                     {k: float(v) for k, v in row.items()}
                     for row in csv.DictReader(file)
                 ]
-            if not rows or not {"beta", "rate", "distortion"} <= set(rows[0]):
+            if not rows or not set(needed) <= set(rows[0]):
                 raise ValueError("columns are missing")
         except (ValueError, TypeError) as error:
             raise InputError(

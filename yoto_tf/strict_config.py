@@ -13,6 +13,9 @@ import typeguard
 
 from yoto_tf.errors import InputError
 
+# Stands for None, which TOML does not have.
+UNSET = "unset"
+
 
 class Config:
     """Base of the configuration classes: checks types when it is born."""
@@ -113,6 +116,56 @@ class Config:
         return cls(
             **{name: _from_json(v, hints[name]) for name, v in values.items()}
         )
+
+
+def with_settings(config, settings):
+    """Replaces settings by their dotted names.
+
+    Args:
+        config: a `Config`.
+        settings: dict, dotted name as `"model.conditioning.kind"` -> value;
+            `"unset"` stands for None, which TOML does not have.
+
+    Raises:
+        InputError: for an unknown name or a value that cannot be used.
+    """
+    values = config.to_dict()
+    for dotted, value in settings.items():
+        *groups, last = dotted.split(".")
+        place = values
+        for group in groups:
+            place = place.get(group)
+            if not isinstance(place, dict):
+                break
+        if not isinstance(place, dict) or last not in place:
+            raise InputError(
+                "expected a setting of training.train, as "
+                f"training.epochs, received: {dotted!r}"
+            )
+        if isinstance(place[last], dict):
+            raise InputError(
+                f"expected a setting below {dotted}, received: {dotted!r}"
+            )
+        place[last] = None if value == UNSET else value
+    return type(config).from_dict(values)
+
+
+def differences(one, other):
+    """Dotted names of the settings, two groups deep, that differ."""
+    found = []
+    for f in dataclasses.fields(one):
+        mine, theirs = getattr(one, f.name), getattr(other, f.name)
+        if mine == theirs:
+            continue
+        if isinstance(mine, Config):
+            found += [
+                f"{f.name}.{g.name}"
+                for g in dataclasses.fields(mine)
+                if getattr(mine, g.name) != getattr(theirs, g.name)
+            ]
+        else:
+            found.append(f.name)
+    return found
 
 
 def _from_json(value, hint):

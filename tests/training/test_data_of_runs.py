@@ -13,14 +13,14 @@ from PIL import Image
 from training.evaluate import evaluate
 from training.search.directory import SearchDirectory
 from training.search.settings import Search
-from training.search.space import SearchSpace
+from training.search.space import space_class
 from training.study import outcome
 from training.study import runner
 from training.study import worker
 from training.study.plan import planned_runs
 from training.study.spec import load_spec
-from training.test_images import load_test_images
-from training.test_images import unseen
+from training.test_split import load_test_split
+from training.test_split import unseen
 from training.train import train
 from training.tune import tune
 from yoto_tf.data import load_images
@@ -64,7 +64,7 @@ def quiet(sentence):
 def test_a_run_keeps_what_it_was_trained_on(trained_run, images):
     known = trained_run.data.read()
     assert known["version"] == "rendered_shapes3d/tiny/1.0.0"
-    assert known["image_shape"] == [32, 32, 3]
+    assert known["example_shape"] == [32, 32, 3]
     assert known["num_examples"] == {
         "train": len(images.train),
         "validation": len(images.validation),
@@ -83,7 +83,7 @@ def test_a_run_is_not_resumed_on_other_images(own_run, smoke_config, images):
             own_run.path,
             resume=True,
             verbose=0,
-            images=without_one(images),
+            splits=without_one(images),
         )
     assert own_run.log_file.read_bytes() == before
 
@@ -91,7 +91,7 @@ def test_a_run_is_not_resumed_on_other_images(own_run, smoke_config, images):
 def test_a_search_is_not_resumed_on_other_images(
     smoke_config, images, tmp_path
 ):
-    space = SearchSpace(learning_rate=(0.003, 0.001))
+    space = space_class("vae")(learning_rate=(0.003, 0.001))
     search = Search(config=smoke_config, space=space, oracle="random", trials=1)
     directory = SearchDirectory(tmp_path / "search")
     directory.create(search)
@@ -106,7 +106,7 @@ def study(own_run, tmp_path):
     spec_file = tmp_path / "tiny.toml"
     spec_file.write_text(
         'summary = "x"\npreset = "smoke"\nseeds = [0]\n'
-        "betas = [1, 16, 256]\n[methods.ours]\n"
+        "grid.beta = [1, 16, 256]\n[methods.ours]\n"
     )
     spec = load_spec(str(spec_file))
     planned = planned_runs(spec)
@@ -118,9 +118,9 @@ def study(own_run, tmp_path):
 def test_a_study_is_not_continued_on_other_images(study, images, monkeypatch):
     _, planned, folder = study
     begun = [folder / one.name for one in planned] + [folder / "not_begun"]
-    monkeypatch.setattr(worker, "images_of", lambda data: images)
+    monkeypatch.setattr(worker, "splits_of", lambda config: images)
     assert worker.prepare(planned[0].config.data, begun) is None
-    monkeypatch.setattr(worker, "images_of", lambda data: without_one(images))
+    monkeypatch.setattr(worker, "splits_of", lambda config: without_one(images))
     reason = worker.prepare(planned[0].config.data, begun)
     assert "train images in place of" in reason
 
@@ -157,7 +157,7 @@ def test_images_that_were_trained_on_are_left_out(own_run, images):
 
 
 def test_the_evaluation_says_what_was_left_out(own_run, images):
-    expected = evaluate(own_run, betas=(16.0,), log=quiet)
+    expected = evaluate(own_run, [{"beta": 16.0}], log=quiet)
     before = json.loads(own_run.evaluation_file.read_text())
     assert before["num_left_out"] == 0
     assert before["data_differences"] == []
@@ -169,9 +169,9 @@ def test_the_evaluation_says_what_was_left_out(own_run, images):
         num_examples={**images.num_examples, "test": 133},
     )
     said = []
-    points = evaluate(own_run, (16.0,), images=leaked, log=said.append)
+    points = evaluate(own_run, [{"beta": 16.0}], splits=leaked, log=said.append)
     after = json.loads(own_run.evaluation_file.read_text())
-    assert after["num_images"] == 128
+    assert after["num_examples"] == 128
     assert after["num_left_out"] == 5
     assert after["data_differences"] == ["133 test images in place of 128"]
     assert len(said) == 2
@@ -252,7 +252,7 @@ def test_no_renaming_makes_a_picture_both_trained_on_and_scored(
     # A smaller one does not change the size of the model that is there.
     Image.new("RGB", (20, 20)).save(folder / "small.png")
     said = []
-    kept, facts = load_test_images(run, said.append)
+    kept, facts = load_test_split(run, said.append)
     assert kept.shape[1:] == (32, 32, 3)
     assert len(kept) >= 2
     assert not trained & {i.tobytes() for i in kept}

@@ -10,6 +10,7 @@ import pytest
 
 from training import drawing
 from training import figures
+from yoto_tf.families import get_family
 
 ROOT = pathlib.Path(__file__).parents[2]
 # What users set, and what cannot work where a file is drawn.
@@ -79,7 +80,9 @@ def saved(path):
         for b in (1.0, 2.0, 4.0)
     ]
     for name, figure in {
-        "curve": figures.rate_distortion_figure({"a": rows, "b": rows[:2]}),
+        "curve": figures.trade_off_figure(
+            {"a": rows, "b": rows[:2]}, get_family("vae")
+        ),
         "grid": figures.image_grid([[[[[0.5]]]] * 2], ["row"], "title"),
         "search": figures.search_figure(
             [(0, 2.0, 1), (1, None, 1)], "x", "min"

@@ -42,7 +42,7 @@ def test_the_curve_has_a_row_per_beta_with_consistent_units(trained_run):
 def test_the_evaluation_says_how_it_was_made(trained_run):
     content = json.loads(trained_run.evaluation_file.read_text())
     assert content["split"] == "test"
-    assert content["num_images"] == 128
+    assert content["num_examples"] == 128
     assert content["units"] == "nats per image"
     reference = content["hypervolume_reference"]
     points = [[r["rate"], r["distortion"]] for r in trained_run.read_curve()]
@@ -53,11 +53,11 @@ def test_the_evaluation_says_how_it_was_made(trained_run):
 
 
 def test_other_betas_can_be_scored_and_the_result_is_the_same_again(own_run):
-    first = evaluate(own_run, betas=(2.0, 700.0))
-    second = evaluate(own_run, betas=(2.0, 700.0), batch_size=37)
-    assert [p.beta for p in first] == [2.0, 700.0]
+    first = evaluate(own_run, [{"beta": 2.0}, {"beta": 700.0}])
+    second = evaluate(own_run, [{"beta": 2.0}, {"beta": 700.0}], batch_size=37)
+    assert [p["beta"] for p in first] == [2.0, 700.0]
     for a, b in zip(first, second, strict=True):
-        assert a.rate == pytest.approx(b.rate, rel=1e-5)
+        assert a["rate"] == pytest.approx(b["rate"], rel=1e-5)
 
 
 @pytest.mark.slow
@@ -77,8 +77,8 @@ def test_the_commands_work_in_processes_of_their_own(own_run):
     assert names == [
         "latent_traversal.png",
         "prior_samples.png",
-        "rate_distortion.png",
         "reconstructions.png",
+        "trade_off.png",
     ]
 
 
@@ -115,7 +115,7 @@ def test_names_of_runs_are_as_long_as_it_takes_to_tell_them_apart(
     written = plots.plot(
         runs, to=tmp_path / "figures", log=lambda sentence: None
     )
-    assert {p.name for p in written} == {"rate_distortion.png"} | {
+    assert {p.name for p in written} == {"trade_off.png"} | {
         f"{run}_run_{picture}.png"
         for run in ("first", "second")
         for picture in (
@@ -126,8 +126,9 @@ def test_names_of_runs_are_as_long_as_it_takes_to_tell_them_apart(
     }
     # Room for the axes, not for the folders' names alone.
     figures.save(
-        figures.rate_distortion_figure(
-            {"folder/" * 30 + name: own_run.read_curve() for name in "ab"}
+        figures.trade_off_figure(
+            {"folder/" * 30 + name: own_run.read_curve() for name in "ab"},
+            own_run.family(),
         ),
         tmp_path / "long.png",
     )
@@ -143,7 +144,11 @@ def test_a_run_that_was_not_evaluated_is_told_what_to_do(own_run):
     ("name", "content", "sentence"),
     [
         ("config.json", "{", "config.json of this version"),
-        ("config.json", '{"config": {"dota": {}}}', "received: 'dota'"),
+        (
+            "config.json",
+            '{"config": {"family": "vae", "dota": {}}}',
+            "received: 'dota'",
+        ),
         ("model.keras", "not a zip", "expected a .keras file"),
         ("curve.csv", "beta,rate\n1,x\n", "expected a curve.csv"),
     ],

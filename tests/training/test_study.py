@@ -27,14 +27,16 @@ from training.study.pictures import pictured_runs
 from training.study.pictures import row_label
 from training.study.plan import planned_runs
 from training.study.spec import load_spec
+from yoto_tf.families import get_family
 from yoto_tf.run_directory import RunDirectory
 
+VAE = get_family("vae")
 ROOT = pathlib.Path(__file__).parents[2]
 TEXT = """
 summary = "A test."
 preset = "smoke"
 seeds = [0]
-betas = [1, 256]
+grid.beta = [1, 256]
 
 [overrides]
 training.epochs = 4
@@ -97,7 +99,7 @@ def test_a_study_leaves_results_report_and_figures(study):
     # One run diverged; all others went on.
     assert ended.returncode == 3, ended.stderr
     assert "Traceback" not in ended.stderr
-    results = results_module.read(folder / "results.csv")
+    results = results_module.read(folder / "results.csv", VAE)
     good = results[results.failure == ""]
     assert sorted(zip(good.method, good.beta, strict=True)) == [
         ("fixed", 1.0),
@@ -115,7 +117,7 @@ def test_a_study_leaves_results_report_and_figures(study):
     text = (folder / "report.md").read_text()
     assert f"python -m training.study {study_path(ended)}" in text
     assert "- `wild/width1-seed0`: diverged" in text
-    for name in ("rate_distortion", "full_loss_difference", "reconstructions"):
+    for name in ("trade_off", "full_loss_difference", "reconstructions"):
         assert f"({name}.png)" in text
         pixels = np.asarray(Image.open(folder / f"{name}.png").convert("RGB"))
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
@@ -140,7 +142,7 @@ def test_a_study_says_how_far_it_is(study):
 @pytest.mark.slow
 def test_times_are_those_of_the_epochs(study):
     folder, _ = study
-    results = results_module.read(folder / "results.csv")
+    results = results_module.read(folder / "results.csv", VAE)
     log = RunDirectory(folder / "runs/gates/width1-seed0").read_log()
     assert [row["epoch"] for row in log] == [0, 1, 2, 3]
     gates = results[results.method == "gates"].iloc[0]
@@ -172,8 +174,8 @@ def test_a_study_that_was_cut_off_ends_as_the_uninterrupted_one(
     ended = _study(spec_file, tmp_path)
     assert ended.returncode == 3, ended.stderr
     assert "continued after epoch" in gates.output_file.read_text()
-    expected = results_module.read(study[0] / "results.csv")
-    received = results_module.read(tmp_path / "results.csv")
+    expected = results_module.read(study[0] / "results.csv", VAE)
+    received = results_module.read(tmp_path / "results.csv", VAE)
     pd.testing.assert_frame_equal(received[_SCORES], expected[_SCORES])
 
 
@@ -331,7 +333,7 @@ _SMALL = (
     "model.conditioning.hidden_units=8",
     "training.epochs=1",
     "seeds=[0]",
-    "betas=[256]",
+    "grid.beta=[256]",
 )
 
 
@@ -352,7 +354,7 @@ def test_shipped_studies_run_in_small(name, data_dir, tmp_path, monkeypatch):
         if (reason := worker.train_and_score(one, tmp_path / one.name, name))
     }
     assert failures == {}
-    results = results_module.collect(planned, tmp_path, failures)
+    results = results_module.collect(spec, planned, tmp_path, failures)
     assert set(results.method) == set(spec.methods)
     assert results.steps.nunique() == 1
     results_module.write(results, tmp_path / "results.csv")
@@ -395,17 +397,19 @@ def test_a_process_that_dies_is_reported_and_the_next_run_goes_on():
 
 
 def test_rows_of_pictures_have_names_that_fit():
-    assert row_label("fixed weight, KL warm-up", 16.0).split("\n") == [
+    assert row_label("fixed weight, KL warm-up", {"beta": 16.0}).split(
+        "\n"
+    ) == [
         "fixed weight,",
         "KL warm-up",
-        r"$\beta$ = 16",
+        "beta=16",
     ]
 
 
 def test_pictures_show_both_kinds_of_model_at_every_beta(spec_file):
     spec = load_spec(spec_file)
     chosen = pictured_runs(planned_runs(spec), spec)
-    assert [(beta, [one.name for one in pair]) for beta, pair in chosen] == [
-        (1.0, ["fixed/width1-seed0-beta1", "gates/width1-seed0"]),
-        (256.0, ["fixed/width1-seed0-beta256", "gates/width1-seed0"]),
+    assert [(at, [one.name for one in pair]) for at, pair in chosen] == [
+        ({"beta": 1.0}, ["fixed/width1-seed0-beta1", "gates/width1-seed0"]),
+        ({"beta": 256.0}, ["fixed/width1-seed0-beta256", "gates/width1-seed0"]),
     ]

@@ -14,15 +14,17 @@ from training.study.report import report
 from training.study.spec import MethodSpec
 from training.study.spec import StudySpec
 from yoto_tf.errors import InputError
+from yoto_tf.families import get_family
 
 BETAS = (1.0, 16.0, 256.0)
 SEEDS = (0, 1, 2)
+VAE = get_family("vae")
 SPEC = StudySpec(
     name="mine",
     summary="A test.",
     preset="smoke",
     seeds=SEEDS,
-    betas=BETAS,
+    grid={"beta": BETAS},
     methods={
         "fixed": MethodSpec(fixed=True),
         "warm": MethodSpec(fixed=True, title="KL warm-up"),
@@ -57,12 +59,14 @@ def _rows(loss, widths=(1,), spec=SPEC):
                             "parameters": 1234,
                             "reference_rate": 500.0,
                             "reference_distortion": 3000.0,
-                            "image_values": 3072,
+                            "example_values": 3072,
                             "run": run + (f"-beta{beta:g}" if m.fixed else ""),
                             "failure": "",
                         }
                     )
-    return pd.DataFrame(rows, columns=results_module.COLUMNS)
+    results = pd.DataFrame(rows)
+    results["point"] = [f"beta={b:g}" for b in results.beta]
+    return results
 
 
 @pytest.fixture
@@ -90,7 +94,7 @@ def test_differences_are_paired_with_the_better_baseline(noisy):
             - min(loss["fixed", 1, s, beta], loss["warm", 1, s, beta])
             for s in SEEDS
         ]
-        assert gates.differences[beta] == pytest.approx(
+        assert gates.differences[f"beta={beta:g}"] == pytest.approx(
             (np.mean(apart), np.std(apart, ddof=1))
         )
         means.append(apart)
@@ -163,7 +167,9 @@ def test_widths_are_compared_with_the_smallest_fixed_one():
     summaries = _summaries(results)
     assert summaries["fixed", 1].mean_difference[0] == 0
     assert summaries["fixed", 2].mean_difference[0] == pytest.approx(-10)
-    assert summaries["gates", 2].differences[16.0] == pytest.approx((-10, 0))
+    assert summaries["gates", 2].differences["beta=16"] == pytest.approx(
+        (-10, 0)
+    )
     # Regret is among equals.
     assert summaries["gates", 2].regret == (0, 0)
 
@@ -171,7 +177,7 @@ def test_widths_are_compared_with_the_smallest_fixed_one():
 def test_a_failed_run_leaves_gaps_and_a_sentence(noisy):
     results, loss = noisy
     lost = (results.method == "gates") & (results.seed == 1)
-    results.loc[lost, "rate":"image_values"] = np.nan
+    results.loc[lost, "rate":"example_values"] = np.nan
     results.loc[lost, "distortion"] = np.nan
     results.loc[lost, "failure"] = "diverged: rate stopped being finite"
     gates = _summaries(results)["gates", 1]
@@ -180,7 +186,7 @@ def test_a_failed_run_leaves_gaps_and_a_sentence(noisy):
         - min(loss["fixed", 1, s, 1.0], loss["warm", 1, s, 1.0])
         for s in (0, 2)
     ]
-    assert gates.differences[1.0][0] == pytest.approx(np.mean(apart))
+    assert gates.differences["beta=1"][0] == pytest.approx(np.mean(apart))
     text = report(results, SPEC, "the command", {})
     assert "- `gates/width1-seed1`: diverged: rate stopped" in text
     assert "nan" not in text
@@ -189,7 +195,7 @@ def test_a_failed_run_leaves_gaps_and_a_sentence(noisy):
 def test_a_method_that_failed_everywhere_is_a_row_of_dashes(noisy):
     results, _ = noisy
     lost = results.method == "gates"
-    results.loc[lost, "rate":"image_values"] = np.nan
+    results.loc[lost, "rate":"example_values"] = np.nan
     results.loc[lost, "distortion"] = np.nan
     results.loc[lost, "failure"] = "diverged"
     text = report(results, SPEC, "the command", {})
@@ -216,8 +222,8 @@ def test_the_tables_say_means_and_spreads():
 def test_results_are_the_same_after_writing(noisy, tmp_path):
     results, _ = noisy
     results_module.write(results, tmp_path / "results.csv")
-    again = results_module.read(tmp_path / "results.csv")
-    assert list(again.columns) == results_module.COLUMNS
+    again = results_module.read(tmp_path / "results.csv", VAE)
+    assert list(again.columns) == list(results.columns)
     np.testing.assert_allclose(again.full_loss, results.full_loss, atol=1e-4)
     assert (again.failure == "").all()
 
@@ -235,4 +241,4 @@ def test_another_file_is_no_results(text, sentence, tmp_path):
     if text is not None:
         path.write_text(text)
     with pytest.raises(InputError, match=sentence):
-        results_module.read(path)
+        results_module.read(path, VAE)

@@ -3,18 +3,18 @@
 import pytest
 
 from training.study.plan import planned_runs
-from training.study.plan import with_settings
 from training.study.spec import load_spec
 from training.study.spec import shipped
 from yoto_tf.errors import InputError
-from yoto_tf.presets import get_preset
+from yoto_tf.families import get_preset
+from yoto_tf.strict_config import with_settings
 
 TEXT = """
 summary = "A test."
 preset = "smoke"
 seeds = [0, 3]
 widths = [1, 2]
-betas = [1, 16]
+grid.beta = [1, 16]
 
 [overrides]
 training.epochs = 7
@@ -26,7 +26,7 @@ fixed = true
 seeds = [0]
 
 [methods.film]
-betas = [1, 2, 16]
+grid.beta = [1, 2, 16]
 widths = [1]
 model.conditioning.kind = "film"
 training.epochs = 9
@@ -57,7 +57,8 @@ def test_a_study_says_its_runs_seed_by_seed(write):
     ]
     fixed, film = runs[1], runs[-1]
     assert fixed.config.beta.distribution == "constant"
-    assert fixed.config.beta.values == fixed.betas == (16.0,)
+    assert fixed.config.beta.values == (16.0,)
+    assert fixed.points == [{"beta": 16.0}]
     assert runs[2].config.model.width == 2
     assert fixed.config.training.epochs == 7
     assert film.config.training.epochs == 9
@@ -65,7 +66,7 @@ def test_a_study_says_its_runs_seed_by_seed(write):
     assert film.config.optimizer.learning_rate == 1e-4
     assert film.config.model.conditioning.kind == "film"
     assert film.config.beta == get_preset("smoke").config.beta
-    assert film.betas == (1.0, 2.0, 16.0)
+    assert film.points == [{"beta": b} for b in (1.0, 2.0, 16.0)]
     assert [spec.title(m) for m in spec.methods] == ["fixed weight", "film"]
     assert spec.fixed_methods == ["fixed"]
 
@@ -134,8 +135,9 @@ def test_the_pictures_of_the_real_shapes3d_are_one_word_away():
         ("seeds = [0, 3]", "seeds = [0, 0]", "different numbers"),
         ("seeds = [0, 3]", "seeds = [-1]", "of 0 or more"),
         ("seeds = [0, 3]", 'seeds = ["a"]', "a list, each a whole number"),
-        ("betas = [1, 16]", "betas = [0]", "betas .* above 0"),
-        ("betas = [1, 16]", "betas = 1", "expected betas to be a list"),
+        ("grid.beta = [1, 16]", "grid.gamma = [1]", "grid with values of beta"),
+        ("grid.beta = [1, 16]", "grid.beta = 1", "grid.beta as a list"),
+        ("grid.beta = [1, 16]", "grid = 1", "expected grid to be"),
         ('preset = "smoke"', 'preset = "x"', "a preset among .*'cifar10'"),
         ("fixed = true", "fixd = true", r"\[methods\.fixed\] .*'fixd'"),
         ("fixed = true", "fixed = 1", "expected fixed to be"),

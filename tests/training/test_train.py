@@ -203,7 +203,7 @@ def test_fixed_weight_runs_watch_and_score_their_own_beta(
     )
     model, run = train(fixed, tmp_path / "run", verbose=0)
     assert model.watched == [{"beta": 16.0}]
-    assert [p.beta for p in evaluate(run)] == [16.0]
+    assert [p["beta"] for p in evaluate(run)] == [16.0]
 
 
 @pytest.mark.slow
@@ -317,9 +317,18 @@ def test_a_configuration_file_stands_where_a_preset_stands(config_file):
     [
         ("{", "cannot be used (Expecting property name"),
         ("[]", "it has no entry 'config'"),
-        ('{"config": {"dota": {}}}', "received: 'dota'"),
-        ('{"config": {"beta": {"lowest": 1}}}', "received: 'lowest'"),
-        ('{"config": {"beta": {"low": -1.0}}}', "expected 0 < low < high"),
+        ('{"config": {"family": "vae", "dota": {}}}', "received: 'dota'"),
+        (
+            '{"config": {"family": "vae", "beta": {"lowest": 1}}}',
+            "received: 'lowest'",
+        ),
+        (
+            '{"config": {"family": "vae", "beta": {"low": -1.0}}}',
+            "expected 0 < low < high",
+        ),
+        ('{"config": {"beta": {}}}', "it names no family"),
+        ('{"config": {"family": "fae"}}', "a family among ['vae'"),
+        ('{"config": {"family": "os:path"}}', "an instance of yoto_tf"),
         ("\udcff", "cannot be used"),
     ],
 )

@@ -21,19 +21,20 @@ from training import train as train_module
 from training import tune as tune_module
 from training.search.directory import SearchDirectory
 from training.search.directory import best
-from training.search.settings import Search
-from training.search.space import SearchSpace
+from training.search.settings import search_class
 from training.search.space import num_configurations
 from training.search.space import space_around
+from training.search.space import space_class
 from training.search.workers import Role
 from training.search.workers import read_role
 from training.tune import tune
-from yoto_tf.data import ImageSplits
+from yoto_tf.data import Splits
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
 from yoto_tf.presets import PRESETS
 from yoto_tf.run_directory import RunDirectory
 
+Search, SearchSpace = search_class("vae"), space_class("vae")
 ROOT = pathlib.Path(__file__).parents[2]
 
 # The preset's own, another, and one that diverges in its first step.
@@ -71,7 +72,7 @@ def finished(search, tmp_path_factory):
 def _scores(directory):
     """What a search found, without what differs from run to run."""
     return {
-        o.values["learning_rate"]: (o.status, o.mean_full_loss_bpd)
+        o.values["learning_rate"]: (o.status, o.mean_loss)
         for o in directory.outcomes()
     }
 
@@ -106,9 +107,7 @@ def test_what_is_left_of_a_trial_is_small_and_in_a_table(finished):
     assert directory.figure_file.stat().st_size > 10_000
     table = tune_module.table(directory.outcomes(), "regret").splitlines()
     first = best(directory.outcomes(), "regret")
-    assert table[2].startswith(
-        f"| {first.trial} | {first.mean_full_loss_bpd:.4f} |"
-    )
+    assert table[2].startswith(f"| {first.trial} | {first.mean_loss:.4f} |")
     assert "| failed |" in table[-1]
 
 
@@ -153,7 +152,7 @@ def test_the_best_configuration_is_trained_to_the_score_of_its_trial(
         distortion = np.mean(distortion)
         points.append([rate, distortion])
         bits.append((distortion + beta * rate) / (3072 * math.log(2)))
-    assert found.mean_full_loss_bpd == pytest.approx(np.mean(bits), rel=1e-5)
+    assert found.mean_loss == pytest.approx(np.mean(bits), rel=1e-5)
     # Up to 1 bit per value of rate, and the blank image's distortion, which
     # is 1 bit per value too for a Bernoulli likelihood.
     corner = [3072 * math.log(2)] * 2
@@ -302,15 +301,15 @@ def scored_at_once(monkeypatch):
         loss += int(values["latent_size"]) / 100
         return {
             "status": "completed",
-            "mean_full_loss_bpd": loss,
+            "mean_loss": loss,
             "hypervolume": 1000.0 - loss,
         }
 
     monkeypatch.setattr(trials.TrialTuner, "_train_and_score", score)
     # Images of which a search keeps a record.
     few = np.zeros((2, 32, 32, 3), np.uint8)
-    images = ImageSplits(few, few, few[:0])
-    monkeypatch.setattr(tune_module, "_load_images", lambda config: images)
+    images = Splits(few, few, few[:0])
+    monkeypatch.setattr(tune_module, "_load", lambda search: images)
     monkeypatch.setattr(trials.gc, "collect", lambda: None)
     return asked
 
@@ -344,8 +343,8 @@ def test_no_configuration_is_tried_twice_and_the_best_is_kept(
     outcomes = tune(wide, tmp_path / "search", log=_quiet)
     assert len({o.described() for o in outcomes}) == 10
     stored = json.loads((tmp_path / "search/best_config.json").read_text())
-    losses = [o.mean_full_loss_bpd for o in outcomes]
-    assert stored["mean_full_loss_bpd"] == min(losses)
+    losses = [o.mean_loss for o in outcomes]
+    assert stored["mean_loss"] == min(losses)
 
 
 @pytest.mark.parametrize(
@@ -480,7 +479,7 @@ def test_the_default_space_holds_the_preset_and_keeps_its_width(name):
     space = space_around(config)
     defaults = space.hyperparameters(config).values
     assert space.configured(config, defaults) == config
-    texts = {n: str(getattr(space, n)[-1]) for n in tune_module.NAMES}
+    texts = {n: str(getattr(space, n)[-1]) for n in space.to_dict()}
     other = space.configured(config, texts)
     assert other != config
     for kept in ("width", "base_channels", "dense_units", "convs_per_block"):

@@ -13,11 +13,11 @@ from yoto_tf.config import EvaluationConfig
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.config import ModelConfig
 from yoto_tf.config import ObjectiveConfig
-from yoto_tf.config import OptimizerConfig
-from yoto_tf.config import TrainingConfig
 from yoto_tf.errors import InputError
 from yoto_tf.loss_config import PartConfig
 from yoto_tf.presets import PRESETS
+from yoto_tf.settings import OptimizerConfig
+from yoto_tf.settings import TrainingConfig
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -14,9 +14,9 @@ from yoto_tf.config import ConditioningKind
 from yoto_tf.config import ModelConfig
 from yoto_tf.config import Site
 from yoto_tf.errors import InputError
+from yoto_tf.families import get_preset
 from yoto_tf.models.conv_nets import ConvDecoder
 from yoto_tf.models.conv_nets import ConvEncoder
-from yoto_tf.presets import get_preset
 
 CIFAR = get_preset("cifar10_paper").config.model
 SHAPES = get_preset("shapes3d_paper").config.model

@@ -235,7 +235,7 @@ def folder_config(folder, **fields):
 
 def test_pictures_of_all_kinds_and_depths_are_found_and_split(folder):
     splits = load_images(folder_config(folder))
-    assert splits.image_shape == (32, 32, 3)
+    assert splits.example_shape == (32, 32, 3)
     sizes = [len(splits.train), len(splits.validation), len(splits.test)]
     assert sizes[2] == 3
     assert sum(sizes) == 12
@@ -324,7 +324,7 @@ def test_a_single_split_is_cut_over_all_of_it(numbered_dir):
         test_examples=10,
     )
     splits = load_images(config)
-    assert splits.image_shape == (32, 32, 1)
+    assert splits.example_shape == (32, 32, 1)
     parts = [
         numbers_of(i) for i in (splits.train, splits.validation, splits.test)
     ]

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from yoto_tf.data import ImageSplits
+from yoto_tf.data import Splits
 from yoto_tf.data_record import DataRecord
-from yoto_tf.data_record import digests
 from yoto_tf.data_record import fingerprint
 from yoto_tf.errors import InputError
+from yoto_tf.examples import digests
 
 
 def some_images(num, seed=0):
@@ -30,7 +30,7 @@ def splits(train, validation, test, **fields):
         },
         **fields,
     }
-    return ImageSplits(train, validation, test, **given)
+    return Splits(train, validation, test, noun="images", **given)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_the_record_says_which_images_and_how_many(record, images):
     assert json.loads(record.facts_file.read_text()) == {
         "version": "a_set/1.0.0",
         "own_test_split": True,
-        "image_shape": [4, 4, 3],
+        "example_shape": [4, 4, 3],
         "num_examples": {"train": 7, "validation": 2, "test": 3},
         "fingerprint": fingerprint(
             np.concatenate([images.train, images.validation])
@@ -156,9 +156,9 @@ def test_directories_of_earlier_versions_are_said_and_not_refused(
         ("data.json", "{"),
         ("data.json", "[]"),
         ("data.json", '{"version": "x"}'),
-        ("trained_images.npy", "not an array"),
-        ("trained_images.npy", ""),
-        ("trained_images.npy", None),
+        ("trained_examples.npy", "not an array"),
+        ("trained_examples.npy", ""),
+        ("trained_examples.npy", None),
     ],
 )
 def test_a_damaged_record_is_named(name, content, record):

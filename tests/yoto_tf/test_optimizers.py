@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from training.optimizers import make_optimizer
-from yoto_tf.config import OptimizerConfig
 from yoto_tf.optimizers import FusedAdam
+from yoto_tf.settings import OptimizerConfig
 
 
 def _trained(optimizer_class, **arguments):

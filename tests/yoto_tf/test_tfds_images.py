@@ -120,7 +120,7 @@ def test_images_whose_size_is_not_told_are_sized_by_the_first(load, tmp_path):
     feature = features.Image(shape=(None, None, 1), dtype=np.float32)
     assert load(feature, images).std() > 20
     config = DataConfig(name="of_one_feature", data_dir=str(tmp_path))
-    assert load_images(config).image_shape == (64, 64, 1)
+    assert load_images(config).example_shape == (64, 64, 1)
 
 
 @pytest.mark.parametrize(

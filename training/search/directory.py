@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.search.settings import OBJECTIVES
-from training.search.settings import Search
-from training.search.space import NAMES
+from training.search.settings import label
+from training.search.settings import search_class
 from yoto_tf import provenance
 from yoto_tf.data_record import DataRecord
 from yoto_tf.errors import InputError
@@ -36,11 +36,13 @@ class Outcome:
         epochs: of training, counted from the start of a continued trial.
         seconds: of training and scoring.
         worker: KerasTuner's ID of the process.
-        mean_full_loss_bpd: full loss in bits per dimension, averaged over
-            the grid of betas; validation images.
-        hypervolume: nats^2, up to the reference of `training.evaluate`.
+        mean_loss: the full loss, averaged over the grid; validation
+            examples.
+        unit: of it.
+        hypervolume: up to the reference of `training.evaluate`; None for a
+            family without one.
         error: one sentence, of a failed trial.
-        curve: list of dicts, the `CurvePoint` of each beta.
+        curve: list of dicts, the scores at each point of the grid.
     """
 
     trial: int
@@ -49,7 +51,8 @@ class Outcome:
     epochs: int
     seconds: float
     worker: str
-    mean_full_loss_bpd: float | None = None
+    mean_loss: float | None = None
+    unit: str = ""
     hypervolume: float | None = None
     error: str | None = None
     curve: list = dataclasses.field(default_factory=list)
@@ -61,7 +64,7 @@ class Outcome:
 
 def described(values):
     """Formats chosen values as `name=value name=value`."""
-    return " ".join(f"{n}={values[n]}" for n in NAMES if n in values)
+    return " ".join(f"{n}={values[n]}" for n in values)
 
 
 class SearchDirectory:
@@ -118,7 +121,9 @@ class SearchDirectory:
             )
         try:
             content = json.loads(self.search_file.read_text())
-            return Search.from_dict(content["search"])
+            values = content["search"]
+            made = search_class(values["config"]["family"])
+            return made.from_dict(values)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
                 "expected a search.json of this version, received: "
@@ -167,13 +172,14 @@ class SearchDirectory:
         outcomes = self.outcomes()
         columns = [f.name for f in dataclasses.fields(Outcome)]
         columns = [c for c in columns if c not in ("values", "curve")]
+        names = search.space.to_dict()
         RunDirectory.write_csv(
             self.table_file,
             [
-                [*columns, *NAMES],
+                [*columns, *names],
                 *(
                     [getattr(o, c) for c in columns]
-                    + [o.values.get(n) for n in NAMES]
+                    + [o.values.get(n) for n in names]
                     for o in outcomes
                 ),
             ],
@@ -188,18 +194,19 @@ class SearchDirectory:
                 "config": config.to_dict(),
                 "trial": found.trial,
                 "values": found.values,
-                "mean_full_loss_bpd": found.mean_full_loss_bpd,
+                "mean_loss": found.mean_loss,
+                "unit": found.unit,
                 "hypervolume": found.hypervolume,
                 "epochs_per_trial": found.epochs,
                 **provenance.facts(),
             },
         )
-        score, direction, label = OBJECTIVES[search.objective]
+        score, direction = OBJECTIVES[search.objective]
         with written_whole(self.figure_file) as aside:
             figures.save(
                 figures.search_figure(
                     [(o.trial, getattr(o, score), o.epochs) for o in outcomes],
-                    label,
+                    label(search.objective, search.family, found.unit),
                     direction,
                 ),
                 aside,
@@ -209,7 +216,7 @@ class SearchDirectory:
 
 def best(outcomes, objective):
     """Returns the completed `Outcome` with the best objective, or None."""
-    score, direction, _ = OBJECTIVES[objective]
+    score, direction = OBJECTIVES[objective]
     sign = 1 if direction == "min" else -1
     completed = [o for o in outcomes if o.status == "completed"]
     return min(completed, key=lambda o: sign * getattr(o, score), default=None)

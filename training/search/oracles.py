@@ -163,7 +163,7 @@ def make_oracle(search):
                 3, min(trials // 3, 3 * len(hyperparameters.space))
             )
         }
-    score, direction, _ = OBJECTIVES[search.objective]
+    score, direction = OBJECTIVES[search.objective]
     oracle = _ORACLES[search.oracle](
         objective=keras_tuner.Objective(score, direction),
         hyperparameters=hyperparameters,

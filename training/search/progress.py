@@ -74,7 +74,7 @@ class Progress:
 
 
 def score_text(number):
-    """Formats a score: bits per dimension, or nats^2 in the millions."""
+    """Formats a score: a loss, or an area that may be millions."""
     return f"{number:.4f}" if abs(number) < 1000 else f"{number:,.0f}"
 
 

@@ -1,5 +1,7 @@
 """What is searched, for what, and for how long. Imports no TensorFlow."""
 
+import dataclasses
+import functools
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Annotated
@@ -8,15 +10,17 @@ from typing import Literal
 import tyro
 
 from training.search.space import SearchSpace
-from yoto_tf.config import ExperimentConfig
+from training.search.space import space_class
 from yoto_tf.errors import InputError
+from yoto_tf.families import Family
+from yoto_tf.families import get_family
+from yoto_tf.settings import Settings
 from yoto_tf.strict_config import Config
 
-# The score of a trial that an objective means, its direction and its name
-# with a unit.
+# The score of a trial that an objective means, and its direction.
 OBJECTIVES = {
-    "regret": ("mean_full_loss_bpd", "min", "mean full loss (bits/dim)"),
-    "hypervolume": ("hypervolume", "max", "hypervolume (nats$^2$)"),
+    "regret": ("mean_loss", "min"),
+    "hypervolume": ("hypervolume", "max"),
 }
 
 
@@ -24,17 +28,16 @@ OBJECTIVES = {
 class Search(Config):
     """Everything that decides the outcome of a search."""
 
-    config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(
-        default_factory=ExperimentConfig
+    config: Annotated[Settings, tyro.conf.arg(name="")] = field(
+        default_factory=Settings
     )
     space: SearchSpace = field(default_factory=SearchSpace)
     objective: Literal["regret", "hypervolume"] = "regret"
-    """`regret`: the lowest full loss, averaged over the grid of betas, in
-    bits per dimension. Mean regret is this minus the mean full loss of the
-    fixed-weight models it is measured against, which is the same for all
-    trials: both rank them alike. `hypervolume`: the largest area that the
-    rate-distortion curve dominates, up to the reference of
-    training.evaluate."""
+    """`regret`: the lowest full loss, averaged over the grid. Mean regret is
+    this minus the mean full loss of the separate models it is measured
+    against, which is the same for all trials: both rank them alike.
+    `hypervolume`: the largest area that the trade-off's curve dominates, up
+    to the reference of training.evaluate."""
     oracle: Literal["random", "bayesian", "hyperband"] = "bayesian"
     """Who chooses the values of the next trial. `hyperband` begins many
     short trials and continues the best."""
@@ -53,6 +56,14 @@ class Search(Config):
     def _check(self):
         self._positive("epochs", "trials", "time_limit")
         self._not_negative("seed")
+        family = self.family
+        if self.objective == "hypervolume" and (
+            type(family).reference is Family.reference
+        ):
+            raise InputError(
+                "expected objective='regret' for a family without a reference "
+                "of the hypervolume, received: objective='hypervolume'"
+            )
         if not any(self.space.to_dict().values()):
             raise InputError(
                 "expected candidates for one dimension or more, received: "
@@ -60,8 +71,43 @@ class Search(Config):
             )
 
     @property
+    def family(self):
+        """The `Family` of the settings."""
+        return get_family(self.config.family)
+
+    @property
     def num_trials(self):
         """Most trials, or None for hyperband's own number."""
         if self.trials is None and self.oracle != "hyperband":
             return 20
         return self.trials
+
+
+@functools.cache
+def search_class(family):
+    """`Search` with the settings and the space of a family.
+
+    Args:
+        family: its name.
+    """
+    config = Annotated[get_family(family).settings, tyro.conf.arg(name="")]
+    return dataclasses.make_dataclass(
+        "Search",
+        [("config", config), ("space", space_class(family))],
+        bases=(Search,),
+        frozen=True,
+        kw_only=True,
+    )
+
+
+def label(objective, family, unit):
+    """An objective for people, with the unit.
+
+    Args:
+        objective: of `OBJECTIVES`.
+        family: `Family`.
+        unit: of the mean loss.
+    """
+    if objective == "hypervolume":
+        return "hypervolume"
+    return f"mean {family.objective.title}" + (f" ({unit})" if unit else "")

@@ -15,14 +15,13 @@ import numpy as np
 from keras_tuner.src import config as keras_tuner_config
 from keras_tuner.src.engine import conditions
 
-from training.evaluate import hypervolume_reference
+from training.evaluate import hypervolume_facts
 from training.search.directory import Outcome
 from training.search.settings import OBJECTIVES
 from training.train import train
+from yoto_tf import points
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
-from yoto_tf.evaluation import hypervolume
-from yoto_tf.evaluation import rate_distortion_curve
 from yoto_tf.files import written_whole
 from yoto_tf.run_directory import RunDirectory
 
@@ -43,14 +42,14 @@ class TrialTuner(keras_tuner.Tuner):
         oracle: of `oracles.make_oracle`.
         directory: `SearchDirectory`.
         search: its `Search`.
-        images: `ImageSplits` of `search.config.data`; None for a chief.
+        splits: `Splits` of `search.config`; None for a chief.
         verbose: of `keras.Model.fit`.
     """
 
-    def __init__(self, oracle, directory, search, images, verbose=0):
+    def __init__(self, oracle, directory, search, splits, verbose=0):
         self.search_directory = directory
         self.settings = search
-        self.images = images
+        self.splits = splits
         self.fit_verbose = verbose
         # It prints which file it reads.
         with contextlib.redirect_stdout(io.StringIO()):
@@ -154,11 +153,11 @@ class TrialTuner(keras_tuner.Tuner):
             run.path,
             resume=True,
             verbose=self.fit_verbose,
-            images=self.images,
+            splits=self.splits,
             until_epoch=until,
             log=lambda sentence: None,
         )
-        result = scores(model, self.images.validation, config.evaluation.betas)
+        result = scores(search.family, model, self.splits.validation, config)
         run.model_file.unlink(missing_ok=True)
         if search.oracle != "hyperband":
             shutil.rmtree(run.checkpoints, ignore_errors=True)
@@ -186,7 +185,7 @@ class TrialTuner(keras_tuner.Tuner):
 
 
 def trial_config(search, values):
-    """Returns the `ExperimentConfig` of a trial.
+    """Returns the settings of a trial.
 
     Args:
         search: `Search`.
@@ -202,32 +201,38 @@ def trial_config(search, values):
     return type(search.config).from_dict(config)
 
 
-def scores(model, images, betas):
-    """Scores a model on the grid of betas.
+def scores(family, model, examples, config):
+    """Scores a model on the grid of its settings.
 
     Args:
-        model: `ConditionalVAE`.
-        images: `(n, size, size, channels)` uint8.
-        betas: the grid.
+        family: `Family`.
+        model: of it.
+        examples: of validation.
+        config: its settings.
 
     Returns:
-        dict: `mean_full_loss_bpd`, `hypervolume`, `curve`, as of `Outcome`.
+        dict: `mean_loss`, `unit`, `hypervolume`, `curve`, as of `Outcome`.
 
     Raises:
         ArithmeticError: if a score is NaN or infinite.
     """
-    points = rate_distortion_curve(model, images, betas)
-    full = [p.full_loss_bpd for p in points]
-    if not all(map(math.isfinite, full)):
-        bad = next(p.beta for p in points if not math.isfinite(p.full_loss_bpd))
-        raise ArithmeticError(f"the full loss at beta = {bad:g} is not finite")
+    rows = family.score(model, examples, family.grid(config))
+    shape = examples.shape[1:]
+    factor, unit = family.scale(shape)
+    name = family.objective.name
+    for row in rows:
+        if not math.isfinite(row[name]):
+            at = points.label({n: row[n] for n in family.parameters})
+            raise ArithmeticError(
+                f"the {family.objective.title} at {at} is not finite"
+            )
+    costs = [[row[c.name] for c in family.trade_off] for row in rows]
+    facts = hypervolume_facts(family, model, shape, costs)
     return {
-        "mean_full_loss_bpd": float(np.mean(full)),
-        "hypervolume": hypervolume(
-            [[p.rate, p.distortion] for p in points],
-            hypervolume_reference(model, images.shape[1:]),
-        ),
-        "curve": [vars(p) for p in points],
+        "mean_loss": factor * float(np.mean([row[name] for row in rows])),
+        "unit": unit,
+        "hypervolume": facts.get("hypervolume"),
+        "curve": rows,
     }
 
 

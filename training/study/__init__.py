@@ -1,2 +1,2 @@
-"""Studies: several methods, widths, seeds and betas, trained, scored and
+"""Studies: several methods, widths, seeds and points, trained, scored and
 compared."""

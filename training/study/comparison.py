@@ -1,8 +1,8 @@
 """What a study's results say about its methods.
 
-Everything is compared at the study's own betas, each model scored under the
-beta that it is asked for, and pairwise within a seed: two runs of one seed
-see the same images in the same order.
+Everything is compared at the study's own points, each model scored under the
+values that it is asked for, and pairwise within a seed: two runs of one seed
+see the same examples in the same order.
 """
 
 from dataclasses import dataclass
@@ -22,23 +22,23 @@ class MethodSummary:
 
     Attributes:
         method, width: which.
-        differences: per beta of the study, full loss minus that of the better
-            baseline, nats per image.
-        mean_difference: their mean over betas.
-        regret: mean over betas of the full loss minus the best of all methods
-            of this width, nats per image.
-        hypervolume: of (rate, distortion), nats^2.
+        differences: per label of a point of the study, full loss minus that
+            of the better baseline.
+        mean_difference: their mean over points.
+        regret: mean over points of the full loss minus the best of all
+            methods of this width.
+        hypervolume: of the trade-off's two costs.
         seconds, cpu_seconds: of training all that the method needs for the
-            study's betas and one seed.
+            study's points and one seed.
         cpu_ms_per_step: processor time of a train step in the median epoch,
             milliseconds.
-        num_runs: trainings for the study's betas, per seed.
+        num_runs: trainings for the study's points, per seed.
         parameters: of one model.
     """
 
     method: str
     width: int
-    differences: dict[float, tuple[float, float]]
+    differences: dict[str, tuple[float, float]]
     mean_difference: tuple[float, float]
     regret: tuple[float, float]
     hypervolume: tuple[float, float]
@@ -50,20 +50,22 @@ class MethodSummary:
 
     @property
     def largest_difference(self):
-        """The mean difference at the beta where it is largest."""
+        """The mean difference at the point where it is largest."""
         # NumPy's: NaN if one is missing.
         return float(np.max([mean for mean, _ in self.differences.values()]))
 
 
 def full_losses(results, spec):
-    """Full losses as a table: rows (method, width, seed), columns beta."""
-    chosen = results[results.beta.isin(spec.betas)]
-    losses = chosen.set_index(["method", "width", "seed", "beta"]).full_loss
-    return losses.unstack("beta").reindex(columns=sorted(spec.betas))
+    """Full losses as a table: rows (method, width, seed), columns points."""
+    labels = spec.labels()
+    chosen = results[results.point.isin(labels)]
+    name = spec.model_family.objective.name
+    losses = chosen.set_index(["method", "width", "seed", "point"])[name]
+    return losses.unstack("point").reindex(columns=labels)
 
 
 def baseline(losses, spec):
-    """The better fixed-weight loss for every seed and beta, at the smallest
+    """The better fixed-weight loss for every seed and point, at the smallest
     width that has one; a row per seed."""
     fixed = losses[
         losses.index.get_level_values("method").isin(spec.fixed_methods)
@@ -76,10 +78,10 @@ def baseline(losses, spec):
 
 
 def differences(results, spec):
-    """Full loss minus the better baseline of the same seed and beta.
+    """Full loss minus the better baseline of the same seed and point.
 
     Returns:
-        table, rows (method, width, seed), columns beta, nats per image.
+        table, rows (method, width, seed), columns labels of points.
     """
     losses = full_losses(results, spec)
     reference = baseline(losses, spec).reindex(
@@ -105,7 +107,10 @@ def summarize(results, spec):
                 _summary(
                     method,
                     int(width),
-                    rows[(rows.width == width) & rows.beta.isin(spec.betas)],
+                    rows[
+                        (rows.width == width) & rows.point.isin(spec.labels())
+                    ],
+                    spec.model_family,
                     losses.loc[method, width],
                     apart.loc[method, width],
                     best.loc[width],
@@ -114,7 +119,7 @@ def summarize(results, spec):
     return summaries
 
 
-def _summary(method, width, rows, losses, apart, best):
+def _summary(method, width, rows, family, losses, apart, best):
     runs = rows.drop_duplicates("run")
     per_seed = runs.groupby("seed")
     return MethodSummary(
@@ -125,7 +130,7 @@ def _summary(method, width, rows, losses, apart, best):
         regret=_spread(mean_regret(losses, best.reindex(losses.index))),
         hypervolume=_spread(
             [
-                _area(of_seed, len(losses.columns))
+                _area(of_seed, family, len(losses.columns))
                 for _, of_seed in rows.groupby("seed")
             ]
         ),
@@ -139,14 +144,13 @@ def _summary(method, width, rows, losses, apart, best):
     )
 
 
-def _area(rows, num_betas):
-    rows = rows.dropna(subset=["rate", "distortion"])
-    if len(rows) < num_betas:
+def _area(rows, family, num_points):
+    names = [c.name for c in family.trade_off]
+    ends = [f"reference_{n}" for n in names]
+    rows = rows.dropna(subset=names)
+    if len(rows) < num_points or not set(ends) <= set(rows.columns):
         return np.nan
-    return hypervolume(
-        rows[["rate", "distortion"]].to_numpy(),
-        rows[["reference_rate", "reference_distortion"]].iloc[0].to_numpy(),
-    )
+    return hypervolume(rows[names].to_numpy(), rows[ends].iloc[0].to_numpy())
 
 
 def _spread(values):

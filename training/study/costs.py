@@ -1,6 +1,6 @@
 """What a study will cost: from its finished runs, or from a few steps."""
 
-import functools
+import dataclasses
 import statistics
 import time
 
@@ -11,6 +11,7 @@ from training.study.progress import duration
 from training.study.runner import is_finished
 from training.study.runner import run_directory
 from training.study.runner import threads_of_a_run
+from yoto_tf.families import get_family
 
 _STEPS = 10
 _SCORED = 500
@@ -36,8 +37,8 @@ def print_estimate(spec, planned, folder, jobs):
     other included, comes on top. Of a data set that would first have to be
     downloaded or rendered nothing is known.
     """
-    from training.study.worker import images_of
     from training.study.worker import set_threads
+    from training.study.worker import splits_of
 
     set_threads(threads_of_a_run(planned, jobs))
     jobs = max(1, min(jobs, len(planned)))
@@ -48,14 +49,14 @@ def print_estimate(spec, planned, folder, jobs):
         if is_finished(folder, one):
             print(f"{one.name}: finished")
             continue
-        if not _is_here(one.config.data):
+        if not spec.model_family.is_here(one.config):
             unknown.append(one)
             print(f"{one.name}: {_length(one.config.training)}, time unknown")
             continue
-        images = images_of(one.config.data)
+        splits = splits_of(one.config)
         if one.kind not in costs:
-            costs[one.kind] = measured_cost(one, images)
-        per_epoch, epochs = num_steps(one.config, len(images.train))
+            costs[one.kind] = measured_cost(one, splits)
+        per_epoch, epochs = num_steps(one.config, len(splits.train))
         print(
             f"{one.name}: {per_epoch * epochs:,} steps, about "
             f"{duration(costs[one.kind])}"
@@ -65,26 +66,12 @@ def print_estimate(spec, planned, folder, jobs):
     if len(unknown) < len(planned):
         costs_of.append(f"about {duration(total / jobs)} with {jobs} at a time")
     if unknown:
-        names = sorted({one.config.data.name for one in unknown})
+        names = sorted({str(one.config.data.name) for one in unknown})
         costs_of.append(
             f"{len(unknown)} of unknown time: a dry run prepares no data set, "
             f"and {', '.join(names)} is not there yet"
         )
     print(f"{spec.name}: {len(planned)} runs, {'; '.join(costs_of)}")
-
-
-@functools.cache
-def _is_here(data):
-    """Whether images can be loaded without downloading or rendering them."""
-    from yoto_tf.data import splits
-    from yoto_tf.data import tfds_images
-
-    return (
-        splits.is_folder(data.name)
-        # Refused where it is loaded.
-        or not tfds_images.is_known(data.name)
-        or tfds_images.is_prepared(data.name, data.data_dir)
-    )
 
 
 def _length(training):
@@ -93,27 +80,21 @@ def _length(training):
     return f"{training.epochs} epochs"
 
 
-def measured_cost(planned, images):
+def measured_cost(planned, splits):
     """Estimates the seconds of a run: tracing, steps and evaluation."""
     import keras
 
     from training.optimizers import make_optimizer
-    from yoto_tf.data import training_batches
-    from yoto_tf.evaluation import rate_distortion_curve
-    from yoto_tf.models import ConditionalVAE
 
     config = planned.config
-    per_epoch, epochs = num_steps(config, len(images.train))
+    family = get_family(config.family)
+    per_epoch, epochs = num_steps(config, len(splits.train))
     started = time.perf_counter()
-    model = ConditionalVAE(
-        images.image_shape, config.model, config.beta, seed=0
-    )
+    model = family.model(config, splits)
     model.compile(make_optimizer(config.optimizer, per_epoch * epochs))
-    few = images.train[: max(config.training.batch_size * 4, 1)]
-    batches, _ = training_batches(
-        few, min(config.training.batch_size, len(few))
-    )
-    iterator = iter(batches)
+    batch_size = min(config.training.batch_size, len(splits.train))
+    few = dataclasses.replace(splits, train=splits.train[: batch_size * 4])
+    iterator = iter(family.training_batches(config, few, batch_size, 0))
     model.make_train_function()
     float(model.train_function(iterator)["loss"])
     marks = [time.perf_counter()]
@@ -122,15 +103,15 @@ def measured_cost(planned, images):
         marks.append(time.perf_counter())
     tracing = marks[0] - started
     step = statistics.median(np.diff(marks))
-    scored = images.test[:_SCORED]
+    scored = splits.test[:_SCORED]
     scoring = []
-    rate_distortion_curve(
+    family.score(
         model,
         scored,
-        [1.0] * 3,
-        progress=lambda done: scoring.append(time.perf_counter()),
+        [planned.points[0]] * 3,
+        done=lambda _: scoring.append(time.perf_counter()),
     )
-    per_beta = np.diff(scoring).min() * len(images.test) / len(scored)
+    per_point = np.diff(scoring).min() * len(splits.test) / len(scored)
     tracing += scoring[0] - marks[-1]
     keras.backend.clear_session()
-    return tracing + step * per_epoch * epochs + per_beta * len(planned.betas)
+    return tracing + step * per_epoch * epochs + per_point * len(planned.points)

@@ -17,11 +17,12 @@ _DASHES = ("-", "--", ":", "-.")
 
 @own_style
 def curves_figure(results, spec):
-    """Distortion against rate, a Pareto front over beta for every method and
-    width; means over seeds (the seed report's figure 1a)."""
+    """One cost against the other, a Pareto front for every method and width;
+    means over seeds (the seed report's figure 1a)."""
     figure, axes = _axes()
+    across, up = spec.model_family.trade_off
     for label, style, rows in _series(results, spec):
-        points = rows.groupby("beta")[["rate", "distortion"]].mean()
+        points = rows.groupby("point")[[across.name, up.name]].mean()
         pairs = points.to_numpy()
         front = pareto_front(pairs)
         line = pairs[front][np.argsort(pairs[front][:, 0])]
@@ -34,21 +35,22 @@ def curves_figure(results, spec):
             edgecolors=style["color"],
             linewidths=0.7,
         )
-    axes.set_xlabel("rate (nats per image)", **_TEXT)
-    axes.set_ylabel("distortion (nats per image)", **_TEXT)
+    axes.set_xlabel(across.label, **_TEXT)
+    axes.set_ylabel(up.label, **_TEXT)
     _legend(figure, axes)
     return figure
 
 
 @own_style
 def difference_figure(results, spec):
-    """Full loss minus the better baseline's against log2(beta); the bars are
+    """Full loss minus the better baseline's, point by point; the bars are
     standard deviations over seeds (the seed report's figure 1b)."""
     figure, axes = _axes()
     apart = comparison.differences(results, spec)
+    places, axis = _places(spec)
     values = []
     series = list(_series(results, spec))
-    # Side by side, so that bars at one beta do not hide each other.
+    # Side by side, so that bars at one point do not hide each other.
     shifts = np.linspace(-0.15, 0.15, len(series)) if len(series) > 1 else [0]
     for shift, (label, style, rows) in zip(shifts, series, strict=True):
         method, width = rows.method.iloc[0], rows.width.iloc[0]
@@ -59,7 +61,7 @@ def difference_figure(results, spec):
         values.extend(mean)
         spread = table.std(ddof=1) if len(table) > 1 else None
         axes.errorbar(
-            np.log2(table.columns.to_numpy(float)) + shift,
+            np.array([places[at] for at in table.columns]) + shift,
             mean,
             yerr=spread,
             elinewidth=0.7,
@@ -75,12 +77,31 @@ def difference_figure(results, spec):
         axes.yaxis.set_major_formatter(
             ticker.FuncFormatter(lambda v, _: f"{v:g}")
         )
-    axes.set_xticks(np.log2(sorted(spec.betas)))
-    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:g}"))
-    axes.set_xlabel(r"$\log_2 \beta$", **_TEXT)
-    axes.set_ylabel("full loss difference (nats per image)", **_TEXT)
+    if axis:
+        axes.set_xticks(list(places.values()))
+        axes.xaxis.set_major_formatter(
+            ticker.FuncFormatter(lambda v, _: f"{v:g}")
+        )
+        axes.set_xlabel(axis, **_TEXT)
+    else:
+        axes.set_xticks(list(places.values()), list(places))
+    loss = spec.model_family.objective
+    unit = f" ({loss.unit})" if loss.unit else ""
+    axes.set_ylabel(f"{loss.title} difference{unit}", **_TEXT)
     _legend(figure, axes)
     return figure
+
+
+def _places(spec):
+    """Where each point lies across: dict, label -> number, and the axis'
+    label; log2 of one positive parameter, else one beside the other."""
+    points, labels = spec.points(), spec.labels()
+    names = list(points[0])
+    if len(names) == 1 and all(p[names[0]] > 0 for p in points):
+        values = sorted(p[names[0]] for p in points)
+        places = dict(zip(labels, np.log2(values), strict=True))
+        return places, f"log2({names[0]})"
+    return {at: float(i) for i, at in enumerate(labels)}, None
 
 
 def _shade(color, index, count):

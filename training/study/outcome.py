@@ -48,9 +48,9 @@ def run_study(spec, planned, folder, to, jobs, command, log=print):
         waiting, len(planned), jobs, known_costs(planned, folder)
     )
     failures = runner.train_all(planned, folder, spec.preset, jobs, progress)
-    table = results.collect(planned, folder, failures)
+    table = results.collect(spec, planned, folder, failures)
     results.write(table, Path(to) / RESULTS)
-    log(f"{Path(to) / RESULTS}: one row per method, width, seed and beta")
+    log(f"{Path(to) / RESULTS}: one row per method, width, seed and point")
     write_report(spec, planned, folder, to, command, log)
     return failures
 
@@ -62,7 +62,7 @@ def write_report(spec, planned, folder, to, command, log=print):
     that is there stays.
     """
     to = Path(to)
-    table = results.read(to / RESULTS)
+    table = results.read(to / RESULTS, spec.model_family)
     # Not before the runs: their processes start meanwhile.
     import_keras_quietly()
     from training import figures as common_figures
@@ -70,16 +70,17 @@ def write_report(spec, planned, folder, to, command, log=print):
     from training.study import pictures
     from training.study import report
 
+    across, up = spec.model_family.trade_off
     shown = {}
     drawn = []
     if (table.failure == "").any():
         drawn.append(
             (
-                "rate_distortion.png",
+                "trade_off.png",
                 figures.curves_figure(table, spec),
-                "Distortion against rate on the test split: Pareto fronts "
-                "over beta, means over seeds; open points are not on the "
-                "front.",
+                f"{up.title.capitalize()} against {across.title} on the test "
+                "split: Pareto fronts, means over seeds; open points are not "
+                "on the front.",
             )
         )
         if spec.fixed_methods:
@@ -88,7 +89,7 @@ def write_report(spec, planned, folder, to, command, log=print):
                     "full_loss_difference.png",
                     figures.difference_figure(table, spec),
                     "Full loss minus that of the better fixed-weight model of "
-                    "the same beta; below 0 the method wins. Bars: standard "
+                    "the same point; below 0 the method wins. Bars: standard "
                     "deviation over seeds.",
                 )
             )
@@ -96,7 +97,7 @@ def write_report(spec, planned, folder, to, command, log=print):
     drawn.append(
         (
             picture,
-            pictures.reconstructions_figure(planned, folder, spec),
+            pictures.outputs_figure(planned, folder, spec),
             "Test images and their reconstructions.",
         )
     )

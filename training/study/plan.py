@@ -3,36 +3,36 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoto_tf.config import ExperimentConfig
 from yoto_tf.errors import InputError
-from yoto_tf.presets import get_preset
+from yoto_tf.settings import Settings
+from yoto_tf.strict_config import with_settings
 
-UNSET = "unset"
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlannedRun:
     """One run of a study.
 
     Attributes:
         method: its key in the study.
         width, seed: of the model.
-        betas: at which it is scored; of a fixed-weight run its own alone.
-        config: `ExperimentConfig`.
+        points: dicts at which it is scored; of a fixed run its own alone.
+        fixed: whether it is trained for that point alone.
+        config: its settings.
     """
 
     method: str
     width: int
     seed: int
-    betas: tuple[float, ...]
-    config: ExperimentConfig
+    points: list[dict]
+    fixed: bool
+    config: Settings
 
     @property
     def name(self):
         """Where it lies under the runs of its study."""
         name = f"{self.method}/width{self.width}-seed{self.seed}"
-        if self.config.beta.distribution == "constant":
-            name += f"-beta{self.betas[0]:g}"
+        if self.fixed:
+            name += "".join(f"-{n}{v:g}" for n, v in self.points[0].items())
         return name
 
     @property
@@ -54,63 +54,36 @@ def planned_runs(spec):
         for name, method in spec.methods.items():
             if seed not in (method.seeds or spec.seeds):
                 continue
-            betas = tuple(float(b) for b in method.betas or spec.betas)
+            points = spec.points(method)
             for width in method.widths or spec.widths:
-                for group in [(b,) for b in betas] if method.fixed else [betas]:
+                for group in (
+                    [[p] for p in points] if method.fixed else [points]
+                ):
                     config = _config(spec, name, method, width, seed, group)
-                    runs.append(PlannedRun(name, width, seed, group, config))
+                    runs.append(
+                        PlannedRun(
+                            name, width, seed, group, method.fixed, config
+                        )
+                    )
     return runs
 
 
-def _config(spec, name, method, width, seed, betas):
+def _config(spec, name, method, width, seed, points):
+    family, config = spec.model_family, spec.settings
     settings = {
         **spec.overrides,
         **method.overrides,
-        "model.width": width,
         "training.seed": seed,
     }
-    if method.fixed:
-        settings |= {
-            "beta.distribution": "constant",
-            "beta.values": betas,
-            "beta.parts": (),
-        }
+    if family.width:
+        settings[family.width] = width
     try:
-        return with_settings(get_preset(spec.preset).config, settings)
+        config = with_settings(config, settings)
+        if method.fixed:
+            config = with_settings(config, family.fixed(config, points[0]))
+        return config
     except InputError as error:
         raise InputError(f"{spec.name}, method {name}: {error}") from error
-
-
-def with_settings(config, settings):
-    """Replaces settings of an `ExperimentConfig`.
-
-    Args:
-        config: `ExperimentConfig`.
-        settings: dict, dotted name as `"model.conditioning.kind"` -> value;
-            `"unset"` stands for None, which TOML does not have.
-
-    Raises:
-        InputError: for an unknown name or a value that cannot be used.
-    """
-    values = config.to_dict()
-    for dotted, value in settings.items():
-        *groups, last = dotted.split(".")
-        place = values
-        for group in groups:
-            place = place.get(group)
-            if not isinstance(place, dict):
-                break
-        if not isinstance(place, dict) or last not in place:
-            raise InputError(
-                "expected a setting of training.train, as "
-                f"training.epochs, received: {dotted!r}"
-            )
-        if isinstance(place[last], dict):
-            raise InputError(
-                f"expected a setting below {dotted}, received: {dotted!r}"
-            )
-        place[last] = None if value == UNSET else value
-    return ExperimentConfig.from_dict(values)
 
 
 def default_folder(spec):
@@ -118,10 +91,10 @@ def default_folder(spec):
     return Path("runs/studies") / spec.name
 
 
-def num_steps(config, num_images):
+def num_steps(config, num_examples):
     """Train steps per epoch and epochs of a configuration."""
-    batch_size = min(config.training.batch_size, num_images)
-    per_epoch = num_images // batch_size
+    batch_size = min(config.training.batch_size, num_examples)
+    per_epoch = num_examples // batch_size
     epochs = config.training.epochs
     if config.training.steps:
         epochs = -(-config.training.steps // per_epoch)
@@ -129,5 +102,5 @@ def num_steps(config, num_images):
 
 
 def differing_data(runs):
-    """The distinct `DataConfig`s of runs, in order."""
-    return list(dict.fromkeys(run.config.data for run in runs))
+    """One run for each of the distinct data settings, in order."""
+    return list({(r.config.family, r.config.data): r for r in runs}.values())

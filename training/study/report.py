@@ -6,8 +6,6 @@ import numpy as np
 
 from training.study import comparison
 
-NATS_PER_BIT = math.log(2)
-
 
 def report(results, spec, command, pictures):
     """Writes the report of a study as a Markdown text.
@@ -31,7 +29,7 @@ def report(results, spec, command, pictures):
             parts += ["## Full loss against the baseline"]
             parts += [difference_table(summaries, results, spec)]
         parts += ["## Every method", method_table(summaries, spec)]
-        parts += ["## Full loss and rate", loss_table(results, spec)]
+        parts += ["## Full loss", loss_table(results, spec)]
     parts += [
         f"![{meaning}]({name})\n\n*{meaning}*"
         for name, meaning in pictures.items()
@@ -50,21 +48,22 @@ def _protocol(results, spec):
     steps = sorted({int(s) for s in runs.steps})
     hours = runs.train_seconds.sum() / 3600
     cpu = runs.train_cpu_seconds.sum() / 3600
+    unit = spec.model_family.unit
+    unit = f"; {unit}" if unit else ""
     return (
         f"Preset `{spec.preset}`. Training seeds: {seeds}. "
         f"{len(runs)} runs of {' or '.join(f'{s:,}' for s in steps)} steps, "
         f"{hours:.1f} hours of training in all ({cpu:.1f} hours of processor "
         "time). Numbers are means over seeds on the whole test split, ± their "
-        "standard deviation over seeds; nats per image, summed over pixels, "
-        "channels and latents; full loss = distortion + beta * rate, each "
-        "model scored under the beta that it is asked for."
+        f"standard deviation over seeds{unit}; full loss: the terms times "
+        "their weights, each model scored under the values that it is asked "
+        "for."
     )
 
 
 def difference_table(summaries, results, spec):
-    """Per beta: full loss minus the better baseline's, nats per image."""
-    values = results.image_values.dropna().iloc[0]
-    betas = sorted(spec.betas)
+    """Per point: full loss minus the better baseline's."""
+    labels = spec.labels()
     width = min(s.width for s in summaries if s.method in spec.fixed_methods)
     several = len({s.width for s in summaries}) > 1
     baselines = " and ".join(
@@ -74,31 +73,38 @@ def difference_table(summaries, results, spec):
     if len(spec.fixed_methods) > 1:
         baselines = f"the better of {baselines}, chosen"
     text = (
-        f"Difference to {baselines} for each seed and beta; below 0 the "
+        f"Difference to {baselines} for each seed and point; below 0 the "
         "method wins."
     )
+    scale = spec.model_family.per_value(
+        (results.example_values.dropna().iloc[0],)
+    )
+    form = spec.model_family.objective.form
+    form = form if form.startswith("+") else f"+{form}"
     rows = [
         [
             _label(s, summaries, spec),
-            *(_number(s.differences[b], "+.1f") for b in betas),
-            _number(s.mean_difference, "+.1f"),
-            _plain(s.largest_difference, "+.1f"),
-            _plain(s.largest_difference / values / NATS_PER_BIT, "+.4f"),
+            *(_number(s.differences[at], form) for at in labels),
+            _number(s.mean_difference, form),
+            _plain(s.largest_difference, form),
+            *([_plain(s.largest_difference * scale[0], "+.4f")] * bool(scale)),
         ]
         for s in summaries
     ]
     header = [
         "method",
-        *(f"beta {b:g}" for b in betas),
-        "mean over beta",
-        "worst beta",
-        "worst, bits/dim",
+        *(at.replace("=", " ") for at in labels),
+        "mean",
+        "worst",
+        *([f"worst, {scale[1]}"] if scale else []),
     ]
     return f"{text}\n\n{markdown(header, rows)}"
 
 
 def method_table(summaries, spec):
     """Hypervolume, regret, cost and size."""
+    loss = spec.model_family.objective
+    regret = f"mean regret ({loss.unit})" if loss.unit else "mean regret"
     rows = []
     for s in summaries:
         unit = _fixed_run(summaries, spec, s.width)
@@ -106,7 +112,7 @@ def method_table(summaries, spec):
             [
                 _label(s, summaries, spec),
                 _number(s.hypervolume, ",.0f"),
-                _number(s.regret, ",.1f"),
+                _number(s.regret, loss.form),
                 str(s.num_runs),
                 _plain(s.seconds[0] / unit[0], ".2f"),
                 _plain(s.cpu_seconds[0] / unit[1], ".2f"),
@@ -116,8 +122,8 @@ def method_table(summaries, spec):
         )
     header = [
         "method",
-        "hypervolume (nats²)",
-        "mean regret (nats)",
+        "hypervolume",
+        regret,
         "trainings",
         "time",
         "processor time",
@@ -125,7 +131,7 @@ def method_table(summaries, spec):
         "parameters",
     ]
     return (
-        "Mean regret: over the betas, full loss minus the best of all methods "
+        "Mean regret: over the points, full loss minus the best of all methods "
         "of the same width and seed. Time: of all trainings that one seed "
         "takes, in units of one fixed-weight training of that width.\n\n"
         + markdown(header, rows)
@@ -141,26 +147,28 @@ def _fixed_run(summaries, spec, width):
 
 
 def loss_table(results, spec):
-    """Mean full loss and mean rate per method and beta."""
+    """Mean full loss, and the trade-off's first cost, per method and point."""
+    family = spec.model_family
+    loss, cost = family.objective, family.trade_off[0]
     finished = results[results.failure == ""]
-    betas = sorted(finished.beta.unique())
+    order = finished.sort_values(list(family.parameters)).point
+    labels = list(dict.fromkeys(order))
     several = finished.width.nunique() > 1
     rows = []
     for method in spec.methods:
         of_method = finished[finished.method == method]
         for width, of_width in of_method.groupby("width"):
             cells = []
-            for beta in betas:
-                at = of_width[of_width.beta == beta]
-                cells.append(
-                    f"{at.full_loss.mean():,.1f} ({at.rate.mean():.2f})"
-                    if len(at)
-                    else "—"
-                )
+            for label in labels:
+                at = of_width[of_width.point == label]
+                mean = format(at[loss.name].mean(), f",{loss.form}")
+                beside = format(at[cost.name].mean(), cost.form)
+                cells.append(f"{mean} ({beside})" if len(at) else "—")
             title = spec.title(method)
             rows.append([f"{title}, {width}x" if several else title, *cells])
-    header = ["method", *(f"beta {b:g}" for b in betas)]
-    return f"Full loss (rate in brackets).\n\n{markdown(header, rows)}"
+    header = ["method", *(at.replace("=", " ") for at in labels)]
+    text = f"{loss.title.capitalize()} ({cost.title} in brackets)."
+    return f"{text}\n\n{markdown(header, rows)}"
 
 
 def markdown(header, rows):

@@ -1,60 +1,65 @@
-"""`results.csv`: one row per method, width, seed and beta."""
+"""`results.csv`: one row per method, width, seed and point."""
 
 import json
+import math
 import statistics
 
 import pandas as pd
 
 from training.study.runner import run_directory
+from yoto_tf import points
 from yoto_tf.errors import InputError
 from yoto_tf.files import written_whole
 
-KEYS = ["method", "width", "seed", "beta"]
-COLUMNS = [
-    *KEYS,
-    "distortion",
-    "distortion_se",
-    "rate",
-    "rate_se",
-    "full_loss",
-    "full_loss_se",
-    "full_loss_bpd",
-    "active_units",
-    # Of the run, the same in all of its rows.
+_OF_RUN = [
+    # The same in all rows of a run.
     "train_seconds",
     "train_cpu_seconds",
     "cpu_ms_per_step",
     "steps",
     "parameters",
-    "reference_rate",
-    "reference_distortion",
-    "image_values",
+    "example_values",
     "run",
     # Why the run has no scores; empty if it has.
     "failure",
 ]
-_SCORES = COLUMNS[4:12]
 
 
-def collect(planned, folder, failures):
+def keys(family):
+    """Columns that tell the rows apart."""
+    return ["method", "width", "seed", *family.parameters]
+
+
+def columns(family):
+    """All columns of `results.csv`, those of a reference left out."""
+    shown = [family.objective, *family.trade_off, *family.columns]
+    names = dict.fromkeys(c.name for c in shown)
+    with_errors = [n for name in names for n in (name, f"{name}_se")]
+    return [*keys(family), *with_errors, *_OF_RUN]
+
+
+def collect(spec, planned, folder, failures):
     """Reads the results of a study from its run directories.
 
     Args:
+        spec: `StudySpec`.
         planned: list of `PlannedRun`.
         folder: where their run directories lie.
         failures: dict, name of a run -> why it failed.
 
     Returns:
-        `pandas.DataFrame` with `COLUMNS`; scores of failed runs are NaN. Runs
+        `pandas.DataFrame`: the `columns`, those of the hypervolume's
+        reference, and `point`, a label. Scores of failed runs are NaN. Runs
         that are neither finished nor failed are left out.
     """
+    family = spec.model_family
     rows = []
     for one in planned:
         key = {"method": one.method, "width": one.width, "seed": one.seed}
         if one.name in failures:
             rows += [
-                {**key, "beta": b, "run": one.name, "failure": _line(reason)}
-                for b in one.betas
+                {**key, **point, "run": one.name, "failure": _line(reason)}
+                for point in one.points
                 for reason in [failures[one.name]]
             ]
             continue
@@ -62,25 +67,28 @@ def collect(planned, folder, failures):
         if not run.evaluation_file.exists():
             continue
         facts = _facts_of_run(run)
+        known = columns(family)
         rows += [
             {
                 **key,
-                "beta": row["beta"],
-                **{name: row[name] for name in _SCORES},
+                **{n: v for n, v in row.items() if n in known},
                 **facts,
                 "run": one.name,
                 "failure": "",
             }
             for row in run.read_curve()
         ]
-    return _typed(pd.DataFrame(rows, columns=COLUMNS))
+    found = dict.fromkeys(name for row in rows for name in row)
+    order = [c for c in columns(family) if c in found or c in _OF_RUN]
+    order = dict.fromkeys([*keys(family), *order, *found])
+    return _typed(pd.DataFrame(rows, columns=list(order)), family)
 
 
 def _facts_of_run(run):
     evaluation = json.loads(run.evaluation_file.read_text())
     log = run.read_log()
     steps_per_epoch = evaluation["steps"] / len(log)
-    height, width, channels = evaluation["image_shape"]
+    reference = evaluation.get("hypervolume_reference", {})
     return {
         "train_seconds": sum(row["seconds"] for row in log),
         "train_cpu_seconds": sum(row["cpu_seconds"] for row in log),
@@ -90,31 +98,33 @@ def _facts_of_run(run):
         / steps_per_epoch,
         "steps": evaluation["steps"],
         "parameters": evaluation["parameters"],
-        "reference_rate": evaluation["hypervolume_reference"]["rate"],
-        "reference_distortion": evaluation["hypervolume_reference"][
-            "distortion"
-        ],
-        "image_values": height * width * channels,
+        "example_values": math.prod(evaluation["example_shape"]),
+        **{f"reference_{name}": value for name, value in reference.items()},
     }
 
 
 def write(results, path):
     """Writes results as CSV, whole."""
     with written_whole(path) as aside:
-        results.round(6).to_csv(aside, index=False, lineterminator="\n")
+        written = results.drop(columns="point").round(6)
+        written.to_csv(aside, index=False, lineterminator="\n")
 
 
-def read(path):
-    """Reads what `write` wrote.
+def read(path, family):
+    """Reads what `write` wrote, of runs of a family.
 
     Raises:
         InputError: if there is no such file or it is another's.
     """
     try:
         results = pd.read_csv(path, keep_default_na=True)
-        results = _typed(results[COLUMNS].copy())
-        if results.duplicated(KEYS).any():
-            raise ValueError("two rows of one method, width, seed and beta")
+        needed = [*keys(family), family.objective.name, *_OF_RUN]
+        missing = sorted(set(needed) - set(results.columns))
+        if missing:
+            raise KeyError(f"no column {missing[0]}")
+        results = _typed(results, family)
+        if results.duplicated(keys(family)).any():
+            raise ValueError("two rows of one method, width, seed and point")
         return results
     except FileNotFoundError:
         raise InputError(
@@ -128,10 +138,15 @@ def read(path):
         ) from error
 
 
-def _typed(results):
+def _typed(results, family):
     results["failure"] = results["failure"].astype(object).fillna("")
-    numbers = [c for c in COLUMNS if c not in ("method", "run", "failure")]
+    texts = ("method", "run", "failure")
+    numbers = [c for c in results.columns if c not in texts]
     results[numbers] = results[numbers].apply(pd.to_numeric)
+    results["point"] = [
+        points.label(dict(zip(family.parameters, values, strict=True)))
+        for values in results[list(family.parameters)].to_numpy()
+    ]
     return results
 
 

@@ -45,11 +45,13 @@ def run_directory(folder, planned):
 
 
 def is_finished(folder, planned):
-    """Whether a run is trained, and scored at the betas that are asked."""
+    """Whether a run is trained, and scored at the points that are asked."""
     run = run_directory(folder, planned)
     if not run.model_file.exists() or not run.curve_file.exists():
         return False
-    return [row["beta"] for row in run.read_curve()] == list(planned.betas)
+    names = run.family().parameters
+    scored = [{n: row[n] for n in names} for row in run.read_curve()]
+    return scored == planned.points
 
 
 def without_record(folder, planned):
@@ -119,11 +121,15 @@ def train_all(planned, folder, preset, jobs, progress):
         context=context,
     )
     try:
-        for data in differing_data(waiting):
+        for first in differing_data(waiting):
             begun = [
-                folder / one.name for one in planned if one.config.data == data
+                folder / one.name
+                for one in planned
+                if one.config.data == first.config.data
             ]
-            reason = pool.schedule(worker.prepare, [data, begun]).result()
+            reason = pool.schedule(
+                worker.prepare, [first.config, begun]
+            ).result()
             if reason:
                 raise InputError(reason)
         failures |= _until_done(

@@ -4,7 +4,7 @@
     preset = "cifar10"              # what all runs begin with
     seeds = [0, 1, 2]
     widths = [1]
-    betas = [1, 16, 64, 256]        # compared at these
+    grid.beta = [1, 16, 64, 256]    # compared at these
 
     [overrides]                     # of all runs, names as in training.train
     training.epochs = 5
@@ -14,10 +14,11 @@
     title = "YOTO"
     model.conditioning.kind = "film"
 
-    [methods.fixed]                 # one run per width, seed and beta
+    [methods.fixed]                 # one run per width, seed and point
     fixed = true
 
-A method may have seeds, widths and betas of its own. Imports no TensorFlow.
+A method may have seeds, widths and a grid of its own. A family of one's own
+is named by `family = "module:name"`. Imports no TensorFlow.
 """
 
 import dataclasses
@@ -26,13 +27,13 @@ from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
 
-from yoto_tf.config import ExperimentConfig
+from yoto_tf import points
 from yoto_tf.errors import InputError
-from yoto_tf.presets import get_preset
+from yoto_tf.families import get_family
+from yoto_tf.families import get_preset
 from yoto_tf.strict_config import Config
 
 SHIPPED = Path(__file__).parents[1] / "studies"
-_GROUPS = tuple(f.name for f in dataclasses.fields(ExperimentConfig))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +43,12 @@ class MethodSpec(Config):
     title: str = ""
     """In tables and figures; unset: the method's name."""
     fixed: bool = False
-    """A separate run for every beta, with that beta as a constant."""
+    """A separate run for every point, with its values as constants."""
     seeds: tuple[int, ...] = ()
     widths: tuple[int, ...] = ()
-    betas: tuple[float, ...] = ()
-    """Trained (fixed) or scored; unset: those of the study."""
+    grid: dict = field(default_factory=dict)
+    """Name of a loss parameter -> values: trained (fixed) or scored; unset:
+    those of the study."""
     overrides: dict = field(default_factory=dict)
     """Dotted name of a setting -> value."""
 
@@ -62,14 +64,28 @@ class StudySpec(Config):
     summary: str
     preset: str
     seeds: tuple[int, ...]
-    betas: tuple[float, ...]
+    grid: dict
+    """Name of a loss parameter -> values: all combinations are compared."""
     methods: dict[str, MethodSpec]
+    family: str = ""
+    """One's own, as module:name."""
     widths: tuple[int, ...] = (1,)
     overrides: dict = field(default_factory=dict)
 
     def _check(self):
-        get_preset(self.preset)
-        for name in ("seeds", "widths", "betas", "methods"):
+        names = self.model_family.parameters
+        for grid in (self.grid, *(m.grid for m in self.methods.values())):
+            if grid and tuple(sorted(grid)) != tuple(sorted(names)):
+                raise InputError(
+                    f"expected grid with values of {', '.join(names)}, "
+                    f"received: grid of {', '.join(grid)}"
+                )
+        if self.model_family.width is None and self.widths != (1,):
+            raise InputError(
+                "expected widths unset for a family without a width, "
+                f"received: widths={self.widths}"
+            )
+        for name in ("seeds", "widths", "grid", "methods"):
             if not getattr(self, name):
                 raise InputError(
                     f"expected {name} with one entry or more, received: "
@@ -77,13 +93,34 @@ class StudySpec(Config):
                 )
         _check_lists(self)
 
+    @property
+    def settings(self):
+        """The preset's settings."""
+        return get_preset(self.preset, self.family or None).config
+
+    @property
+    def model_family(self):
+        """`Family` of all runs."""
+        return get_family(self.settings.family)
+
+    def points(self, method=None):
+        """The points compared, or those of a method: list of dicts."""
+        grid = (method.grid if method else None) or self.grid
+        ordered = {n: grid[n] for n in self.model_family.parameters}
+        return points.product(ordered)
+
+    def labels(self):
+        """`points.label` of every compared point, ascending."""
+        compared = sorted(self.points(), key=lambda p: tuple(p.values()))
+        return [points.label(p) for p in compared]
+
     def title(self, method):
         """Returns the title of the method of that name."""
         return self.methods[method].title or method.replace("_", " ")
 
     @property
     def fixed_methods(self):
-        """Names of the methods with a run per beta: the baselines."""
+        """Names of the methods with a run per point: the baselines."""
         return [name for name, m in self.methods.items() if m.fixed]
 
 
@@ -139,7 +176,8 @@ def _replaced(content, preset, settings):
                 f"expected a setting NAME=VALUE in TOML, received: {text!r} "
                 f"({error})"
             ) from None
-        groups = {k: given.pop(k) for k in _GROUPS if k in given}
+        known = ("seeds", "widths", "grid", "methods", "summary", "family")
+        groups = {k: given.pop(k) for k in list(given) if k not in known}
         _merge(content, {**given, "overrides": groups})
     if preset:
         content["preset"] = preset
@@ -156,6 +194,7 @@ def _merge(table, given):
 
 def _parse(name, content):
     content = dict(content)
+    groups = _groups(content)
     methods = content.pop("methods", {})
     if not isinstance(methods, dict):
         raise InputError(
@@ -164,7 +203,7 @@ def _parse(name, content):
     parsed = {}
     for method, values in methods.items():
         try:
-            parsed[method] = _parse_method(values)
+            parsed[method] = _parse_method(values, groups)
         except InputError as error:
             raise InputError(f"[methods.{method}] {error}") from error
     overrides = content.pop("overrides", {})
@@ -181,13 +220,25 @@ def _parse(name, content):
             "overrides": _flatten(overrides),
         },
         hidden=("name", "overrides"),
+        groups=groups,
     )
 
 
-def _parse_method(values):
+def _groups(content):
+    """Names of the settings that the preset's family has."""
+    given = [content.get(k, "") for k in ("preset", "family")]
+    if not all(isinstance(g, str) for g in given) or not given[0]:
+        raise InputError(
+            f'expected preset = "NAME", received: preset={given[0]!r}'
+        )
+    config = get_preset(given[0], given[1] or None).config
+    return tuple(f.name for f in dataclasses.fields(config))
+
+
+def _parse_method(values, names):
     if not isinstance(values, dict):
         raise InputError(f"expected a table, received: {values!r}")
-    groups = {k: v for k, v in values.items() if k.split(".")[0] in _GROUPS}
+    groups = {k: v for k, v in values.items() if k.split(".")[0] in names}
     rest = {k: v for k, v in values.items() if k not in groups}
     if "overrides" in rest:
         raise InputError(
@@ -195,18 +246,21 @@ def _parse_method(values):
             "'overrides'"
         )
     return _from_toml(
-        MethodSpec, {**rest, "overrides": _flatten(groups)}, ("overrides",)
+        MethodSpec,
+        {**rest, "overrides": _flatten(groups)},
+        hidden=("overrides",),
+        groups=names,
     )
 
 
-def _from_toml(cls, values, hidden):
+def _from_toml(cls, values, hidden, groups):
     """Builds a configuration; its required keys are named if missing."""
     known = {f.name for f in dataclasses.fields(cls)}
     unknown = sorted(set(values) - known)
     if unknown:
         raise InputError(
             f"expected keys among {sorted(known - set(hidden))}, or settings "
-            f"of {list(_GROUPS)}, received: {unknown[0]!r}"
+            f"of {list(groups)}, received: {unknown[0]!r}"
         )
     missing = [
         f.name
@@ -216,7 +270,10 @@ def _from_toml(cls, values, hidden):
     ]
     if missing:
         raise InputError(f"expected {missing[0]} = ..., received: no such key")
-    return cls(**{k: _tuples(v) for k, v in values.items()})
+    values = {k: _tuples(v) for k, v in values.items()}
+    if isinstance(values.get("grid"), dict):
+        values["grid"] = {k: _tuples(v) for k, v in values["grid"].items()}
+    return cls(**values)
 
 
 def _tuples(value):
@@ -237,12 +294,22 @@ def _flatten(table, prefix=""):
 
 
 def _check_lists(spec):
-    for name in ("seeds", "widths", "betas"):
+    for name in ("seeds", "widths"):
         values = getattr(spec, name)
-        lowest = {"seeds": 0, "widths": 1, "betas": 1e-9}[name]
+        lowest = 0 if name == "seeds" else 1
         if any(v < lowest for v in values) or len(set(values)) < len(values):
             raise InputError(
-                f"expected {name} to be different numbers "
-                f"{'of 0 or more' if name == 'seeds' else 'above 0'}, "
-                f"received: {name}={values}"
+                f"expected {name} to be different numbers of {lowest} or "
+                f"more, received: {name}={values}"
+            )
+    for name, values in spec.grid.items():
+        if (
+            not isinstance(values, tuple)
+            or not values
+            or not all(isinstance(v, int | float) for v in values)
+            or len(set(values)) < len(values)
+        ):
+            raise InputError(
+                f"expected grid.{name} as a list of different numbers, "
+                f"received: {name}={values!r}"
             )

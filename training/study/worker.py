@@ -1,11 +1,10 @@
 """What a worker process of a study does: one run after the other.
 
-A worker keeps TensorFlow and the images from run to run; both cost more than
+A worker keeps TensorFlow and the data from run to run; both cost more than
 a small run does.
 """
 
 import contextlib
-import functools
 import gc
 import os
 import signal
@@ -18,6 +17,7 @@ from yoto_tf import provenance
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
+from yoto_tf.families import get_family
 from yoto_tf.run_directory import RunDirectory
 
 _SECONDS_BETWEEN_MESSAGES = 0.5
@@ -52,30 +52,34 @@ def set_threads(threads):
     tf.get_logger().setLevel("ERROR")
 
 
-@functools.lru_cache(maxsize=1)
-def images_of(data):
-    """Loads the images of a `DataConfig`, or hands out those of the last."""
-    from yoto_tf.data import load_images
-
-    return load_images(data)
+_loaded = {}
 
 
-def prepare(data, begun):
+def splits_of(config):
+    """Loads the data of settings, or hands out those of the last."""
+    key = config.family, config.data
+    if key not in _loaded:
+        _loaded.clear()
+        _loaded[key] = get_family(config.family).load(config)
+    return _loaded[key]
+
+
+def prepare(config, begun):
     """Loads a data set, and so downloads or renders it, once for all workers.
 
     Args:
-        data: `DataConfig`.
+        config: settings with its data.
         begun: paths of the study's runs on it, those that are not begun
             included.
 
     Returns:
         None, or the sentence that says why it cannot be used, as that a run
-        was begun on other images.
+        was begun on other data.
     """
     try:
-        images = images_of(data)
+        splits = splits_of(config)
         for path in begun:
-            RunDirectory(path).data.require_same(images)
+            RunDirectory(path).data.require_same(splits)
     except InputError as error:
         return str(error)
     return None
@@ -104,8 +108,8 @@ def train_and_score(planned, path, preset):
         run.create(planned.config, preset=preset, **provenance.facts())
     with _output_to(run.output_file):
         try:
-            images = images_of(planned.config.data)
-            _, epochs = num_steps(planned.config, len(images.train))
+            splits = splits_of(planned.config)
+            _, epochs = num_steps(planned.config, len(splits.train))
             trained = max(run.checkpoint_epochs(), default=0) / epochs
             _messages.put((planned.name, trained))
             model = None
@@ -115,11 +119,11 @@ def train_and_score(planned, path, preset):
                     run.path,
                     resume=True,
                     verbose=2,
-                    images=images,
+                    splits=splits,
                     hooks=[_progress(planned)],
                     tensorboard=False,
                 )
-            evaluate(run, planned.betas, images=images, model=model)
+            evaluate(run, planned.points, splits=splits, model=model)
         except TrainingDiverged as error:
             run.write_json(run.divergence_file, {"reason": str(error)})
             return f"diverged: {error}"

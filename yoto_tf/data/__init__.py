@@ -1,12 +1,14 @@
-"""Images: from TFDS or a folder to a `tf.data` pipeline of uint8 batches."""
+"""Data: from where they lie to arrays in three parts and `tf.data` batches."""
 
 from yoto_tf.data.pipeline import evaluation_batches
 from yoto_tf.data.pipeline import training_batches
-from yoto_tf.data.splits import ImageSplits
 from yoto_tf.data.splits import load_images
+from yoto_tf.examples import Examples
+from yoto_tf.examples import Splits
 
 __all__ = [
-    "ImageSplits",
+    "Examples",
+    "Splits",
     "evaluation_batches",
     "load_images",
     "training_batches",

@@ -1,8 +1,8 @@
-"""The one input pipeline: uint8 arrays to batches, in a seeded order.
+"""The one input pipeline: arrays to batches, in a seeded order.
 
-The order of the images and their augmentation are pure functions of the seed
-and the epoch, so that a run that is resumed sees what the uninterrupted run
-would have seen.
+The order of the examples and their augmentation are pure functions of the
+seed and the epoch, so that a run that is resumed sees what the uninterrupted
+run would have seen.
 """
 
 import numpy as np
@@ -10,40 +10,42 @@ import tensorflow as tf
 
 from yoto_tf.data import preprocessing
 from yoto_tf.errors import InputError
+from yoto_tf.examples import Examples
+from yoto_tf.examples import arrays_of
 
 
 def training_batches(
-    images, batch_size, seed=0, first_epoch=0, augmentation="none"
+    examples, batch_size, seed=0, first_epoch=0, augmentation="none"
 ):
     """Endless shuffled batches, epoch after epoch.
 
     Args:
-        images: `(n, size, size, channels)` uint8.
-        batch_size: images per batch, n at most. The rest of an epoch that
+        examples: images, `(n, size, size, channels)` uint8, or `Examples`.
+        batch_size: examples per batch, n at most. The rest of an epoch that
             does not fill a batch is left out of it.
         seed: of order and augmentation.
         first_epoch: the epoch to begin with.
-        augmentation: `"none"` or `"crop_flip"`.
+        augmentation: of images: `"none"` or `"crop_flip"`.
 
     Returns:
-        `(dataset, steps_per_epoch)`; the dataset yields
-        `(batch_size, size, size, channels)` uint8.
+        `(dataset, steps_per_epoch)`; the dataset yields batches of images,
+        or of what `fit` takes of `Examples`.
 
     Raises:
-        InputError: if there are fewer images than `batch_size`, or they are
-            not uint8.
+        InputError: if there are fewer examples than `batch_size`, or images
+            that are not uint8.
     """
-    images = _uint8(images)
-    num = len(images)
+    arrays = _arrays(examples)
+    num = len(arrays[0])
     if not 0 < batch_size <= num:
         raise InputError(
-            f"expected a batch_size between 1 and the {num} training images, "
-            f"received: batch_size={batch_size}"
+            f"expected a batch_size between 1 and the {num} training "
+            f"examples, received: batch_size={batch_size}"
         )
-    size = images.shape[1]
-    source = tf.convert_to_tensor(images)
+    size = arrays[0].shape[1]
+    sources = [tf.convert_to_tensor(a) for a in arrays]
     if augmentation == "crop_flip":
-        source = _enlarged(images)
+        sources = [_enlarged(arrays[0])]
     steps = num // batch_size
 
     def epoch_batches(epoch):
@@ -56,10 +58,15 @@ def training_batches(
         return tf.data.Dataset.from_tensor_slices((order, step_seeds))
 
     def batch(indices, step_seed):
-        chosen = tf.gather(source, indices)
+        chosen = [tf.gather(source, indices) for source in sources]
         if augmentation == "crop_flip":
-            chosen = preprocessing.random_crop_and_flip(chosen, size, step_seed)
-        return tf.ensure_shape(chosen, (batch_size, *images.shape[1:]))
+            chosen = [
+                preprocessing.random_crop_and_flip(*chosen, size, step_seed)
+            ]
+        return _batch(
+            tf.ensure_shape(c, (batch_size, *a.shape[1:]))
+            for c, a in zip(chosen, arrays, strict=True)
+        )
 
     dataset = (
         tf.data.Dataset.counter(first_epoch)
@@ -70,33 +77,40 @@ def training_batches(
     return dataset, steps
 
 
-def evaluation_batches(images, batch_size):
-    """All images once, in order; the last batch may be smaller.
+def evaluation_batches(examples, batch_size):
+    """All examples once, in order; the last batch may be smaller.
 
     Args:
-        images: `(n, size, size, channels)` uint8.
-        batch_size: images per batch.
+        examples, batch_size: as of `training_batches`.
 
     Raises:
-        InputError: if the images are not uint8.
+        InputError: for images that are not uint8.
     """
-    images = _uint8(images)
+    tensors = _batch(tf.convert_to_tensor(a) for a in _arrays(examples))
     return (
-        tf.data.Dataset.from_tensor_slices(tf.convert_to_tensor(images))
+        tf.data.Dataset.from_tensor_slices(tensors)
         .batch(batch_size)
         .prefetch(2)
     )
 
 
-def _uint8(images):
+def _arrays(examples):
+    arrays = arrays_of(examples)
     # Here, on the host: a compiled step cannot refuse anything.
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4:
+    if not isinstance(examples, Examples) and (
+        arrays[0].dtype != np.uint8 or arrays[0].ndim != 4
+    ):
         raise InputError(
             "expected uint8 images (n, size, size, channels), received: "
-            f"{images.dtype} of shape {images.shape}"
+            f"{arrays[0].dtype} of shape {arrays[0].shape}"
         )
-    return images
+    return arrays
+
+
+def _batch(tensors):
+    """What `fit` takes: inputs, or inputs and targets."""
+    tensors = tuple(tensors)
+    return tensors if len(tensors) > 1 else tensors[0]
 
 
 def _enlarged(images):

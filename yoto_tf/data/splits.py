@@ -1,7 +1,5 @@
 """Train, validation and test images of any data set, as uint8 arrays."""
 
-import dataclasses
-import functools
 from pathlib import Path
 
 import numpy as np
@@ -9,41 +7,7 @@ import numpy as np
 from yoto_tf.data import cuts
 from yoto_tf.data import folder
 from yoto_tf.data import tfds_images
-from yoto_tf.data_record import digests
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageSplits:
-    """Disjoint images, each `(n, size, size, channels)` uint8.
-
-    `validation` may be empty; `train` and `test` are not.
-
-    Attributes:
-        train, validation, test: the images.
-        version: `name/config/1.0.0` of a TFDS data set, or `folder`.
-        num_examples: dict, part -> number of its images, those of parts that
-            were not loaded included.
-        own_test: whether the data set has a test split of its own.
-        notes: sentences on what was done with the images.
-    """
-
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-    version: str = ""
-    num_examples: dict = dataclasses.field(default_factory=dict)
-    own_test: bool = False
-    notes: tuple = ()
-
-    @property
-    def image_shape(self):
-        """`(size, size, channels)`."""
-        return self.test.shape[1:]
-
-    @functools.cached_property
-    def trained_digests(self):
-        """`digests` of the training images, then of the validation images."""
-        return np.concatenate([digests(self.train), digests(self.validation)])
+from yoto_tf.examples import Splits
 
 
 def load_images(config, parts=("train", "test")):
@@ -61,7 +25,7 @@ def load_images(config, parts=("train", "test")):
             stored apart.
 
     Returns:
-        `ImageSplits`.
+        `Splits` of uint8 arrays `(n, size, size, channels)`.
 
     Raises:
         InputError: if the data set is unknown, empty, too small for its
@@ -85,7 +49,7 @@ def load_images(config, parts=("train", "test")):
         {s: np.concatenate(i) for s, i in wanted.items()}, size
     )
     rest = loaded["train"][len(train) :]
-    return ImageSplits(
+    return Splits(
         train=loaded["train"][: len(train)],
         validation=rest[: len(validation)],
         test=(
@@ -101,6 +65,8 @@ def load_images(config, parts=("train", "test")):
         },
         own_test=cut.test_split == "test",
         notes=cut.notes,
+        name=config.name,
+        noun="images",
     )
 
 

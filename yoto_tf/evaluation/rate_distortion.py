@@ -1,63 +1,43 @@
-"""The rate-distortion curve of one model, over a fixed grid of betas."""
+"""The rate-distortion curve of one model, over a fixed grid."""
 
-import dataclasses
 import math
 
 import numpy as np
 import tensorflow as tf
 
 from yoto_tf.errors import InputError
+from yoto_tf.evaluation.sweep import mean_and_error
+from yoto_tf.method import asking
+from yoto_tf.points import term_column
 
 # Burda et al., Importance Weighted Autoencoders, ICLR 2016, section 5.2.
 _ACTIVE_VARIANCE = 0.01
 
 
-@dataclasses.dataclass(frozen=True)
-class CurvePoint:
-    """Scores of a model at one beta, means over the images.
-
-    Attributes:
-        beta: the loss weight, the same in network and loss.
-        distortion, rate, full_loss: nats per image; full_loss is
-            distortion + beta * rate.
-        *_se: standard errors of these means over the images.
-        *_bpd: the same in bits per dimension, nats / (values * log 2).
-        active_units: latents whose posterior mean varies by more than 0.01
-            over the images (Burda et al., 2016).
-    """
-
-    beta: float
-    distortion: float
-    distortion_se: float
-    rate: float
-    rate_se: float
-    full_loss: float
-    full_loss_se: float
-    distortion_bpd: float
-    rate_bpd: float
-    full_loss_bpd: float
-    active_units: int
-
-
 def rate_distortion_curve(
-    model, images, betas, batch_size=500, seed=0, progress=None
+    model, images, grid, batch_size=500, seed=0, done=None
 ):
-    """Scores a `ConditionalVAE` at every beta.
+    """Scores a `ConditionalVAE` at every point.
 
     One sample of the posterior per image; its noise depends on `seed` and
-    the image's place alone, so that all betas see the same noise.
+    the image's place alone, so that all points see the same noise. Losses
+    are nats per image, `NAME_se` the standard errors of their means over the
+    images, `NAME_bpd` bits per dimension, nats / (values * log 2).
 
     Args:
         model: the model.
         images: `(n, size, size, channels)` uint8, n at least 2.
-        betas: numbers above 0. Betas outside the trained range are scored
-            too; the network then extrapolates.
+        grid: list of dicts, as `{"beta": 4.0}`. Values outside the trained
+            range are scored too; the network then extrapolates.
         batch_size: images at a time.
         seed: of the noise.
-        progress: called with the number of finished betas.
+        done: called with the number of finished points.
 
     Returns:
-        list of `CurvePoint`, in the order of `betas`.
+        list of dicts, in the order of `grid`: the point, every loss term,
+        `full_loss` (distortion + beta * rate, with further weighted terms),
+        and `active_units`, latents whose posterior mean varies by more than
+        0.01 over the images (Burda et al., 2016).
     """
     if len(images) < 2:
         raise InputError(
@@ -68,52 +48,47 @@ def rate_distortion_curve(
     noise = np.random.default_rng(seed).standard_normal(
         (len(images), model.model_config.latent_size), dtype="float32"
     )
-    points = []
-    for done, beta in enumerate(betas, 1):
+    scale = 1 / (math.prod(images.shape[1:]) * math.log(2))
+    rows = []
+    for number, point in enumerate(grid, 1):
+        values = {n: tf.constant(float(v)) for n, v in point.items()}
         parts = []
         for start in range(0, len(images), batch_size):
-            rows = slice(start, start + batch_size)
+            part = slice(start, start + batch_size)
             outputs = scored(
-                tf.convert_to_tensor(images[rows]),
-                tf.convert_to_tensor(noise[rows]),
-                tf.constant(float(beta)),
+                tf.convert_to_tensor(images[part]),
+                tf.convert_to_tensor(noise[part]),
+                values,
             )
-            parts.append([t.numpy() for t in outputs])
-        distortion, rate, mean = map(np.concatenate, zip(*parts, strict=True))
-        points.append(
-            _point(beta, distortion, rate, mean, math.prod(images.shape[1:]))
+            parts.append({n: t.numpy() for n, t in outputs.items()})
+        joined = {n: np.concatenate([p[n] for p in parts]) for n in parts[0]}
+        mean = joined.pop("mean")
+        row = {n: float(v) for n, v in point.items()}
+        weights = {n: model.weight_names.get(n, n) for n in joined}
+        full = sum(
+            term.astype("float64") * row.get(weights[n], 1.0)
+            for n, term in joined.items()
         )
-        if progress:
-            progress(done)
-    return points
+        joined = {term_column(n, point): t for n, t in joined.items()}
+        joined["full_loss"] = full
+        for name, values in joined.items():
+            row |= mean_and_error(name, values)
+        for name in joined:
+            row[f"{name}_bpd"] = row[name] * scale
+        active = mean.var(axis=0) > _ACTIVE_VARIANCE
+        rows.append({**row, "active_units": int(active.sum())})
+        if done:
+            done(number)
+    return rows
 
 
 def _scorer(model):
     @tf.function(reduce_retracing=True)
-    def scored(images, noise, beta):
-        # Not a call, which refuses betas outside the trained range.
-        betas = tf.fill((tf.shape(images)[0],), beta)
-        outputs = model.run(images, {"beta": betas}, noise=noise)
-        return outputs["distortion"], outputs["rate"], outputs["mean"]
+    def scored(images, noise, values):
+        # Not a call, which refuses values outside the trained range.
+        values = asking.filled(values, images)
+        outputs = model.run(images, values, noise=noise)
+        terms = model.checked_terms(images, None, outputs, values)
+        return {**terms, "mean": outputs["mean"]}
 
     return scored
-
-
-def _point(beta, distortion, rate, mean, num_values):
-    # float64: a float32 sum of 10,000 losses loses the third digit of an
-    # error bar.
-    distortion, rate = distortion.astype("float64"), rate.astype("float64")
-    full = distortion + beta * rate
-    numbers = {}
-    for name, values in (
-        ("distortion", distortion),
-        ("rate", rate),
-        ("full_loss", full),
-    ):
-        numbers[name] = float(values.mean())
-        numbers[f"{name}_se"] = float(
-            values.std(ddof=1) / math.sqrt(len(values))
-        )
-        numbers[f"{name}_bpd"] = numbers[name] / (num_values * math.log(2))
-    active = int((mean.var(axis=0) > _ACTIVE_VARIANCE).sum())
-    return CurvePoint(beta=float(beta), active_units=active, **numbers)

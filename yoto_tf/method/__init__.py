@@ -3,3 +3,7 @@
 Read in this order: `schedule`, `base`, `parameters`, `mixture`, `joint_base`,
 `joint`, `objective`, `model`, `steps`. The others serve Keras.
 """
+
+# First, whichever of these is imported first: when Keras is imported, so are
+# the classes that it has to find, and they import these.
+import yoto_tf.keras_backend  # noqa: F401

@@ -161,6 +161,14 @@ class JointParameters:
                 )
         return {n: float(v) for n, v in values.items()}
 
+    def contains(self, asked):
+        """Whether `complete` takes the values."""
+        try:
+            self.complete(asked)
+        except InputError:
+            return False
+        return True
+
     def checked(self, values):
         """Returns tensors, if they were trained; see `assertions.checked`.
 

@@ -11,6 +11,7 @@ from yoto_tf.config import BetaConfig
 from yoto_tf.config import ModelConfig
 from yoto_tf.config import ObjectiveConfig
 from yoto_tf.errors import InputError
+from yoto_tf.families import get_preset
 from yoto_tf.layers.factory import make_posterior
 from yoto_tf.layers.posterior import rate_per_latent
 from yoto_tf.method import precision
@@ -20,7 +21,6 @@ from yoto_tf.method.schedule import Schedule
 from yoto_tf.models import inputs as model_inputs
 from yoto_tf.models.conv_nets import ConvDecoder
 from yoto_tf.models.conv_nets import ConvEncoder
-from yoto_tf.presets import get_preset
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
@@ -94,7 +94,8 @@ class ConditionalVAE(LossConditionalModel):
         distribution = beta_distribution(
             beta, self_model.conditioning.standardize
         )
-        if not distribution.num_coordinates and not further:
+        told = [distribution, *further.values()]
+        if not any(getattr(p, "num_coordinates", 0) for p in told):
             # Nothing to be told: the fixed-weight baseline.
             self_model = dataclasses.replace(
                 self_model,
@@ -149,7 +150,7 @@ class ConditionalVAE(LossConditionalModel):
         Raises:
             InputError: for an unknown preset or field.
         """
-        preset = get_preset(name)
+        preset = get_preset(name, "vae")
         config = preset.config
         known = [f.name for f in dataclasses.fields(ModelConfig)]
         for key in model_overrides:
@@ -158,7 +159,7 @@ class ConditionalVAE(LossConditionalModel):
                     f"expected overrides among {known}, received: {key!r}"
                 )
         return cls(
-            preset.image_shape,
+            preset.example_shape,
             dataclasses.replace(config.model, **model_overrides),
             config.beta,
             config.objective,

@@ -1,0 +1,105 @@
+"""Families of models: which there are, and how they are named.
+
+Imports no TensorFlow.
+"""
+
+import dataclasses
+import functools
+import importlib
+from importlib import metadata
+
+from yoto_tf.errors import InputError
+from yoto_tf.families.base import Column
+from yoto_tf.families.base import Family
+from yoto_tf.families.base import PictureGrid
+from yoto_tf.families.base import Preset
+
+__all__ = [
+    "Column",
+    "Family",
+    "PictureGrid",
+    "Preset",
+    "all_presets",
+    "get_preset",
+    "get_family",
+]
+
+_GROUP = "yoto_tf.families"
+_OURS = {"vae": "yoto_tf.families.vae.family:FAMILY"}
+
+
+@functools.cache
+def _entry_points():
+    return {e.name: e.value for e in metadata.entry_points(group=_GROUP)}
+
+
+@functools.cache
+def get_family(name):
+    """Returns the `Family` of a name.
+
+    Args:
+        name: of ours (`vae`), of an entry point of the group
+            `yoto_tf.families`, or `module:name`.
+
+    Raises:
+        InputError: if there is none, or it is none.
+    """
+    known = {**_entry_points(), **_OURS}
+    place = known.get(name, name)
+    module, colon, attribute = place.partition(":")
+    if not colon:
+        raise InputError(
+            f"expected a family among {sorted(known)}, or one of your own as "
+            f"module:name, received: family={name!r}"
+        )
+    try:
+        found = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"expected a family that can be imported, received: "
+            f"family={name!r} ({error})"
+        ) from error
+    if not isinstance(found, Family):
+        raise InputError(
+            "expected an instance of yoto_tf.families.Family, received: "
+            f"family={name!r}, a {type(found).__name__}"
+        )
+    found.name = name
+    return found
+
+
+def all_presets(family=None):
+    """dict, name -> `Preset` of a family, or of all that have a name."""
+    names = [family] if family else [*_OURS, *_entry_points()]
+    return {
+        preset: _named(known, name)
+        for name in names
+        for preset, known in get_family(name).presets.items()
+    }
+
+
+def get_preset(name, family=None):
+    """Returns the `Preset` of a name.
+
+    Args:
+        name: of the preset.
+        family: of the family; None: any that has a name.
+
+    Raises:
+        InputError: if there is none; the message names those there are.
+    """
+    presets = all_presets(family)
+    if name not in presets:
+        raise InputError(
+            f"expected a preset among {sorted(presets)}, "
+            f"received: preset={name!r}"
+        )
+    return presets[name]
+
+
+def _named(preset, family):
+    """The preset, whose settings say of which family they are."""
+    config = dataclasses.replace(preset.config, family=family)
+    return dataclasses.replace(preset, config=config)

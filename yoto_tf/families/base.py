@@ -1,0 +1,327 @@
+"""What the scripts know of a model: everything else is the same for all.
+
+A family says how its data are loaded, its model is made and scored, and what
+there is to see. `training`, `export` and `serving` ask it, and contain no
+word about any of them. Imports no TensorFlow, so that a command line answers
+at once.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+from yoto_tf import points
+from yoto_tf.errors import InputError
+from yoto_tf.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """A configuration and what is known of it.
+
+    Attributes:
+        summary: one line.
+        source: where the numbers come from.
+        cost: time and memory on two CPU cores.
+        expect: what the run should show.
+        config: the settings, of the class that the family has.
+        example_shape: of one example's inputs in its data set.
+    """
+
+    summary: str
+    source: str
+    cost: str
+    expect: str
+    config: Settings
+    example_shape: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A score, as tables and figures show it.
+
+    Attributes:
+        name: of the column in `curve.csv`; where there is `NAME_se` beside
+            it, that is its standard error.
+        title: for people.
+        form: format of its numbers.
+        unit: of its numbers, where they have one.
+    """
+
+    name: str
+    title: str
+    form: str = ".4g"
+    unit: str = ""
+
+    @property
+    def label(self):
+        """The title with the unit."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+
+@dataclasses.dataclass(frozen=True)
+class PictureGrid:
+    """Pictures to be drawn in rows.
+
+    Attributes:
+        name: of the file.
+        meaning: one sentence.
+        title: above them.
+        rows: `(rows, columns, height, width, channels)` in [0, 1].
+        row_labels: one text per row.
+        column_labels: one per column, or none.
+    """
+
+    name: str
+    meaning: str
+    title: str
+    rows: list
+    row_labels: list
+    column_labels: list | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Dimension:
+    """Something that a search may vary.
+
+    Attributes:
+        name: of it, on the command line.
+        setting: dotted name of the setting.
+        kind: type of a candidate there: `int`, `float`, `str`, a `Literal`.
+        around: from the settings to the candidates that are searched by
+            default; the settings' own value is added to them.
+        meaning: for the help.
+        only_with: `(name of another, its texts)` without which this one has
+            no effect.
+        own: from the settings to their candidate; None: the value there.
+        value: from a candidate to the setting's value; None: itself.
+    """
+
+    name: str
+    setting: str
+    kind: type
+    around: Callable
+    meaning: str
+    only_with: tuple[str, tuple[str, ...]] | None = None
+    own: Callable | None = None
+    value: Callable | None = None
+
+    def of(self, settings):
+        """The settings' own value, as a candidate."""
+        if self.own:
+            return self.own(settings)
+        found = settings
+        for key in self.setting.split("."):
+            found = getattr(found, key)
+        return found
+
+
+class Family:
+    """A kind of model that the scripts train, score, draw, export and serve.
+
+    Subclass it and name an instance as `--family module:name`, or by an entry
+    point of the group `yoto_tf.families`.
+
+    Attributes:
+        name: how it is named; set when it is looked up.
+        settings: the class of its settings, a `yoto_tf.settings.Settings`.
+        presets: dict, name -> `Preset`.
+        parameters: names of the loss parameters that users choose.
+        columns: list of `Column`: of the printed table, in its order.
+        trade_off: two `Column`s, costs: the axes of the trade-off's figure,
+            whose hypervolume is measured where `reference` says up to where.
+        objective: the `Column` that a search minimises, averaged over the
+            grid, and studies compare; the loss under the asked parameters.
+        unit: of the terms, as `"nats per image"`.
+        width: dotted name of the setting that scales the network, if any.
+        dimensions: list of `Dimension`s that `training.tune` may vary.
+    """
+
+    name = ""
+    settings: type[Settings]
+    presets: dict[str, Preset] = {}
+    parameters: tuple[str, ...] = ()
+    columns: list[Column] = []
+    trade_off: tuple[Column, Column]
+    objective = Column("full_loss", "full loss")
+    unit = ""
+    width: str | None = None
+    dimensions: list[Dimension] = []
+
+    # Data.
+
+    def load(self, settings, parts=("train", "test"), known=None):
+        """Loads and splits the data.
+
+        Args:
+            settings: of the run.
+            parts: what is needed, of `train` and `test`; the others may come
+                back empty.
+            known: what the run's `data.json` says of the data that it was
+                begun with; None: nothing is begun.
+
+        Returns:
+            `yoto_tf.data.Splits`.
+
+        Raises:
+            InputError: for data that cannot be used.
+        """
+        raise NotImplementedError
+
+    def is_here(self, settings):
+        """Whether `load` needs no downloading or rendering."""
+        return True
+
+    def training_batches(self, settings, splits, batch_size, first_epoch):
+        """Endless batches of `splits.train`, from the start of an epoch.
+
+        The order must follow from the seed and the epoch alone, so that a
+        run that continues sees what it would have seen.
+
+        Returns:
+            `tf.data.Dataset` of what `fit` takes.
+        """
+        from yoto_tf.data import pipeline
+
+        return pipeline.training_batches(
+            splits.train, batch_size, settings.training.seed, first_epoch
+        )[0]
+
+    def random_examples(self, preset, num):
+        """Examples of a preset's shapes, for benchmarks without its data."""
+        raise NotImplementedError
+
+    def input_variants(self, settings):
+        """dict, what to call it -> settings whose input is measured."""
+        return {"input pipeline": settings}
+
+    # The model.
+
+    def model(self, settings, splits):
+        """Makes the model of a run, not compiled.
+
+        Returns:
+            `yoto_tf.LossConditionalModel`.
+        """
+        raise NotImplementedError
+
+    def register(self):
+        """Imports what Keras needs to load the models of this family."""
+        import yoto_tf.models  # noqa: F401
+
+    def fixed(self, settings, point):
+        """The settings of a separate model for one point: the baseline.
+
+        Args:
+            settings: of the family.
+            point: dict, name -> value, of all `parameters`.
+
+        Returns:
+            dict, dotted name of a setting -> value.
+        """
+        raise NotImplementedError
+
+    def unconditioned(self, settings):
+        """dict, dotted name -> value, that leaves the network untold, to
+        measure what conditioning costs; None where that cannot be."""
+        return None
+
+    # Scores.
+
+    def grid(self, settings):
+        """Points at which a run is scored: list of dicts."""
+        raise NotImplementedError
+
+    def score(self, model, examples, grid, batch_size=500, seed=0, done=None):
+        """Scores a model at every point of a grid.
+
+        Args:
+            model: of `model`, trained.
+            examples: a part of `load`'s splits.
+            grid: list of dicts, name -> value.
+            batch_size: examples at a time.
+            seed: of what is drawn in scoring.
+            done: called with the number of finished points.
+
+        Returns:
+            list of dicts, a row of `curve.csv` per point: the parameters,
+            `full_loss` and `full_loss_se`, and what else there is.
+        """
+        from yoto_tf.evaluation.sweep import sweep
+
+        return sweep(model, examples, grid, batch_size, done)
+
+    def reference(self, model, example_shape):
+        """Costs up to which the hypervolume counts, in the order of
+        `trade_off`; None: it is not measured."""
+        return None
+
+    def per_value(self, example_shape):
+        """`(factor, unit)`: what turns a loss into one that can be compared
+        over data sets, as bits per dimension; None: nothing does."""
+        return None
+
+    def scale(self, example_shape):
+        """`per_value`, or 1 and the unit of the objective."""
+        return self.per_value(example_shape) or (1.0, self.objective.unit)
+
+    # Pictures, of families that have some.
+
+    def input_pictures(self, examples):
+        """`(n, height, width, channels)` in [0, 1]; None: there are none."""
+        return None
+
+    def output_pictures(self, model, examples, point):
+        """What the model makes of them at a point, of the same shape."""
+        raise NotImplementedError
+
+    def further_pictures(self, model, examples, grid, seed):
+        """Yields `PictureGrid`s of what else there is to see."""
+        return ()
+
+    def shown_points(self, model, settings):
+        """The few points that are shown while training."""
+        return model.loss_parameters.watched()
+
+    # Serving.
+
+    def endpoints(self, model, invalid_rows):
+        """What a server answers: list of `yoto_tf.endpoint.Endpoint`."""
+        raise NotImplementedError
+
+    def facts(self, model):
+        """dict for the export's manifest, of what is the family's own."""
+        return {}
+
+    # Searches.
+
+    def searched(self, settings, chosen):
+        """Puts in order what a search chose, where the value of one dimension
+        leaves another setting without effect.
+
+        Args:
+            settings: that the search started from.
+            chosen: dict, dotted name of a setting -> value.
+
+        Returns:
+            The same dict, or one with more or fewer settings.
+        """
+        return chosen
+
+    # What follows from the above.
+
+    def read(self, values):
+        """Settings from what `to_dict` of them gave."""
+        return self.settings.from_dict(values)
+
+    def grid_of(self, texts, settings):
+        """The grid that a command line asks for, or that of the settings."""
+        if not texts:
+            return self.grid(settings)
+        given = points.parsed(texts, self.parameters)
+        missing = [n for n in self.parameters if n not in given]
+        if missing:
+            raise InputError(
+                f"expected values for {', '.join(self.parameters)}, "
+                f"received: none for {', '.join(missing)}"
+            )
+        return points.product({n: given[n] for n in self.parameters})
