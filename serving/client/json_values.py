@@ -39,7 +39,12 @@ def from_json(value, spec):
 
 def _numbers(value, dtype):
     array = np.array(value)
-    kinds = {"b": "b", "i": "iu", "u": "iu"}.get(dtype.kind, "iuf")
+    if array.dtype.kind == "f" and dtype.kind in "iu":
+        # NumPy makes floats of small numbers beside those of 2^63 and more.
+        exact = np.array(value, object)
+        if all(type(v) is int for v in exact.flat):
+            array = exact
+    kinds = {"b": "b", "i": "iuO", "u": "iuO"}.get(dtype.kind, "iuf")
     if array.size and array.dtype.kind not in kinds:
         raise ValueError(f"expected {dtype}, received: {array.dtype}")
     if array.size and dtype.kind in "iu":

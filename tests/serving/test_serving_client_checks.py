@@ -219,6 +219,17 @@ def clients(tmp_path_factory):
     ),
     numbers("float32"),
 )
+@hypothesis.example(
+    {
+        "small": np.zeros(2, "int8"),
+        # What NumPy would make floats of.
+        "large": np.array([0, 2**63], "uint64"),
+        "flag": np.zeros(2, "bool"),
+        "long": np.zeros(2, "int64"),
+        "double": np.zeros(2, "float64"),
+    },
+    np.zeros(2, "float32"),
+)
 def test_every_value_comes_back_as_it_was_sent(clients, inputs, floats):
     for client in clients:
         found = client.predict("echo", inputs)

@@ -176,7 +176,7 @@ def test_the_evaluation_says_what_was_left_out(own_run, images):
     assert after["data_differences"] == ["133 test images in place of 128"]
     assert len(said) == 2
     # As if the five had not been there.
-    assert points[0].rate == pytest.approx(expected[0].rate, rel=1e-5)
+    assert points[0]["rate"] == pytest.approx(expected[0]["rate"], rel=1e-5)
 
 
 def test_nothing_is_scored_if_all_was_trained_on(own_run, images):
