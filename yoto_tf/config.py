@@ -73,7 +73,11 @@ class DataConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class ConditioningConfig(Config):
-    """How and where the network is told the loss weight."""
+    """How and where the network is told the loss weight.
+
+    Example:
+        yoto_tf.ConditioningConfig(kind="film", sites=("block",))
+    """
 
     kind: ConditioningKind = "spline"
     """`spline`: FiLM that is piecewise linear in the log of the weight;
@@ -134,7 +138,12 @@ class ConditioningConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Config):
-    """The convolutional VAE of the paper, at any width."""
+    """The convolutional VAE of the paper, at any width.
+
+    Example:
+        config = yoto_tf.ModelConfig(latent_size=16, width=2)
+        yoto_tf.ConditionalVAE((32, 32, 3), config)
+    """
 
     likelihood: Likelihood = "bernoulli"
     """p(x|z): `bernoulli` on [0, 1], or `gaussian` with a learned scale for
@@ -211,7 +220,12 @@ class EvaluationConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig(Settings):
-    """One training run: everything that decides its outcome."""
+    """One training run: everything that decides its outcome.
+
+    Example:
+        config = yoto_tf.ExperimentConfig()
+        yoto_tf.ExperimentConfig.from_dict(config.to_dict()) == config
+    """
 
     family: str = "vae"
     """Whose model it is: one of ours, or your own as module:name."""

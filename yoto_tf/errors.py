@@ -6,6 +6,12 @@ class InputError(ValueError):
 
     The command lines turn it into one sentence and exit code 2. Every other
     exception is a fault of this library and keeps its traceback.
+
+    Example:
+        try:
+            yoto_tf.LogUniform(4.0, 2.0)
+        except yoto_tf.InputError as error:  # a ValueError
+            print(error)
     """
 
 
@@ -15,4 +21,11 @@ class SaveError(OSError):
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss stopped being a finite number, or one of the size of before."""
+    """The loss stopped being a finite number, or one of the size of before.
+
+    Example:
+        try:
+            model.fit(images, callbacks=[yoto_tf.StopOnDivergence()])
+        except yoto_tf.TrainingDiverged as error:
+            print(error)
+    """

@@ -13,7 +13,12 @@ Points = float | tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class PartConfig(Config):
-    """A part of beta's range that is drawn more often."""
+    """A part of beta's range that is drawn more often.
+
+    Example:
+        part = yoto_tf.PartConfig(center=4.0, octaves=2, share=0.3)
+        yoto_tf.BetaConfig(parts=(part,))
+    """
 
     center: float = 1.0
     """The beta around which it lies, in the middle of log(beta)."""
@@ -98,7 +103,11 @@ class ParameterConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class BetaConfig(Config):
-    """The distribution of beta, the weight of the rate, during training."""
+    """The distribution of beta, the weight of the rate, during training.
+
+    Example:
+        yoto_tf.BetaConfig(low=0.5, high=64.0)
+    """
 
     distribution: Literal["log_uniform", "uniform", "choice", "constant"] = (
         "log_uniform"
@@ -157,7 +166,13 @@ class BetaConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig(Config):
-    """How the terms of the loss become one number."""
+    """How the terms of the loss become one number.
+
+    Example:
+        yoto_tf.ObjectiveConfig(
+            normalization="geometric_mean", normalization_power=0.5
+        )
+    """
 
     normalization: Literal["none", "geometric_mean", "sum"] = "sum"
     """Divide the loss by the weights' sum (1 + beta) or their geometric mean

@@ -3,3 +3,9 @@
 It answers as `tensorflow_model_server` does, on one machine and in one
 process, so that clients can be written and tested without containers.
 """
+
+from yoto_tf import extras
+
+extras.require(
+    "serving", "absl", "grpc", "grpc_health", "grpc_reflection", "uvicorn"
+)

@@ -1,1 +1,5 @@
 """A page that shows one model at every beta, through `serving.client`."""
+
+from yoto_tf import extras
+
+extras.require("serving", "tyro", "gradio", "tenacity", "urllib3")

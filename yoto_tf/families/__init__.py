@@ -89,6 +89,10 @@ def get_preset(name, family=None):
 
     Raises:
         InputError: if there is none; the message names those there are.
+
+    Example:
+        preset = yoto_tf.get_preset("cifar10")
+        preset.config.model.latent_size  # 256
     """
     presets = all_presets(family)
     if name not in presets:

@@ -275,7 +275,7 @@ class Family:
         raise NotImplementedError
 
     def further_pictures(self, model, examples, grid, seed):
-        """Yields `PictureGrid`s of what else there is to see."""
+        """Yields a `PictureGrid` for whatever else there is to see."""
         return ()
 
     def shown_points(self, model, settings):

@@ -57,6 +57,10 @@ class LossParameter:
     Attributes:
         scale: `"log"`, `"linear"` or `"choice"`: how a slider shows it.
         num_coordinates: numbers per example that the network is told.
+
+    Example:
+        level = yoto_tf.Uniform(0.05, 0.95, description="Of the quantile.")
+        level.contains(0.5), level.default, level.scale
     """
 
     num_coordinates = 1

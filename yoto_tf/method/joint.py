@@ -20,6 +20,10 @@ class Independent(JointParameters):
     Args:
         parameters: dict, name -> `LossParameter`, or a number for one that
             is always the same.
+
+    Example:
+        joint = Independent({"miss": LogUniform(0.1, 10.0), "false_alarm": 1})
+        joint.varying  # ("miss",)
     """
 
     def __init__(self, parameters):
@@ -146,6 +150,9 @@ class Dirichlet(JointParameters):
     Args:
         concentration: dict, name of the term -> positive number; all 1:
             uniform on the simplex.
+
+    Example:
+        Dirichlet({"style": 1.0, "content": 1.0, "smoothness": 0.5})
     """
 
     def __init__(self, concentration):

@@ -172,7 +172,7 @@ class KerasModel(keras.Model):
         """Scores the model, as `keras.Model.evaluate` does.
 
         Args:
-            x, y, *args, **kwargs: as for `keras.Model.evaluate`.
+            x, y: and whatever else `keras.Model.evaluate` takes.
             loss_parameters: as for `predict`; default: the watched values,
                 each under a name of its own (`error_at_l1=0.1`).
 
@@ -189,7 +189,7 @@ class KerasModel(keras.Model):
         """Runs the network on batches, as `keras.Model.predict` does.
 
         Args:
-            x, *args, **kwargs: as for `keras.Model.predict`.
+            x: and whatever else `keras.Model.predict` takes.
             loss_parameters: dict, name -> number, or with arrays one per
                 example. Default: those in the data, where it yields
                 `{"inputs": x, "loss_parameters": {...}}`, or each

@@ -131,6 +131,9 @@ def near(wide, center, octaves):
 
     Returns:
         A `LogUniform`.
+
+    Example:
+        near(LogUniform(0.125, 512.0), 4.0, octaves=2)  # from 2 to 8
     """
     if not wide.contains(center):
         raise InputError(

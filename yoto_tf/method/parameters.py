@@ -128,6 +128,9 @@ class Choice(LossParameter):
     Args:
         values: finite numbers, two or more, all different.
         default, description: see `LossParameter`.
+
+    Example:
+        Choice([0.0, 0.5, 1.0, 2.0, 5.0])  # a focal loss' gamma
     """
 
     scale = "choice"
@@ -180,7 +183,11 @@ class Choice(LossParameter):
 @keras.saving.register_keras_serializable("yoto_tf")
 class Constant(LossParameter):
     """A parameter that is always the same: a fixed-weight model, or the term
-    to which the others are relative. The network is not told of it."""
+    to which the others are relative. The network is not told of it.
+
+    Example:
+        Constant(16.0)
+    """
 
     num_coordinates = 0
 

@@ -30,6 +30,10 @@ def load_model(path):
 
     Raises:
         InputError: if the file is missing, damaged or of another kind.
+
+    Example:
+        model.save("model.keras")
+        model = yoto_tf.load_model("model.keras")
     """
     try:
         model = keras.models.load_model(path)
