@@ -23,7 +23,7 @@ def test_a_small_benchmark_reports_every_figure(tmp_path, capsys):
         ]
     )
     result = json.loads(path.read_text())["results"][0]
-    rates = result["images_per_second"]
+    rates = result["examples_per_second"]
     assert set(rates) == {
         "train step, conditioned",
         "train step, unconditioned",

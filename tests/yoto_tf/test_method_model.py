@@ -321,12 +321,18 @@ def trained(scope):
     keras.utils.set_random_seed(0)
     with scope:
         model = Line()
-        model.compile(keras.optimizers.SGD(0.1, global_clipnorm=0.5))
-    # 20, 20 and 7 examples.
+        model.compile(
+            keras.optimizers.SGD(0.1, global_clipnorm=0.5),
+            # One that adds up, one that does not.
+            metrics=[keras.metrics.MeanAbsoluteError(), keras.metrics.R2Score()],
+        )
+    # 20, 20 and 7 examples, and 20 and 3.
     logs = model.fit(
-        x, x[:, 0], batch_size=20, epochs=7, shuffle=False, verbose=0
+        x, x[:, 0], batch_size=20, epochs=7, shuffle=False, verbose=0,
+        validation_data=(x[:23], x[:23, 0]), validation_batch_size=20,
     ).history
-    return [*model.get_weights(), np.array(logs["loss"])]
+    assert len(logs) == 3 + 3 * (2 + 2) + 1, sorted(logs)
+    return [*model.get_weights(), *map(np.array, logs.values())]
 
 
 alone = trained(contextlib.nullcontext())

@@ -89,6 +89,8 @@ def build(model, spec):
         # A layer may be used in the loss alone.
         if several or (y is not None and unbuilt(model)):
             names[:] = model.checked_terms(x, y, outputs, values)
+        if several and y is not None:
+            model.prepare_scores(y, outputs)
 
     # A layer may be used in training alone.
     with model.distribute_strategy.scope():

@@ -128,6 +128,11 @@ class KerasModel(keras.Model):
             **{k: v for k, v in given.items() if v is not None},
         }
 
+    def prepare_scores(self, y, outputs):
+        """Makes the compiled metrics, which several replicas must not make
+        in a step."""
+        self._trackers.prepare_scores(y, outputs)
+
     def get_compile_config(self):
         if not self.compiled:
             return None
@@ -236,8 +241,10 @@ class KerasModel(keras.Model):
             if spec is not None:
                 names = first_batch.build(self, spec)
                 if names:
-                    # Several replicas must not make variables in a step.
-                    self._trackers.prepare(names)
+                    # Several replicas must not make variables in a step, and
+                    # must not share one: each adds up the global batch.
+                    with self.distribute_strategy.scope():
+                        self._trackers.prepare(names)
                 self._spec, self.built = spec, True
 
     # Weights that a load finds again.

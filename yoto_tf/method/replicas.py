@@ -74,6 +74,39 @@ def global_mean(values):
     return total / count, count
 
 
+def gathered(tensors):
+    """The rows of all replicas, on each of them.
+
+    Args:
+        tensors: structure of `(batch, ...)`, and None.
+    """
+    if not in_replica():
+        return tensors
+    context = tf.distribute.get_replica_context()
+    return tf.nest.map_structure(
+        lambda t: None if t is None else context.all_gather(t, axis=0), tensors
+    )
+
+
+def build_metrics(metrics, y, outputs):
+    """Makes the variables that some metrics make when they are first used,
+    as R2Score and F1Score, whose results Keras asks for before.
+
+    Args:
+        metrics: a Keras metric.
+        y, outputs: `KerasTensor`s of what it will be given.
+    """
+    one = tf.nest.map_structure(
+        lambda t: tf.zeros([n or 1 for n in t.shape], t.dtype), (y, outputs)
+    )
+    strategy = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync == 1:
+        metrics.update_state(*one)
+    else:
+        strategy.run(metrics.update_state, one)
+    metrics.reset_state()
+
+
 def summed(gradients, optimizer):
     """Sums gradients over the replicas and clips the sum.
 

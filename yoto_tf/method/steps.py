@@ -84,9 +84,18 @@ class Steps(KerasModel):
         for label, values in points.items():
             outputs, loss, terms = score(x, y, sample_weight, values)
             results |= self._trackers.means(label, loss, terms)
-            results |= self._trackers.scores(label, y, outputs, sample_weight)
+            results |= self._trackers.scores(
+                label, *self._for_metrics(y, outputs, sample_weight)
+            )
         self._note_batch(*given)
         return results
+
+    def _for_metrics(self, *tensors):
+        """What the compiled metrics see: what a replica reads of a metric is
+        its own part, so that each has to see the global batch."""
+        if not self._trackers.has_scores:
+            return tensors
+        return replicas.gathered(tensors)
 
     def _scored(self, x, y, sample_weight, values):
         outputs = self.run(x, values, training=False)

@@ -3,6 +3,7 @@
 import re
 
 import keras
+import tensorflow as tf
 from keras import ops
 from keras.src.trainers import compile_utils
 
@@ -40,6 +41,11 @@ class Trackers:
         scores = [m for c in self._scores.values() for m in c.metrics]
         return [*self._means.values(), *scores]
 
+    @property
+    def has_scores(self):
+        """Whether metrics were compiled."""
+        return bool(self._compiled)
+
     def prepare(self, terms):
         """Makes the means of terms of these names, if there are none yet."""
         if self._means:
@@ -76,6 +82,23 @@ class Trackers:
             self._means[name].update_state(*replicas.global_mean(value))
         return {n: self._means[n].result() for n in values}
 
+    def prepare_scores(self, y, outputs):
+        """Makes the compiled metrics for targets and outputs like these, if
+        there are none yet."""
+        if self._scores or not self._compiled:
+            return
+        y, outputs = keras.tree.map_structure(
+            lambda t: keras.KerasTensor(t.shape, t.dtype),
+            _as_columns(y, outputs),
+        )
+        # Outside of the graph: a copy on a second replica begins as the first
+        # one, which a graph cannot say.
+        with tf.init_scope():
+            self._scores = {at: self._new_scores() for at in self._labels}
+            for scores in self._scores.values():
+                scores.build(y, outputs)
+                replicas.build_metrics(scores, y, outputs)
+
     def scores(self, label, y, outputs, sample_weight=None):
         """Adds a batch to the compiled metrics of one label.
 
@@ -92,10 +115,7 @@ class Trackers:
             raise InputError(
                 "expected targets y for compile(metrics=...), received: none"
             )
-        if not self._scores:
-            self._scores = {at: self._new_scores() for at in self._labels}
-            for scores in self._scores.values():
-                scores.build(*_as_columns(y, outputs))
+        self.prepare_scores(y, outputs)
         scores = self._scores[label]
         y, outputs = _as_columns(y, outputs)
         scores.update_state(y, outputs, sample_weight)
