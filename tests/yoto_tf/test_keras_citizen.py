@@ -226,3 +226,26 @@ def test_a_last_batch_that_cuts_a_group_is_refused_also_in_a_data_set():
     model.fit(data.batch(8), shuffle=False, verbose=0)
     with pytest.raises(InputError, match="multiple of group_size=4.*: 2"):
         model.fit(data.take(10).batch(8), shuffle=False, verbose=0)
+
+
+def test_a_metric_that_builds_when_it_is_used_is_scored():
+    one_hot = np.eye(2, dtype="float32")[Y]
+
+    class Scored(Classifier):
+        def loss_terms(self, x, y, outputs, loss_parameters):
+            return super().loss_terms(x, y[:, 1], outputs, loss_parameters)
+
+    scored = Scored(seed=1)
+    scored.compile("sgd", metrics=[keras.metrics.F1Score(average="macro")])
+    found = scored.evaluate(X, one_hot, verbose=0, return_dict=True)
+    for miss in (w["miss"] for w in scored.watched):
+        said = np.asarray(scored(X, {"miss": miss})).argmax(-1)
+        scores = []
+        for label in (0, 1):
+            hit = ((said == label) & (Y == label)).sum()
+            scores.append(
+                2 * hit / ((said == label).sum() + (Y == label).sum())
+            )
+        np.testing.assert_allclose(
+            found[f"f1_score_at_miss={miss:g}"], np.mean(scores), rtol=1e-5
+        )

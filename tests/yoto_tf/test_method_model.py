@@ -324,7 +324,10 @@ def trained(scope):
         model.compile(
             keras.optimizers.SGD(0.1, global_clipnorm=0.5),
             # One that adds up, one that does not.
-            metrics=[keras.metrics.MeanAbsoluteError(), keras.metrics.R2Score()],
+            metrics=[
+                keras.metrics.MeanAbsoluteError(),
+                keras.metrics.R2Score(),
+            ],
         )
     # 20, 20 and 7 examples, and 20 and 3.
     logs = model.fit(
