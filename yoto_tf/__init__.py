@@ -17,6 +17,7 @@ from yoto_tf.presets import PRESETS
 # a command line can parse its arguments, and refuse them, at once.
 _LAZY = {
     "ConditionalVAE": "yoto_tf.models.conv_vae",
+    "condition": "yoto_tf.method.condition",
     "LossConditionalModel": "yoto_tf.method.model",
     "Choice": "yoto_tf.method.parameters",
     "Constant": "yoto_tf.method.parameters",

@@ -20,6 +20,7 @@ from yoto_tf.layers import GaussianPosterior
 from yoto_tf.layers import SigmoidFiLM
 from yoto_tf.layers import SplineFiLM
 from yoto_tf.layers.stage import ConditionedStage
+from yoto_tf.method.condition import ConditionedModel
 from yoto_tf.method.joint import Dirichlet
 from yoto_tf.method.joint import Independent
 from yoto_tf.method.mixture import Mixture
@@ -193,6 +194,21 @@ OBJECTS = [
             normalization_power=0.5,
             ramps={"b": [(0, 0.0), (7, 1.0)]},
             watched=[{"a": 1.0, "b": 2.0}],
+            seed=3,
+            name="mine",
+        ),
+    ),
+    (
+        ConditionedModel,
+        lambda: ConditionedModel(
+            keras.Sequential(
+                [keras.Input((3,)), keras.layers.Dense(2, name="dense")]
+            ),
+            {"mse": "mse", "mae": keras.losses.MeanAbsoluteError()},
+            {"mae": LogUniform(0.5, 8.0)},
+            sites=["dense"],
+            conditioning=FiLM(4),
+            normalization="sum",
             seed=3,
             name="mine",
         ),

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import yoto_tf
 from yoto_tf import InputError
@@ -107,12 +108,82 @@ def test_a_vae_is_served_at_the_posteriors_mean(tmp_path):
     )
 
 
+_FITS = {
+    "arrays": lambda m: m.fit(X, Y, 10, shuffle=False, verbose=0),
+    "a Dataset": lambda m: m.fit(_dataset(), verbose=0),
+    "a generator": lambda m: m.fit(_batches(), steps_per_epoch=2, verbose=0),
+    "a batch": lambda m: m.train_on_batch(X, Y),
+    "two epochs": lambda m: m.fit(_dataset(), epochs=2, verbose=0),
+    "XLA": lambda m: (
+        m.compile("adam", jit_compile=True),
+        m.fit(_dataset(), verbose=0),
+    ),
+    "eagerly": lambda m: (
+        m.compile(run_eagerly=True),
+        m.fit(_dataset(), verbose=0),
+    ),
+    "steps at a time": lambda m: (
+        m.compile(steps_per_execution=2),
+        m.fit(_dataset(), verbose=0),
+    ),
+}
+
+
+def _batches():
+    yield X[:12], Y[:12]
+    yield X[12:], Y[12:]
+
+
+def _dataset():
+    return tf.data.Dataset.from_tensor_slices((X, Y)).batch(12)
+
+
+@pytest.mark.filterwarnings("ignore:.shuffle=True. was passed")
+@pytest.mark.parametrize("kind", _FITS)
+def test_the_first_batch_of_fit_is_the_example(kind):
+    model = Alarms({"miss": yoto_tf.LogUniform(0.1, 10.0)})
+    model.compile("adam")
+    _FITS[kind](model)
+    np.testing.assert_array_equal(model._first_rows.inputs, X[:8])
+
+
+def test_a_loaded_model_takes_its_own_first_batch_and_exports(tmp_path):
+    model = alarms()
+    model.save(tmp_path / "alarms.keras")
+    loaded = keras.models.load_model(tmp_path / "alarms.keras")
+    other = X[::-1].copy()
+    loaded.fit(other, Y, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(loaded._first_rows.inputs, other[:8])
+    loaded.export(tmp_path / "1")
+    with Session(tmp_path / "1") as session:
+        asked = {"inputs": X, "miss": np.ones(20, "float32")}
+        found = session.run("predict", asked)["outputs"]
+    expected = loaded.predict(X, loss_parameters={"miss": 1.0}, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_a_vaes_example_is_the_images_of_its_data(tmp_path):
+    config = yoto_tf.ModelConfig(
+        latent_size=2, base_channels=1, convs_per_block=1, dense_units=4
+    )
+    model = yoto_tf.ConditionalVAE((32, 32, 3), config)
+    model.compile(run_eagerly=True)
+    images = np.random.default_rng(0).random((3, 32, 32, 3), "float32")
+    model.train_on_batch({"image": images, "label": np.arange(3)})
+    np.testing.assert_array_equal(model._first_rows.inputs, images)
+
+
 def test_what_cannot_be_exported_is_told_and_leaves_nothing(
     exported, tmp_path, monkeypatch
 ):
     model, path, _ = exported
-    with pytest.raises(InputError, match="example=x"):
-        model.export(tmp_path / "1")
+    with pytest.raises(InputError, match="example=x.*or fit"):
+        Alarms({"miss": 2.0}).export(tmp_path / "1")
+    model.save(tmp_path / "alarms.keras")
+    loaded = keras.models.load_model(tmp_path / "alarms.keras")
+    with pytest.raises(InputError, match="example=x.*or fit"):
+        loaded.export(tmp_path / "1")
+    (tmp_path / "alarms.keras").unlink()
     with pytest.raises(InputError, match="one row or more"):
         model.export(tmp_path / "1", example=X[:0])
     with pytest.raises(InputError, match="new version.*which is there"):

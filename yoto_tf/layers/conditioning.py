@@ -26,9 +26,12 @@ class ConditioningLayer(keras.layers.Layer):
     Attributes:
         replaces_bias: whether its shift makes a bias of the layer before it
             superfluous.
+        starts_as_identity: whether a new layer returns its features as they
+            are.
     """
 
     replaces_bias = False
+    starts_as_identity = False
 
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
@@ -110,6 +113,8 @@ class FiLM(ConditioningLayer):
         Perez et al., FiLM, AAAI 2018. Dosovitskiy & Djolonga, YOTO, ICLR
         2020, section 2.1.
     """
+
+    starts_as_identity = True
 
     def __init__(self, hidden_units=256, strength=0.1, **kwargs):
         super().__init__(**kwargs)

@@ -11,6 +11,7 @@ from yoto_tf.layers.seeds import save_seed_state
 from yoto_tf.method import exporting
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
+from yoto_tf.method.first_rows import FirstRows
 from yoto_tf.method.joint import as_joint
 from yoto_tf.method.objective import Objective
 from yoto_tf.method.steps import Steps
@@ -128,6 +129,7 @@ class LossConditionalModel(Steps):
         self.seed = seed
         self.draw_seed = keras.random.SeedGenerator(seed)
         self._trackers = Trackers(labels)
+        self._first_rows = FirstRows()
         # Of loss parameters, terms and the loss, whatever layers compute in.
         self._dtype = precision.dtype_at_least_float32(self.compute_dtype)
 
@@ -230,6 +232,10 @@ class LossConditionalModel(Steps):
 
     # Its state and its configuration.
 
+    def served_inputs(self, x):
+        """What of a batch of `fit` are the inputs that `export` serves."""
+        return x
+
     def served_outputs(self, x, loss_parameters):
         """What `export` serves: a pure function of its inputs.
 
@@ -250,19 +256,24 @@ class LossConditionalModel(Steps):
 
         Args:
             path: of the version, as `"models/alarms/1"`; must be new.
-            example: a few inputs, to compare with.
+            example: a few inputs, to compare with; default: rows of the
+                first batch of `fit`, which no file keeps.
 
         Returns:
             list of `yoto_tf.endpoint.Difference`.
 
         Raises:
-            InputError: without an example, or for a path that is there.
+            InputError: without an example on a model that was not trained
+                since it was made or loaded, or for a path that is there.
             VerificationError, SaveError: nothing is left at the path.
         """
         if example is None:
+            example = self._first_rows.inputs
+        if example is None:
             raise InputError(
                 "expected a few inputs to compare the exported model with, "
-                "as model.export(path, example=x[:8]), received: example=None"
+                "as model.export(path, example=x[:8]), or fit() before, whose "
+                "first batch gives them, received: example=None"
             )
         return exporting.export(self, path, example)
 

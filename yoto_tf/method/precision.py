@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from yoto_tf.errors import InputError
+from yoto_tf.method import graph
 
 
 def dtype_at_least_float32(dtype):
@@ -29,7 +30,7 @@ def widened(tensors, dtype):
     """Casts the floats among tensors, as the outputs of a model."""
     return keras.tree.map_structure(
         lambda t: (
-            ops.cast(t, dtype)
+            graph.with_mask_of(ops.cast(t, dtype), t)
             if keras.backend.is_float_dtype(getattr(t, "dtype", "int32"))
             else t
         ),

@@ -34,6 +34,7 @@ class Steps(KerasModel):
             self._loss_and_gradients
         )(x, y, sample_weight, drawn, step, total)
         self._note_batch(*given)
+        self._first_rows.note(self.served_inputs(given[0]), self.optimizer)
         self.optimizer.apply_gradients(
             zip(
                 replicas.summed(gradients, self.optimizer),

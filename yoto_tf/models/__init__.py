@@ -9,6 +9,9 @@ import yoto_tf.keras_backend  # noqa: F401
 import keras
 
 from yoto_tf.errors import InputError
+
+# So that Keras finds it when it loads one.
+from yoto_tf.method.condition import ConditionedModel  # noqa: F401
 from yoto_tf.method.model import LossConditionalModel
 from yoto_tf.models.conv_vae import ConditionalVAE
 

@@ -233,6 +233,9 @@ class ConditionalVAE(LossConditionalModel):
         paid = ops.where(is_free, ops.stop_gradient(rates), rates)
         return {**terms, "rate": ops.sum(paid, -1)}
 
+    def served_inputs(self, x):
+        return x["image"] if isinstance(x, dict) else x
+
     def served_outputs(self, x, loss_parameters):
         # At the posterior's mean.
         noise = ops.zeros((ops.shape(x)[0], self.model_config.latent_size))
@@ -289,9 +292,8 @@ class ConditionalVAE(LossConditionalModel):
         return self.decode(noise, beta, loss_parameters)
 
     def _values(self, x, beta, loss_parameters):
-        asked = dict(loss_parameters or {})
-        if beta is not None:
-            asked["beta"] = beta
+        given = {} if beta is None else {"beta": beta}
+        asked = {**(loss_parameters or {}), **given}
         return values_for(x, self.loss_parameters, asked)
 
     def get_config(self):

@@ -1,0 +1,261 @@
+"""Gives a functional or Sequential Keras model knobs."""
+
+import inspect
+import json
+
+import keras
+from keras import ops
+
+from yoto_tf.errors import InputError
+from yoto_tf.layers.spline import SplineFiLM
+from yoto_tf.method import graph
+from yoto_tf.method import sites as choosing
+from yoto_tf.method.assertions import checked
+from yoto_tf.method.model import LossConditionalModel
+from yoto_tf.method.terms import Terms
+
+
+def condition(
+    net,
+    terms,
+    loss_parameters,
+    *,
+    sites=None,
+    conditioning=None,
+    copy=False,
+    **kwargs,
+):
+    """Makes a loss-conditional model of any functional or Sequential model.
+
+    Between its layers stand conditioning layers, which begin as the identity:
+    at the start the model answers exactly as the network, trained or not, for
+    every value of the loss parameters.
+
+    **Sites.** By default behind each layer with a matrix of weights (dense,
+    convolution, recurrent, attention, embedding, a layer of one's own), or
+    behind the normalisation that follows it; once per call where a layer is
+    shared; in nested models, too. An activation that is a layer of its own
+    comes after the conditioning; one inside of a layer (`Dense(64, "relu")`)
+    comes before it, for the layer is left as it is. Nothing is conditioned
+    behind a sigmoid or softmax, up to the next layer with weights, so that a
+    probability stays one: `Dense(1, "sigmoid")` has no site, `Dense(1)` before
+    `Activation("sigmoid")` has one. Of several outputs of a layer the first is
+    conditioned (the sequence of an LSTM).
+
+    Args:
+        net: a functional or Sequential `keras.Model` that knows its inputs.
+            Its layers, weights and `trainable` flags are the model's: what
+            one learns the other knows.
+        terms: dict, name -> `f(x, y, outputs, loss_parameters)` that returns
+            `(batch,)`, or a Keras loss or its name (`"mse"`), taken per
+            example with every other axis averaged. A function or class of
+            one's own is saved by the name under which it is registered with
+            Keras.
+        loss_parameters: dict, name -> `LossParameter` or a number, or a
+            `Dirichlet`; see `LossConditionalModel`. One or more must vary.
+        sites: names of layers or operations, exactly behind which to
+            condition (`"dense"`; in a nested model `"encoder/dense"`; the
+            second call of a layer alone is `"dense:2"`), or a predicate that
+            is called with each layer and operation.
+        conditioning: a conditioning layer's class, a function that makes
+            one, or one (or its Keras config) that is copied for each site;
+            default: `SplineFiLM` over the range of the loss parameters. It
+            has to begin as the identity, which `Gate`, `SigmoidFiLM` and
+            `Concatenation` do not.
+        copy: whether the network is copied with its weights first.
+        **kwargs: of `LossConditionalModel`.
+
+    Returns:
+        A `ConditionedModel`.
+
+    Raises:
+        InputError: for a network with a `call` of its own, layers of
+            `channels_first` or with a state, axes without the examples in
+            front at a site, unknown sites, terms that are none.
+
+    References:
+        Dosovitskiy & Djolonga, ICLR 2020, section 2.1.
+
+    Example:
+        net = keras.Sequential([
+            keras.Input((30,)),
+            keras.layers.Dense(64, "relu"),
+            keras.layers.Dense(1),
+        ])
+        model = yoto_tf.condition(
+            net,
+            terms={"miss": miss, "false_alarm": false_alarm},
+            loss_parameters={"miss": yoto_tf.LogUniform(0.1, 10.0)},
+        )
+        model.compile("adam")
+        model.fit(x, y)
+        model.predict(x_new, loss_parameters={"miss": 4.0})
+    """
+    if copy:
+        choosing.check_net(net)
+        weights = net.get_weights()
+        net = keras.models.clone_model(net)
+        net.set_weights(weights)
+    return ConditionedModel(
+        net, terms, loss_parameters, sites, conditioning, **kwargs
+    )
+
+
+@keras.saving.register_keras_serializable("yoto_tf")
+class ConditionedModel(LossConditionalModel):
+    """What `condition` makes, whose arguments it takes.
+
+    Attributes:
+        net: the network without conditioning, a Keras model.
+        sites: names of the places that are conditioned.
+        conditioning_layers: one layer for each.
+    """
+
+    def __init__(
+        self,
+        net,
+        terms,
+        loss_parameters,
+        sites=None,
+        conditioning=None,
+        **kwargs,
+    ):
+        choosing.check_net(net)
+        kwargs.setdefault("dtype", net.dtype_policy)
+        super().__init__(loss_parameters, **kwargs)
+        if not self.loss_parameters.varying:
+            raise InputError(
+                "expected one or more loss parameters with a range, as "
+                "yoto_tf.LogUniform(0.1, 10.0), received: "
+                f"loss_parameters={loss_parameters}"
+            )
+        self._terms = Terms(terms)
+        chosen = choosing.choose(net, sites)
+        template = _template(conditioning, self.loss_parameters.coordinate_ends)
+        self.net = net
+        self.sites = list(chosen)
+        self.conditioning_layers = [
+            _copied(template, name, tensor.dtype)
+            for name, tensor in chosen.items()
+        ]
+        self._template = keras.saving.serialize_keras_object(template)
+        coordinates = (None, self.loss_parameters.num_coordinates)
+        for layer, tensor in zip(
+            self.conditioning_layers, chosen.values(), strict=True
+        ):
+            layer.build((None, *tensor.shape[1:]), coordinates)
+        self.built = True
+
+    def build(self, *_):
+        """All weights exist from birth."""
+
+    def call(self, x, loss_parameters, training=None):
+        told = self.coordinates(loss_parameters)
+        layers = dict(zip(self.sites, self.conditioning_layers, strict=True))
+
+        def visit(name, run, operation, args, kwargs):
+            outputs = run(*args, **kwargs)
+            if name not in layers:
+                return outputs
+            if isinstance(outputs, list | tuple):
+                first = layers[name](outputs[0], told)
+                return type(outputs)([first, *outputs[1:]])
+            return layers[name](outputs, told)
+
+        return graph.walk(self.net, x, visit, training)
+
+    def loss_terms(self, x, y, outputs, loss_parameters):
+        return self._terms(x, y, outputs, loss_parameters)
+
+    def training_terms(self, terms, outputs, loss_parameters, step):
+        if "float16" == self.compute_dtype:
+            # What overflows is left to the scaling of the loss.
+            return terms
+        return {
+            name: checked(
+                term,
+                ops.any(step > 0) | ops.all(ops.isfinite(term)),
+                "expected terms that are finite before training, received: "
+                f"{name}=",
+                term[ops.argmin(ops.cast(ops.isfinite(term), "int32"))],
+            )
+            for name, term in terms.items()
+        }
+
+    def conditioning_cost(self):
+        """What the conditioning adds to the network.
+
+        Returns:
+            dict: `sites`, the number of its layers; `parameters`, of them all;
+            `net_parameters`, of the network; `share`, of the first in the
+            second.
+        """
+        added = sum(layer.count_params() for layer in self.conditioning_layers)
+        before = self.net.count_params()
+        return {
+            "sites": len(self.sites),
+            "parameters": added,
+            "net_parameters": before,
+            "share": added / before,
+        }
+
+    def get_build_config(self):
+        return None
+
+    def get_config(self):
+        net = keras.saving.serialize_keras_object(self.net)
+        # How the network itself was trained is of no matter here.
+        net.pop("compile_config", None)
+        # As a file has it: Keras leaves tuples among its lists.
+        net = json.loads(json.dumps(net))
+        return {
+            **super().get_config(),
+            "net": net,
+            "terms": self._terms.get_config(),
+            "sites": list(self.sites),
+            "conditioning": self._template,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        load = keras.saving.deserialize_keras_object
+        return super().from_config(
+            {
+                **config,
+                "net": load(config["net"]),
+                "terms": Terms.from_config(config["terms"]).given,
+            }
+        )
+
+
+def _template(conditioning, ends):
+    """The layer that is copied for each site."""
+    made = SplineFiLM if conditioning is None else conditioning
+    if isinstance(made, dict):
+        made = keras.saving.deserialize_keras_object(made)
+    if inspect.isclass(made) and issubclass(made, SplineFiLM):
+        made = made(ends=ends)
+    elif not isinstance(made, keras.layers.Layer) and callable(made):
+        made = made()
+    if not isinstance(made, keras.layers.Layer):
+        raise InputError(
+            "expected a conditioning layer, its class or a function that "
+            f"makes it, received: conditioning={conditioning!r}"
+        )
+    if not getattr(made, "starts_as_identity", False):
+        raise InputError(
+            "expected a conditioning layer that begins as the identity, as "
+            "SplineFiLM and FiLM do (so that a trained network keeps its "
+            "answers; starts_as_identity = True says so of one of your own), "
+            f"received: {type(made).__name__}"
+        )
+    return made
+
+
+def _copied(template, site, dtype):
+    """A layer of its own for a site, which keeps the features' dtype."""
+    if dtype in ("float16", "bfloat16"):
+        dtype = f"mixed_{dtype}"
+    name = "condition_" + site.replace("/", "_").replace(":", "_")
+    config = {**template.get_config(), "name": name, "dtype": dtype}
+    return type(template).from_config(config)

@@ -1,0 +1,73 @@
+"""A few rows of the first batch of training, for `export` to compare with."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from yoto_tf.method import replicas
+
+_ROWS = 8
+
+
+class FirstRows:
+    """Keeps rows of a batch on the host; not a part of the model's state.
+
+    Attributes:
+        inputs: NumPy arrays in the structure of the model's inputs, as they
+            were given to `fit`; None: none yet.
+    """
+
+    def __init__(self):
+        self.inputs = None
+
+    def note(self, x, optimizer):
+        """Keeps the first rows of a batch of a train step.
+
+        In a graph that is the batch of the first step that it runs, which
+        costs the later steps a comparison.
+
+        Args:
+            x: a batch of inputs; of ragged and sparse ones none is kept.
+            optimizer: counts the steps.
+        """
+        leaves = tf.nest.flatten(x)
+        if not all(isinstance(t, tf.Tensor | np.ndarray) for t in leaves):
+            return
+        if self._is_of(x):
+            return
+        rows = [t[:_ROWS] for t in leaves]
+
+        def keep(*arrays):
+            self.inputs = tf.nest.pack_sequence_as(x, list(arrays))
+
+        if tf.executing_eagerly():
+            keep(*map(np.asarray, rows))
+            return
+        with tf.init_scope():
+            start = int(_steps(optimizer))
+
+        def kept():
+            tf.numpy_function(keep, rows, [])
+            return True
+
+        is_first = tf.equal(_steps(optimizer), start)
+        if replicas.in_replica():
+            context = tf.distribute.get_replica_context()
+            is_first &= tf.equal(context.replica_id_in_sync_group, 0)
+        tf.cond(is_first, kept, lambda: False)
+
+    def _is_of(self, x):
+        """Whether rows of such a batch are there: a step is traced again for
+        another number of examples, too."""
+        if self.inputs is None:
+            return False
+        return _kinds(self.inputs) == _kinds(x)
+
+
+def _kinds(x):
+    leaves = keras.tree.flatten_with_path(x)
+    return [(p, t.shape[1:], tf.as_dtype(t.dtype)) for p, t in leaves]
+
+
+def _steps(optimizer):
+    return tf.convert_to_tensor(optimizer.iterations.value)

@@ -1,0 +1,210 @@
+"""Where in a Keras model the conditioning sits."""
+
+import keras
+
+from yoto_tf.errors import InputError
+from yoto_tf.method import graph
+
+_NORMALIZATIONS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.RMSNormalization,
+)
+# Keras' names of what makes probabilities: of functions, layers, operations.
+_SQUASHING = {
+    "hard_sigmoid",
+    "log_sigmoid",
+    "log_softmax",
+    "sigmoid",
+    "softmax",
+    "sparse_sigmoid",
+    "sparsemax",
+}
+_SQUASHING_KINDS = {n.title().replace("_", "") for n in _SQUASHING}
+_SUBCLASS = (
+    "a subclass of yoto_tf.LossConditionalModel with call(x, loss_parameters) "
+    "conditions any other network"
+)
+
+
+def check_net(net):
+    """Raises `InputError` for what cannot be conditioned."""
+    if not isinstance(net, keras.Model):
+        raise InputError(
+            "expected a functional or Sequential keras.Model, received: "
+            f"{type(net).__name__}"
+        )
+    if graph.graph_of(net) is None:
+        if type(net) is keras.Sequential:
+            raise InputError(
+                "expected a Sequential model that knows its inputs, as one "
+                "that begins with keras.Input(shape), received: "
+                f"{net.name!r}, which is not built"
+            )
+        raise InputError(
+            f"expected a functional or Sequential model ({_SUBCLASS}), "
+            f"received: {type(net).__name__} with a call() of its own"
+        )
+
+
+def choose(net, sites=None):
+    """Chooses the places that are conditioned; see `yoto_tf.condition`.
+
+    Args:
+        net: a functional or Sequential model.
+        sites: list of names, a predicate of a layer, or None.
+
+    Returns:
+        dict, name of the site -> `KerasTensor` that is conditioned there, in
+        the order of the calls.
+
+    Raises:
+        InputError: for a network or a site that cannot be conditioned.
+    """
+    check_net(net)
+    places = graph.places(net)
+    for place in places:
+        _check_operation(place)
+    squashed = _squashed(places)
+    good = [p for p in places if not _fault(p, squashed)]
+    if sites is None:
+        chosen = _default(places, squashed)
+    elif callable(sites):
+        chosen = [p for p in good if sites(p.operation)]
+    else:
+        chosen = _named(places, good, sites)
+    if not chosen:
+        raise InputError(
+            "expected one or more layers to condition (behind a layer whose "
+            "activation is a sigmoid or softmax is none; split it into "
+            "activation=None and keras.layers.Activation), received: none "
+            f"among {[p.name for p in places]}"
+        )
+    for place in chosen:
+        fault = _fault(place, squashed)
+        if fault:
+            raise InputError(
+                f"expected sites={fault}, received: {place.name!r} with "
+                f"output={place.output}; sites=[...] leaves it out"
+            )
+    return {
+        p.name: p.output for p in places if any(p is other for other in chosen)
+    }
+
+
+def _default(places, squashed):
+    chosen = []
+    for place in places:
+        if not _has_kernel(place.operation) or squashed[place.name]:
+            continue
+        chosen.append(_behind_normalization(place))
+    return chosen
+
+
+def _behind_normalization(place):
+    # The statistics would take a scale and a shift away again.
+    if len(place.children) == 1 and not place.is_output:
+        child = place.children[0]
+        if isinstance(child.operation, _NORMALIZATIONS):
+            return _behind_normalization(child)
+    return place
+
+
+def _named(places, good, names):
+    if isinstance(names, str):
+        raise InputError(
+            "expected sites as a list of names or a predicate, received: "
+            f"sites={names!r}"
+        )
+    chosen = []
+    for name in names:
+        # Without a number behind it, every call of the layer.
+        found = [p for p in places if name in (p.name, _uncounted(p.name))]
+        if not found:
+            raise InputError(
+                f"expected sites among {[p.name for p in good]}, received: "
+                f"{name!r}"
+            )
+        chosen += found
+    return chosen
+
+
+def _uncounted(name):
+    return "/".join(part.split(":")[0] for part in name.split("/"))
+
+
+def _check_operation(place):
+    inner = getattr(place.operation, "layer", None)
+    for operation in filter(None, (place.operation, inner)):
+        if getattr(operation, "data_format", None) == "channels_first":
+            raise InputError(
+                "expected layers with data_format='channels_last', received: "
+                f"{place.name!r} with 'channels_first'"
+            )
+        if getattr(operation, "stateful", False) is True:
+            raise InputError(
+                "expected recurrent layers with stateful=False (a state that "
+                "is kept would be of other loss parameters), received: "
+                f"{place.name!r} with stateful=True"
+            )
+
+
+def _fault(place, squashed):
+    """What is expected where a place cannot be conditioned, or None."""
+    output = place.output
+    if squashed[place.name]:
+        return (
+            "[...] of layers that are not behind a sigmoid or softmax, whose "
+            "outputs would be no probabilities any more"
+        )
+    if output is None or not keras.backend.is_float_dtype(output.dtype):
+        return "[...] of layers with outputs of floating point"
+    if not place.has_batch_first:
+        return "[...] of layers whose outputs have the examples on axis 0"
+    if len(output.shape) < 2 or output.shape[-1] is None:
+        return "[...] of layers with outputs (batch, ..., channels)"
+    return None
+
+
+def _squashed(places):
+    """dict, name -> whether a value is one of a sigmoid or softmax: from that
+    up to the next layer with weights, where nothing else comes in."""
+    result = {}
+    for place in places:
+        inherited = (
+            bool(place.parents)
+            and not getattr(place.operation, "weights", None)
+            and all(p is not None and result[p.name] for p in place.parents)
+        )
+        result[place.name] = inherited or _squashes(place.operation)
+    return result
+
+
+def _squashes(operation):
+    inner = getattr(operation, "layer", None)
+    if isinstance(inner, keras.layers.Layer) and _squashes(inner):
+        return True
+    kind = type(operation).__name__ if _is_keras(operation) else None
+    return kind in _SQUASHING_KINDS or _ends_squashed(operation)
+
+
+def _ends_squashed(layer):
+    """Whether the activation of a layer, which may be a layer, is one."""
+    activation = getattr(layer, "activation", None)
+    if isinstance(activation, keras.layers.Layer):
+        return _squashes(activation)
+    return getattr(activation, "__name__", None) in _SQUASHING
+
+
+def _is_keras(operation):
+    return type(operation).__module__.split(".")[0] == "keras"
+
+
+def _has_kernel(operation):
+    """Whether a layer has a matrix of weights, itself or inside of it."""
+    if not isinstance(operation, keras.layers.Layer):
+        return False
+    if isinstance(operation, _NORMALIZATIONS):
+        return False
+    return any(len(w.shape) >= 2 for w in operation.weights)

@@ -1,0 +1,213 @@
+"""The terms of a loss as functions, or as Keras' losses by their names."""
+
+import inspect
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from yoto_tf.errors import InputError
+from yoto_tf.method import graph
+from yoto_tf.method.objective import check_terms
+
+
+class Terms:
+    """Computes terms from their functions.
+
+    Args:
+        given: dict, name -> `f(x, y, outputs, loss_parameters)`, a Keras loss
+            of `(y, outputs)` or the name of one.
+
+    Raises:
+        InputError: for something else.
+    """
+
+    def __init__(self, given):
+        if not isinstance(given, dict) or not given:
+            raise InputError(
+                "expected terms as a dict, name -> function or Keras loss, "
+                f"received: terms={given!r}"
+            )
+        self.given = dict(given)
+        self._functions = {n: _function(n, t) for n, t in given.items()}
+        self._checked = False
+
+    def __call__(self, x, y, outputs, loss_parameters):
+        """Returns dict, name -> `(batch,)`; see
+        `LossConditionalModel.loss_terms`."""
+
+        def computed():
+            return {
+                n: f(x, y, outputs, loss_parameters)
+                for n, f in self._functions.items()
+            }
+
+        if self._checked:
+            return computed()
+        floats = [
+            t
+            for t in tf.nest.flatten(outputs)
+            if keras.backend.is_float_dtype(t.dtype)
+        ]
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(floats)
+            terms = computed()
+        check_terms(terms, tf.nest.flatten(x)[0].shape[0])
+        for name, term in terms.items():
+            if all(g is None for g in tape.gradient(term, floats)):
+                raise InputError(
+                    "expected every term to depend on the outputs, and to "
+                    f"have a gradient, received: {name!r} without one"
+                )
+        self._checked = True
+        return terms
+
+    def get_config(self):
+        """dict, name -> what Keras can save.
+
+        Raises:
+            InputError: for a function that it would not find again.
+        """
+        return {n: _serialized(n, t) for n, t in self.given.items()}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(
+            {
+                n: t
+                if isinstance(t, str)
+                else keras.saving.deserialize_keras_object(t)
+                for n, t in config.items()
+            }
+        )
+
+
+def _function(name, term):
+    if not isinstance(name, str) or name in ("", "loss"):
+        raise InputError(
+            "expected names of terms, 'loss' being that of their sum, "
+            f"received: {name!r}"
+        )
+    loss = term
+    if isinstance(term, str):
+        try:
+            loss = keras.losses.get(term)
+        except ValueError as error:
+            raise InputError(
+                "expected the name of a Keras loss, as 'mse', received: "
+                f"terms[{name!r}]={term!r}"
+            ) from error
+    if isinstance(loss, keras.Loss) or _is_keras_function(loss):
+        return lambda x, y, outputs, _: per_example(loss, y, outputs, name)
+    try:
+        inspect.signature(term).bind(*[None] * 4)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "expected f(x, y, outputs, loss_parameters) -> (batch,), or a "
+            f"Keras loss, received: terms[{name!r}]={term!r}"
+        ) from error
+    return term
+
+
+def _is_keras_function(loss):
+    return inspect.isfunction(loss) and loss.__module__.startswith("keras.")
+
+
+def per_example(loss, y, outputs, name="the loss"):
+    """A Keras loss without its reduction, one number per example.
+
+    Every axis but the first is averaged, over what the mask of the outputs
+    leaves, if they have one.
+
+    Args:
+        loss: a `keras.Loss`, or a function of Keras as
+            `keras.losses.mean_squared_error`.
+        y, outputs: tensors, `(batch, ...)`; outputs `(batch,)` are taken as
+            `(batch, 1)`.
+        name: of the term, for messages.
+
+    Returns:
+        `(batch,)`.
+
+    Raises:
+        InputError: without targets, for several outputs, and for targets
+            whose last axis is another.
+    """
+    if y is None or not hasattr(outputs, "shape") or not hasattr(y, "shape"):
+        received = "no targets" if y is None else "several"
+        raise InputError(
+            f"expected one tensor of targets and one of outputs for {name}="
+            f"{loss!r} (of several, f(x, y, outputs, loss_parameters) takes "
+            f"what it scores), received: {received}"
+        )
+    mask = graph.mask_of(outputs)
+    if len(outputs.shape) == 1:
+        outputs = ops.expand_dims(outputs, -1)
+    if len(y.shape) == 1:
+        y = ops.expand_dims(y, -1)
+    kind = getattr(loss, "__name__", type(loss).__name__).lower()
+    if "sparse" not in kind and _broadcasts(y.shape, outputs.shape):
+        raise InputError(
+            f"expected targets of the shape of the outputs for {name}, "
+            f"received: y.shape={tuple(y.shape)} and outputs.shape="
+            f"{tuple(outputs.shape)}"
+        )
+    call = loss.call if isinstance(loss, keras.Loss) else loss
+    values = call(y, outputs)
+    if len(values.shape) == 0:
+        raise InputError(
+            f"expected a loss of one number per example or more for {name}, "
+            f"received: {loss!r}, which averages over the batch"
+        )
+    return _averaged(values, mask, name)
+
+
+def _broadcasts(y, outputs):
+    """Whether targets would be repeated, or scored against repeated
+    outputs."""
+    if len(y) == len(outputs) - 1 and outputs[-1] == 1:
+        outputs = outputs[:-1]
+    if len(y) - 1 == len(outputs) and y[-1] == 1:
+        y = y[:-1]
+    return len(y) != len(outputs) or any(
+        a != b
+        for a, b in zip(y[1:], outputs[1:], strict=True)
+        if None not in (a, b)
+    )
+
+
+def _averaged(values, mask, name):
+    axes = tuple(range(1, len(values.shape)))
+    if mask is None:
+        return ops.mean(values, axes) if axes else values
+    if len(mask.shape) > len(values.shape):
+        raise InputError(
+            "expected a mask of the axes that the loss leaves, received: "
+            f"mask.shape={tuple(mask.shape)} for {name} with shape "
+            f"{tuple(values.shape)}; a function can take it into account"
+        )
+    mask = ops.cast(mask, values.dtype)
+    for _ in range(len(values.shape) - len(mask.shape)):
+        mask = ops.expand_dims(mask, -1)
+    # Of the shape of the values, so that the sum counts what is averaged.
+    mask = mask * ops.ones_like(values)
+    valid = ops.maximum(ops.sum(mask, axes), 1.0)
+    return ops.sum(values * mask, axes) / valid
+
+
+def _serialized(name, term):
+    if isinstance(term, str):
+        return term
+    known = term if inspect.isroutine(term) else type(term)
+    registered = keras.saving.get_registered_name(known)
+    if (
+        not known.__module__.startswith("keras.")
+        and keras.saving.get_registered_object(registered) is not known
+    ):
+        raise InputError(
+            "expected terms that are found again when the model is loaded: "
+            "decorate a function or class by "
+            "@keras.saving.register_keras_serializable(), received: "
+            f"terms[{name!r}]={term!r}"
+        )
+    return keras.saving.serialize_keras_object(term)
