@@ -139,6 +139,9 @@ class ConditionedModel(LossConditionalModel):
             for name, tensor in chosen.items()
         ]
         self._template = keras.saving.serialize_keras_object(template)
+        for name in ("name", "dtype"):
+            # Each site has its own.
+            self._template["config"].pop(name, None)
         coordinates = (None, self.loss_parameters.num_coordinates)
         for layer, tensor in zip(
             self.conditioning_layers, chosen.values(), strict=True

@@ -269,6 +269,9 @@ class KerasModel(keras.Model):
         first_batch.build(self, self._spec)
 
     def save_own_variables(self, store):
+        if self.compiled and self.built and not self.optimizer.built:
+            # A model that is loaded expects its variables.
+            self.optimizer.build(self.trainable_variables)
         super().save_own_variables(store)
         first_batch.save_weight_count(self, store)
 

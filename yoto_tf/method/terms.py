@@ -36,31 +36,38 @@ class Terms:
         """Returns dict, name -> `(batch,)`; see
         `LossConditionalModel.loss_terms`."""
 
-        def computed():
-            return {
-                n: f(x, y, outputs, loss_parameters)
-                for n, f in self._functions.items()
-            }
+        terms = {
+            n: f(x, y, outputs, loss_parameters)
+            for n, f in self._functions.items()
+        }
+        if not self._checked:
+            check_terms(terms, tf.nest.flatten(x)[0].shape[0])
+            self._check_gradients(x, y, outputs, loss_parameters)
+            self._checked = True
+        return terms
 
-        if self._checked:
-            return computed()
-        floats = [
-            t
-            for t in tf.nest.flatten(outputs)
-            if keras.backend.is_float_dtype(t.dtype)
-        ]
+    def _check_gradients(self, x, y, outputs, loss_parameters):
+        """Refuses a term that no weight of the network could change."""
+        # Gradients of the softmax before the outputs are not theirs: Keras'
+        # cross entropies look for it, but not behind a sum.
+        outputs = tf.nest.map_structure(
+            lambda t: (
+                graph.with_mask_of(t + tf.zeros_like(t), t)
+                if t.dtype.is_floating
+                else t
+            ),
+            outputs,
+        )
+        floats = [t for t in tf.nest.flatten(outputs) if t.dtype.is_floating]
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(floats)
-            terms = computed()
-        check_terms(terms, tf.nest.flatten(x)[0].shape[0])
-        for name, term in terms.items():
-            if all(g is None for g in tape.gradient(term, floats)):
-                raise InputError(
-                    "expected every term to depend on the outputs, and to "
-                    f"have a gradient, received: {name!r} without one"
-                )
-        self._checked = True
-        return terms
+            for name, function in self._functions.items():
+                term = function(x, y, outputs, loss_parameters)
+                if all(g is None for g in tape.gradient(term, floats)):
+                    raise InputError(
+                        "expected every term to depend on the outputs, and to "
+                        f"have a gradient, received: {name!r} without one"
+                    )
 
     def get_config(self):
         """dict, name -> what Keras can save.

@@ -1,0 +1,270 @@
+"""Where a network is conditioned, and what is refused."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras import ops
+
+import yoto_tf
+from yoto_tf import InputError
+from yoto_tf.method import sites as choosing
+
+
+def condition(net, **kwargs):
+    terms = {"mse": "mse", "mae": "mae"}
+    loss_parameters = {"mae": yoto_tf.LogUniform(0.1, 10.0)}
+    return yoto_tf.condition(
+        net, **{"terms": terms, "loss_parameters": loss_parameters, **kwargs}
+    )
+
+
+def mlp(*stack):
+    return keras.Sequential([keras.Input((4,)), *stack])
+
+
+def two():
+    return mlp(layers.Dense(3, name="a"), layers.Dense(2, name="b"))
+
+
+class Squashed(layers.Layer):
+    """A layer of one's own that has an activation."""
+
+    def __init__(self, activation, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(2)
+        self.activation = keras.activations.get(activation)
+
+    def call(self, x):
+        return self.activation(self.dense(x))
+
+
+def _operation(function):
+    x = keras.Input((4,))
+    hidden = layers.Dense(2, name="logit")(x)
+    return keras.Model(x, function(hidden))
+
+
+# Networks that end with probabilities -> where they are conditioned.
+_PROBABILITIES = {
+    "a layer": (
+        lambda: mlp(layers.Dense(2, name="logit"), layers.Softmax()),
+        ["logit"],
+    ),
+    "an Activation": (
+        lambda: mlp(
+            layers.Dense(2, name="logit"),
+            layers.Activation("sigmoid"),
+            layers.Reshape((1, 2)),
+        ),
+        ["logit"],
+    ),
+    "an argument": (
+        lambda: mlp(layers.Dense(3, name="a"), layers.Dense(2, "softmax")),
+        ["a"],
+    ),
+    "an argument that is a layer": (
+        lambda: mlp(
+            layers.Dense(3, name="a"),
+            layers.Dense(2, activation=layers.Softmax()),
+        ),
+        ["a"],
+    ),
+    "within a wrapper": (
+        lambda: mlp(
+            layers.Reshape((2, 2)),
+            layers.TimeDistributed(layers.Dense(3), name="a"),
+            layers.TimeDistributed(layers.Dense(3, "sigmoid")),
+        ),
+        ["a"],
+    ),
+    "a layer of one's own": (
+        lambda: mlp(Squashed("relu", name="a"), Squashed("sigmoid")),
+        ["a"],
+    ),
+    "an operation": (
+        lambda: _operation(lambda h: 1 - ops.sigmoid(h)),
+        ["logit"],
+    ),
+    "an activation's function": (
+        lambda: _operation(keras.activations.log_softmax),
+        ["logit"],
+    ),
+    # One that is a gate is not the last: new features follow.
+    "a gate": (
+        lambda: mlp(
+            layers.Dense(3, "sigmoid", name="gate"),
+            layers.Dense(2, name="logit"),
+        ),
+        ["logit"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", _PROBABILITIES)
+def test_no_probability_is_conditioned(kind):
+    make, expected = _PROBABILITIES[kind]
+    net = make()
+    assert condition(net).sites == expected
+    assert condition(net, sites=lambda layer: True).sites[-1] == expected[-1]
+    last = net.layers[-1].name if kind != "a gate" else "gate"
+    if "operation" not in kind and "function" not in kind:
+        with pytest.raises(InputError, match=f"sigmoid or softmax.*{last!r}"):
+            condition(net, sites=[last])
+
+
+def test_a_network_whose_only_layer_is_a_probability_is_refused():
+    with pytest.raises(InputError, match="one or more layers.*Activation"):
+        condition(mlp(layers.Dense(1, "sigmoid")))
+
+
+def test_a_product_with_a_gate_is_conditioned():
+    x = keras.Input((4,))
+    gate = layers.Dense(4, "sigmoid")(x)
+    net = keras.Model(x, layers.Multiply(name="gated")([x, gate]))
+    assert condition(net, sites=["gated"]).sites == ["gated"]
+
+
+def test_sites_are_chosen_by_name_or_predicate():
+    x = keras.Input((4,))
+    a = layers.Dense(4, name="a")
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="a")])
+    inner.name = "inner"
+    hidden = layers.BatchNormalization(name="norm")(a(ops.relu(inner(a(x)))))
+    net = keras.Model(x, hidden + 1)
+
+    def of(sites):
+        return condition(net, sites=sites).sites
+
+    assert of(None) == ["a", "inner/a", "norm"]
+    # Exactly there, at every call or at one.
+    assert of(["a"]) == ["a", "a:2"]
+    assert of(["norm", "a:2"]) == ["a:2", "norm"]
+    assert of(["inner/a", "inner/a"]) == ["inner/a"]
+    assert of(lambda layer: layer is a) == ["a", "a:2"]
+    assert of(lambda layer: isinstance(layer, layers.BatchNormalization)) == [
+        "norm"
+    ]
+    operation = next(o.name for o in net.operations if "relu" in o.name)
+    assert of([operation]) == [operation]
+
+
+def test_a_layer_before_a_normalization_that_others_read_keeps_its_site():
+    x = keras.Input((4,))
+    made = layers.Dense(3, name="a")(x)
+    normal = layers.BatchNormalization(name="norm")(made)
+    for outputs in ([normal, made], normal + made):
+        assert condition(keras.Model(x, outputs)).sites == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("sites", "sentence"),
+    [
+        (["c"], r"sites among \['a', 'b'\], received: 'c'"),
+        ("a", "list of names or a predicate, received: sites='a'"),
+        ([], "one or more layers"),
+        (lambda layer: False, "one or more layers"),
+    ],
+)
+def test_unknown_sites_are_refused(sites, sentence):
+    with pytest.raises(InputError, match=sentence):
+        condition(two(), sites=sites)
+
+
+def _subclassed():
+    class Mine(keras.Model):
+        def call(self, x):
+            return x
+
+    return Mine()
+
+
+def _functional_with_a_call():
+    class Mine(keras.Model):
+        def call(self, x):
+            return super().call(x) + 1
+
+    x = keras.Input((4,))
+    return Mine(x, layers.Dense(2)(x))
+
+
+def _turned():
+    x = keras.Input((4, 3))
+    turned = ops.transpose(x, (1, 0, 2))
+    return keras.Model(x, ops.transpose(layers.Dense(2)(turned), (1, 0, 2)))
+
+
+def _flattened():
+    x = keras.Input((4, 3))
+    rows = layers.Dense(2)(ops.reshape(x, (-1, 3)))
+    return keras.Model(x, ops.reshape(rows, (-1, 4, 2)))
+
+
+def _channels_first():
+    stack = [layers.Conv2D(2, 3, data_format="channels_first")]
+    return keras.Sequential([keras.Input((3, 8, 8)), *stack])
+
+
+def _stateful(wrap=lambda layer: layer):
+    return keras.Sequential(
+        [
+            keras.Input((4, 3), batch_size=2),
+            wrap(layers.LSTM(2, stateful=True)),
+        ]
+    )
+
+
+def _integers():
+    x = keras.Input((4,))
+    return keras.Model(x, layers.Discretization([0.0])(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: layers.Dense(2), "functional or Sequential.*Dense"),
+        (
+            lambda: keras.Sequential([layers.Dense(2)]),
+            r"knows its inputs.*keras.Input\(shape\)",
+        ),
+        (
+            _subclassed,
+            r"LossConditionalModel with call\(x, loss_parameters\).*Mine",
+        ),
+        (_functional_with_a_call, r"call\(x, loss_parameters\).*Mine"),
+        (_turned, "examples on axis 0.*dense"),
+        (_flattened, "examples on axis 0.*dense"),
+        (_channels_first, "channels_last.*conv2d"),
+        (_stateful, "stateful=False.*lstm"),
+        (lambda: _stateful(layers.Bidirectional), "stateful=False.*bidirec"),
+        (lambda: mlp(layers.ReLU()), "one or more layers"),
+        (_integers, "one or more layers"),
+    ],
+)
+def test_networks_that_cannot_be_conditioned_are_refused(make, sentence):
+    with pytest.raises(InputError, match=sentence):
+        condition(make())
+
+
+def test_a_layer_with_other_axes_may_be_left_out():
+    net = _turned()
+    x = net.inputs[0]
+    net = keras.Model(x, layers.Dense(2, name="head")(net(x)))
+    model = condition(net, sites=["head"])
+    assert model(np.ones((5, 4, 3), "float32")).shape == (5, 4, 2)
+
+
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_a_fixed_number_of_examples_is_one(batch_size):
+    x = keras.Input((4,), batch_size=batch_size)
+    net = keras.Model(x, layers.Dense(2, name="a")(x))
+    assert list(choosing.choose(net)) == ["a"]
+
+
+def test_loss_parameters_need_a_range():
+    for given in (3.0, yoto_tf.LogUniform(1.0, 1.001)):
+        if given == 3.0:
+            with pytest.raises(InputError, match="with a range.*3.0"):
+                condition(two(), loss_parameters={"mae": given})
+    with pytest.raises(InputError, match="LossParameter or a number"):
+        condition(two(), loss_parameters={"mae": "high"})
