@@ -10,7 +10,9 @@ from keras import layers
 from keras import ops
 
 import yoto_tf
+from yoto_tf import InputError
 from yoto_tf.method.precision import default_policy
+from yoto_tf.session import Session
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 4)).astype("float32")
@@ -51,6 +53,9 @@ def made(**kwargs):
 def test_it_is_trained_scored_asked_saved_and_trained_on(tmp_path):
     model = made()
     model.compile("adam", metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])
+    np.testing.assert_array_equal(
+        model.predict(X, verbose=0), model.net.predict(X, verbose=0)
+    )
     model.fit(X, Y, batch_size=12, epochs=3, verbose=0)
     kernels = [layer.kernel for layer in model.conditioning_layers]
     assert all(np.any(kernel) for kernel in kernels)
@@ -156,8 +161,16 @@ def trained(scope):
 rows = 8
 alone = trained(contextlib.nullcontext())
 rows = 6
+outside = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 both = trained(strategy.scope())
+told = {"mse": yoto_tf.LogUniform(0.1, 10.0)}
+with strategy.scope():
+    yoto_tf.condition(outside, {"mse": "mse"}, told, copy=True)
+    try:
+        yoto_tf.condition(outside, {"mse": "mse"}, told)
+    except yoto_tf.InputError as error:
+        print(error)
 print(max(np.abs(a - b).max() for a, b in zip(alone, both)))
 """
 
@@ -171,6 +184,7 @@ def test_two_devices_train_as_one():
         check=True,
     )
     assert float(done.stdout.split()[-1]) < 1e-5
+    assert "made in the strategy's scope" in done.stdout
 
 
 def test_masked_steps_do_not_count_in_a_keras_loss():
@@ -191,3 +205,53 @@ def test_masked_steps_do_not_count_in_a_keras_loss():
         expected = [error[0, :2].mean(), error[1, :3].mean(), error[2].mean()]
         found = model.checked_terms(words, y, outputs, {"mse": np.ones(3)})
         np.testing.assert_allclose(found["mse"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["dict", "list"])
+def test_two_inputs_and_outputs_are_exported(kind, tmp_path):
+    left = keras.Input((3,), name="left")
+    right = keras.Input((2,), name="right")
+    inputs = {"left": left, "right": right}
+    outputs = {"a": layers.Dense(2)(left), "b": layers.Dense(1)(right)}
+    x = {"left": X[:, :3], "right": X[:, :2]}
+    if kind == "list":
+        inputs, outputs, x = (list(d.values()) for d in (inputs, outputs, x))
+    model = yoto_tf.condition(
+        keras.Model(inputs, outputs), {"size": total}, {"size": RANGE}
+    )
+    model.compile("sgd", run_eagerly=True)
+    model.fit(x, verbose=0)
+    model.export(tmp_path / "1")
+    asked = {"size": np.geomspace(0.1, 10, 24).astype("float32")}
+    expected = model.predict(x, loss_parameters=asked, verbose=0)
+    if kind == "list":
+        x = {f"inputs_{i}": a for i, a in enumerate(x)}
+        expected = {f"outputs_{i}": a for i, a in enumerate(expected)}
+    with Session(tmp_path / "1") as session:
+        found = session.run("predict", {**x, **asked})
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-6)
+
+
+def total(x, y, outputs, loss_parameters):
+    outputs = keras.tree.flatten(outputs)
+    return sum(ops.sum(ops.square(t), -1) for t in outputs)
+
+
+def test_inputs_of_another_shape_are_refused():
+    model = made()
+    model.compile("adam")
+    sentence = r"inputs .* \(None, 4\), received: shapes \[\("
+    for wrong in (X[:, :3], X[:, :, None, None], {"a": X, "b": X}, [X, X]):
+        with pytest.raises(InputError, match=sentence):
+            model(wrong)
+    with pytest.raises(InputError, match=sentence):
+        model.fit(X[:, :3], Y, verbose=0)
+    with pytest.raises(InputError, match=sentence):
+        model.predict(X[:, :3], verbose=0)
+    for empty in (model.predict, lambda x: model.fit(x, Y[:0])):
+        with pytest.raises(InputError, match="one or more examples"):
+            empty(X[:0])
+    # A last axis of 1 is added or taken away, as Keras does.
+    np.testing.assert_array_equal(model(X[..., None]), model(X))

@@ -55,7 +55,8 @@ def export(model, path, example):
 
 
 def _predict(model, example):
-    """The network's outputs; inputs by their names, or `inputs`."""
+    """The network's outputs; inputs by their names, `inputs`, or of a list
+    `inputs_0` and so on."""
     arrays = _named(example, "inputs")
     for name, value in arrays.items():
         if np.ndim(value) < 1 or not len(value):
@@ -73,6 +74,8 @@ def _predict(model, example):
     def rebuilt(values):
         if isinstance(example, dict):
             return {n: values[n] for n in example}
+        if isinstance(example, list | tuple):
+            return type(example)(values[n] for n in arrays)
         return values["inputs"]
 
     def reference(**values):

@@ -209,6 +209,7 @@ class KerasModel(keras.Model):
         if loss_parameters is not None:
             x = asking.wrapped(x, self.loss_parameters, loss_parameters)
         with as_input_errors():
+            _check_data(x)
             return super().predict(x, *args, **kwargs)
 
     def train_on_batch(self, *args, **kwargs):
@@ -226,14 +227,7 @@ class KerasModel(keras.Model):
     def _look_at(self, x, y):
         """Refuses what is no data, and builds the model, where the data tell
         their shapes, before callbacks read or write its weights."""
-        leaves = keras.tree.flatten(x)
-        if any(isinstance(leaf, int | float | str) for leaf in leaves):
-            raise InputError(
-                "expected arrays or tensors, received: lists of "
-                f"{type(leaves[0]).__name__}; numpy.asarray makes an array"
-            )
-        if any(getattr(leaf, "shape", ())[:1] == (0,) for leaf in leaves):
-            raise InputError("expected one or more examples, received: none")
+        _check_data(x)
         if self.compiled and not self.run_eagerly:
             if self.built and not replicas.has_several(self):
                 return
@@ -277,3 +271,15 @@ class KerasModel(keras.Model):
 
     def load_own_variables(self, store):
         super().load_own_variables(first_batch.load_weight_count(self, store))
+
+
+def _check_data(x):
+    """Refuses what is no data."""
+    leaves = keras.tree.flatten(x)
+    if any(isinstance(leaf, int | float | str) for leaf in leaves):
+        raise InputError(
+            "expected arrays or tensors, received: lists of "
+            f"{type(leaves[0]).__name__}; numpy.asarray makes an array"
+        )
+    if any(getattr(leaf, "shape", ())[:1] == (0,) for leaf in leaves):
+        raise InputError("expected one or more examples, received: none")

@@ -59,15 +59,15 @@ class Terms:
             outputs,
         )
         floats = [t for t in tf.nest.flatten(outputs) if t.dtype.is_floating]
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(floats)
-            for name, function in self._functions.items():
+        for name, function in self._functions.items():
+            with tf.GradientTape() as tape:
+                tape.watch(floats)
                 term = function(x, y, outputs, loss_parameters)
-                if all(g is None for g in tape.gradient(term, floats)):
-                    raise InputError(
-                        "expected every term to depend on the outputs, and to "
-                        f"have a gradient, received: {name!r} without one"
-                    )
+            if all(g is None for g in tape.gradient(term, floats)):
+                raise InputError(
+                    "expected every term to depend on the outputs, and to "
+                    f"have a gradient, received: {name!r} without one"
+                )
 
     def get_config(self):
         """dict, name -> what Keras can save.
