@@ -1,6 +1,8 @@
-"""Networks of `keras.applications`, and a whole life on real data."""
+"""docs/condition.md on real data, and networks of `keras.applications`."""
 
 import json
+import pathlib
+import re
 
 import keras
 import numpy as np
@@ -11,18 +13,12 @@ from sklearn import datasets
 
 import yoto_tf
 
-
-@keras.saving.register_keras_serializable("tests_applications")
-def miss(x, y, outputs, loss_parameters):
-    return y * ops.softplus(-outputs[:, 0])
+_PAGE = pathlib.Path(__file__).parents[2] / "docs" / "condition.md"
 
 
-@keras.saving.register_keras_serializable("tests_applications")
-def false_alarm(x, y, outputs, loss_parameters):
-    return (1 - y) * ops.softplus(outputs[:, 0])
-
-
-def test_breast_cancer_from_a_network_to_a_served_answer(tmp_path, monkeypatch):
+def test_the_page_runs_on_breast_cancer_up_to_a_served_answer(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     x, y = datasets.load_breast_cancer(return_X_y=True)
     x = ((x - x.mean(0)) / x.std(0)).astype("float32")
@@ -31,43 +27,40 @@ def test_breast_cancer_from_a_network_to_a_served_answer(tmp_path, monkeypatch):
     x, x_new, y, y_new = x[:400], x[400:], y[:400], y[400:]
     keras.utils.set_random_seed(0)
 
-    net = keras.Sequential(
-        [
-            keras.Input((30,)),
-            keras.layers.Dense(64, "relu"),
-            keras.layers.Dense(1),
-        ]
-    )
-    model = yoto_tf.condition(
-        net,
-        terms={"miss": miss, "false_alarm": false_alarm},
-        loss_parameters={"miss": yoto_tf.LogUniform(0.1, 10.0)},
-    )
-    model.compile("adam")
-    model.fit(x, y, epochs=5, verbose=0)
+    code = re.search("```python\n(.*?)```", _PAGE.read_text(), re.S)[1]
+    space = {"__name__": "page", "x": x, "y": y, "x_new": x_new}
+    exec(code, space)
+    model = space["model"]
     answers = model.predict(x_new, loss_parameters={"miss": 4.0}, verbose=0)
-    model.export("models/alarms/1")
+    with serving_models.running(tmp_path / "models/alarms", "alarms") as server:
+        status, reply = serving_models.ask(
+            server,
+            "POST",
+            "/v1/models/alarms:predict",
+            json.dumps(
+                {
+                    "instances": [
+                        {"inputs": row.tolist(), "miss": 4.0}
+                        for row in x_new[:5]
+                    ]
+                }
+            ),
+        )
+    assert status == 200
+    np.testing.assert_allclose(reply["predictions"], answers[:5], atol=1e-4)
 
-    # The larger the weight of a miss, the more alarms, and fewer misses.
+    model.save("alarms.keras")
+    loaded = keras.models.load_model("alarms.keras")
+    loaded.fit(x, y, epochs=5, verbose=0)
+    # The larger the weight of a miss, the more alarms.
     logits = [
-        model.predict(x_new, loss_parameters={"miss": w}, verbose=0)[:, 0]
+        loaded.predict(x_new, loss_parameters={"miss": w}, verbose=0)[:, 0]
         for w in (0.1, 1.0, 10.0)
     ]
     means = [float(np.mean(at)) for at in logits]
     assert means == sorted(means)
     assert means[2] > means[0] + 0.5
     assert np.mean((logits[1] > 0) == y_new) > 0.9
-
-    with serving_models.running(tmp_path / "models/alarms", "alarms") as server:
-        instances = [{"inputs": row.tolist(), "miss": 4.0} for row in x_new[:5]]
-        status, reply = serving_models.ask(
-            server,
-            "POST",
-            "/v1/models/alarms:predict",
-            json.dumps({"instances": instances}),
-        )
-    assert status == 200
-    np.testing.assert_allclose(reply["predictions"], answers[:5], atol=1e-4)
 
 
 _APPLICATIONS = {

@@ -1,7 +1,7 @@
 """The method: draw loss parameters, condition on them, weight, average last.
 
 Read in this order: `schedule`, `base`, `parameters`, `mixture`, `joint_base`,
-`joint`, `objective`, `model`, `steps`. The others serve Keras.
+`joint`, `objective`, `model`, `steps`, `condition`. The others serve Keras.
 """
 
 # First, whichever of these is imported first: when Keras is imported, so are

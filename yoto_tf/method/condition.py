@@ -9,6 +9,7 @@ from keras import ops
 from yoto_tf.errors import InputError
 from yoto_tf.layers.spline import SplineFiLM
 from yoto_tf.method import graph
+from yoto_tf.method import net_inputs
 from yoto_tf.method import replicas
 from yoto_tf.method import sites as choosing
 from yoto_tf.method.assertions import checked
@@ -163,20 +164,7 @@ class ConditionedModel(LossConditionalModel):
         """All weights exist from birth."""
 
     def check_inputs(self, x):
-        expected = self.net.inputs
-        leaves = keras.tree.flatten(x)
-        names = [t.name for t in expected]
-        if isinstance(x, dict) and set(names) <= set(x):
-            # By name, as Keras takes them.
-            leaves = [x[n] for n in names]
-        if len(leaves) != len(expected) or not all(
-            _fits(leaf, t) for leaf, t in zip(leaves, expected, strict=True)
-        ):
-            shapes = ", ".join(f"{t.name} {tuple(t.shape)}" for t in expected)
-            received = [tuple(getattr(leaf, "shape", ())) for leaf in leaves]
-            raise InputError(
-                f"expected inputs {shapes}, received: shapes {received}"
-            )
+        net_inputs.check(self.net, x)
         return x
 
     def call(self, x, loss_parameters, training=None):
@@ -256,22 +244,6 @@ class ConditionedModel(LossConditionalModel):
                 "terms": Terms.from_config(config["terms"]).given,
             }
         )
-
-
-def _fits(leaf, symbol):
-    """Whether an input has the shape of a network's, or differs by a last
-    axis of 1, which Keras adds or takes away."""
-    given, expected = (tuple(getattr(t, "shape", ())) for t in (leaf, symbol))
-    if abs(len(given) - len(expected)) == 1:
-        longer = max(given, expected, key=len)
-        given, expected = (
-            s[: len(longer) - 1] if longer[-1] == 1 else s
-            for s in (given, expected)
-        )
-    return len(given) == len(expected) and all(
-        None in (a, b) or a == b
-        for a, b in zip(given[1:], expected[1:], strict=True)
-    )
 
 
 def _template(conditioning, ends):

@@ -233,8 +233,7 @@ class ConditionalVAE(LossConditionalModel):
         paid = ops.where(is_free, ops.stop_gradient(rates), rates)
         return {**terms, "rate": ops.sum(paid, -1)}
 
-    def served_inputs(self, x):
-        return x["image"] if isinstance(x, dict) else x
+    served_inputs = staticmethod(model_inputs.images_of)
 
     def served_outputs(self, x, loss_parameters):
         # At the posterior's mean.

@@ -16,6 +16,11 @@ def to_unit_interval(images):
     return ops.cast(images, "float32")
 
 
+def images_of(x):
+    """The images of a batch of `fit`, which may have them as `image`."""
+    return x["image"] if isinstance(x, dict) else x
+
+
 def checked_training_images(x, image_shape):
     """Returns the images of a batch of `fit`, checked.
 

@@ -1,0 +1,44 @@
+"""Whether a batch has the shapes that a Keras model takes."""
+
+import keras
+
+from yoto_tf.errors import InputError
+
+
+def check(net, x):
+    """Raises `InputError` for inputs that a functional model cannot take.
+
+    Args:
+        net: a functional or Sequential model.
+        x: a tensor, an array or a structure of them, as its call takes them.
+    """
+    expected = net.inputs
+    leaves = keras.tree.flatten(x)
+    names = [t.name for t in expected]
+    if isinstance(x, dict) and set(names) <= set(x):
+        # By name, as Keras takes them.
+        leaves = [x[n] for n in names]
+    if len(leaves) != len(expected) or not all(
+        _fits(leaf, t) for leaf, t in zip(leaves, expected, strict=True)
+    ):
+        shapes = ", ".join(f"{t.name} {tuple(t.shape)}" for t in expected)
+        received = [tuple(getattr(leaf, "shape", ())) for leaf in leaves]
+        raise InputError(
+            f"expected inputs {shapes}, received: shapes {received}"
+        )
+
+
+def _fits(leaf, symbol):
+    """Whether an input has the shape of a network's, or differs by a last
+    axis of 1, which Keras adds or takes away."""
+    given, expected = (tuple(getattr(t, "shape", ())) for t in (leaf, symbol))
+    if abs(len(given) - len(expected)) == 1:
+        longer = max(given, expected, key=len)
+        given, expected = (
+            s[: len(longer) - 1] if longer[-1] == 1 else s
+            for s in (given, expected)
+        )
+    return len(given) == len(expected) and all(
+        None in (a, b) or a == b
+        for a, b in zip(given[1:], expected[1:], strict=True)
+    )
