@@ -113,7 +113,6 @@ _FITS = {
     "a Dataset": lambda m: m.fit(_dataset(), verbose=0),
     "a generator": lambda m: m.fit(_batches(), steps_per_epoch=2, verbose=0),
     "a batch": lambda m: m.train_on_batch(X, Y),
-    "two epochs": lambda m: m.fit(_dataset(), epochs=2, verbose=0),
     "XLA": lambda m: (
         m.compile("adam", jit_compile=True),
         m.fit(_dataset(), verbose=0),
