@@ -79,8 +79,14 @@ def condition(
         Dosovitskiy & Djolonga, ICLR 2020, section 2.1.
 
     Example:
+        def miss(x, y, outputs, loss_parameters):
+            return y * keras.ops.softplus(-outputs[:, 0])
+
+        def false_alarm(x, y, outputs, loss_parameters):
+            return (1 - y) * keras.ops.softplus(outputs[:, 0])
+
         net = keras.Sequential([
-            keras.Input((30,)),
+            keras.Input((8,)),
             keras.layers.Dense(64, "relu"),
             keras.layers.Dense(1),
         ])
@@ -91,7 +97,7 @@ def condition(
         )
         model.compile("adam")
         model.fit(x, y)
-        model.predict(x_new, loss_parameters={"miss": 4.0})
+        model.predict(x, loss_parameters={"miss": 4.0})
     """
     if copy:
         choosing.check_net(net)

@@ -117,7 +117,12 @@ def _function(name, term):
 
 
 def _is_keras_function(loss):
-    return inspect.isfunction(loss) and loss.__module__.startswith("keras.")
+    return inspect.isfunction(loss) and _is_of_keras(loss)
+
+
+def _is_of_keras(known):
+    # What `exec` made has no module.
+    return (known.__module__ or "").startswith("keras.")
 
 
 def per_example(loss, y, outputs, name="the loss"):
@@ -208,7 +213,7 @@ def _serialized(name, term):
     known = term if inspect.isroutine(term) else type(term)
     registered = keras.saving.get_registered_name(known)
     if (
-        not known.__module__.startswith("keras.")
+        not _is_of_keras(known)
         and keras.saving.get_registered_object(registered) is not known
     ):
         raise InputError(
