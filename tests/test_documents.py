@@ -1,6 +1,8 @@
 """The documents: the tutorial runs, the site builds."""
 
+import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -53,6 +55,25 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     assert "expected miss between 0.1 and 10, received: miss=1000" in printed
     assert "'outputs': [[" in printed
     assert "What a missed tumour costs." in printed
+
+
+@pytest.mark.slow
+def test_the_readme_runs_as_it_stands(tmp_path):
+    text = (ROOT / "README.md").read_text()
+    code = re.search(r"```python\n(.*?)```", text, re.S)[1]
+    check = "print(cautious.shape, bool((cautious > 0).any()))"
+    printed = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"{code}\n{check}"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    # The first five are malignant.
+    assert printed.split("\n")[-2] == "(5, 1) True"
+    assert (tmp_path / "models/alarms/1/saved_model.pb").exists()
+    assert len(text.splitlines()) < 200
 
 
 @pytest.mark.slow

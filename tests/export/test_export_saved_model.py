@@ -170,8 +170,8 @@ def saved_model_cli(*arguments):
 
 
 def readme_commands():
-    """The saved_model_cli lines of the README, as lists of arguments."""
-    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    """The saved_model_cli lines of docs/serving.md, as lists of arguments."""
+    text = (ROOT / "docs/serving.md").read_text().replace("\\\n", " ")
     lines = [x for x in text.splitlines() if x.startswith("saved_model_cli")]
     return [shlex.split(line)[1:] for line in lines]
 
