@@ -50,15 +50,21 @@ def server(exported, grpc_port=0):
 
 
 @contextlib.contextmanager
+def without_loops_left_behind():
+    """Gradio leaves event loops behind where none is running."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        asyncio.set_event_loop(None)
+        gc.collect()
+
+
+@contextlib.contextmanager
 def launched(*args, **more):
-    """`launch.page`, without the event loops that Gradio leaves behind where
-    none is running."""
+    """`launch.page`, without the event loops that Gradio leaves behind."""
     with contextlib.ExitStack() as stack:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
+        with without_loops_left_behind():
             address = stack.enter_context(launch.page(*args, **more))
-            asyncio.set_event_loop(None)
-            gc.collect()
         yield address
 
 

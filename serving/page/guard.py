@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
+from serving.page.events import Malformed
 from serving.page.uploads import Full
 from yoto_tf.errors import InputError
 
@@ -60,11 +61,12 @@ def _host_name(name):
     return f"[{address}]" if address.version == 6 else str(address)
 
 
-def middleware(uploads, hosts=()):
+def middleware(uploads, events, hosts=()):
     """What stands before Gradio, for the `middleware` of its FastAPI.
 
     Args:
         uploads: `UploadFolder` that Gradio writes to.
+        events: `Events` of the page.
         hosts: of `host_names`.
     """
     return [
@@ -73,7 +75,7 @@ def middleware(uploads, hosts=()):
             allowed_hosts=[*_OWN_HOSTS, *hosts],
             www_redirect=False,
         ),
-        Middleware(Guard, uploads=uploads, hosts=hosts),
+        Middleware(Guard, uploads=uploads, events=events, hosts=hosts),
     ]
 
 
@@ -89,13 +91,15 @@ class Guard:
     Args:
         app: ASGI application, Gradio's.
         uploads: `UploadFolder`.
+        events: `Events`.
         hosts: further names of the page, for the `Origin` of a proxy that
             changes `Host`.
     """
 
-    def __init__(self, app, uploads, hosts=()):
+    def __init__(self, app, uploads, events, hosts=()):
         self._app = app
         self._uploads = uploads
+        self._events = events
         self._hosts = hosts
 
     async def __call__(self, scope, receive, send):
@@ -121,7 +125,7 @@ class Guard:
                 await self._upload(size, scope, receive, send)
             else:
                 body = await _body(receive)
-                self._check_files(body)
+                self._check_event(body)
                 await self._app(scope, _replayed(body, receive), send)
         else:
             raise _Refused(404, "the page has nothing of this name")
@@ -148,13 +152,21 @@ class Guard:
         except Full as error:
             raise _Refused(503, str(error)) from error
 
-    def _check_files(self, body):
-        """Refuses events with files that were not uploaded here; Gradio would
-        fetch one whose path is a URL."""
+    def _check_event(self, body):
+        """Refuses events that are not the page's, and those with files that
+        were not uploaded here; Gradio would fetch one whose path is a URL."""
         try:
-            waiting = [json.loads(body)]
+            event = json.loads(body)
         except (ValueError, RecursionError):
             raise _Refused(400, "expected an event as JSON") from None
+        self._check_files(event)
+        try:
+            self._events.check(event)
+        except Malformed as error:
+            raise _Refused(400, str(error)) from None
+
+    def _check_files(self, event):
+        waiting = [event]
         while waiting:
             value = waiting.pop()
             if isinstance(value, dict):

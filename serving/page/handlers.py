@@ -123,6 +123,8 @@ class Handlers:
     def pick(self, index, beta):
         """Shows an image of the data set."""
         choice = self.examples(self.model.facts().image_shape)
+        if not 0 <= index < len(choice):
+            return {}  # of a page whose images are others by now
         return {"problem": "", **self.show(choice[index], beta, index)}
 
     def upload(self, path, name, beta):

@@ -10,6 +10,8 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 # longer than some answers and, with pandas 3, warns.
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
 
+import uvicorn
+
 from serving.client import Client
 from serving.client import ServingError
 from serving.page import app
@@ -17,6 +19,7 @@ from serving.page import examples
 from serving.page import guard
 from serving.page import ports
 from serving.page import uploads
+from serving.page.events import Events
 from serving.page.handlers import Handlers
 from serving.page.model import Model
 from yoto_tf.errors import InputError
@@ -56,17 +59,34 @@ def page(url, name, port, source=examples.none, needs_images=False, hosts=()):
         _ask_no_proxy()
         folder = uploads.folder()  # before Gradio asks for it
         blocks = app.build(Handlers(model, _forgiving(source)))
-        blocks.launch(
-            prevent_thread_lock=True,
-            server_name=ports.HOST,
-            server_port=port,
-            app_kwargs={"middleware": guard.middleware(folder, hosts)},
-            **app.LAUNCH,
-        )
+        checks = guard.middleware(folder, Events(blocks), hosts)
+        with _bounded_headers():
+            blocks.launch(
+                prevent_thread_lock=True,
+                server_name=ports.HOST,
+                server_port=port,
+                app_kwargs={"middleware": checks},
+                **app.LAUNCH,
+            )
         try:
             yield f"http://{ports.HOST}:{port}"
         finally:
             blocks.close(verbose=False)
+
+
+@contextlib.contextmanager
+def _bounded_headers():
+    """Has uvicorn read requests with h11, which takes 64 KiB of headers.
+
+    By itself it takes httptools where that is installed, which keeps headers
+    of any size; Gradio, which starts it, leaves no choice.
+    """
+    automatic = uvicorn.config.HTTP_PROTOCOLS["auto"]
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = uvicorn.config.HTTP_PROTOCOLS["h11"]
+    try:
+        yield
+    finally:
+        uvicorn.config.HTTP_PROTOCOLS["auto"] = automatic
 
 
 def _ask_no_proxy():

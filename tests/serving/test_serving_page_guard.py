@@ -298,6 +298,29 @@ def test_events_that_are_no_json_are_refused(page, body):
 # Sizes.
 
 
+def test_events_that_the_page_does_not_send_are_one_sentence(page, capfd):
+    for slider in ({}, None, 3.0, {**SLIDER, "beta": 0}):
+        answer = page.join("input", [None, slider])
+        assert answer.status == 400
+        assert answer.data.startswith(b"expected ")
+    assert page.join("input", [None, SLIDER]).status == 200
+    assert page.completed()["success"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line", [b"X: " + b"a" * 10_000 + b"\r\n", b"a" * 10_000]
+)
+def test_headers_are_bounded(page, line):
+    host, port = page.host.split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n")
+        # As many as the buffers of both systems hold are sent unread.
+        with pytest.raises(ConnectionError):
+            connection.sendall(line * 10_000)
+    assert page.ask("GET", "/config", {"X": "a" * 50_000}).status == 200
+
+
 def test_bodies_are_refused_by_their_size_before_they_are_sent(page):
     for path, limit in [(UPLOAD, 52_494_336), (JOIN, 262_144)]:
         with socket.create_connection(page.host.split(":")) as raw:

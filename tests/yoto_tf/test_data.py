@@ -260,19 +260,18 @@ def test_the_split_seed_decides_the_split(folder):
 
 
 def test_the_middle_square_of_a_picture_is_averaged(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3))
-    for number, name in enumerate("abc"):
-        # Outside of the middle: the same file thrice would count once.
-        picture[0, 0] = number
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3))
+    for name, picture in zip("abc", pictures, strict=True):
         save(tmp_path / f"{name}.png", picture)
     splits = load_images(
         folder_config(
             tmp_path, image_size=32, validation_examples=0, test_examples=2
         )
     )
-    expected = picture[:, 16:80].reshape(32, 2, 32, 2, 3).mean((1, 3))
+    expected = pictures[:, :, 16:80].reshape(3, 32, 2, 32, 2, 3).mean((2, 4))
     # Pillow rounds twice, after the columns and after the rows, halves up.
-    assert np.abs(splits.test[0] - expected).max() <= 1
+    for image in [*splits.train, *splits.test]:
+        assert np.abs(image - expected).max((1, 2, 3)).min() <= 1
 
 
 def test_small_pictures_are_enlarged_if_that_is_asked_for(folder):
@@ -294,7 +293,7 @@ def test_folders_without_pictures_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"pictures \(.bmp, .*with none"):
         load_images(folder_config(tmp_path))
     missing = tmp_path / "missing"
-    with pytest.raises(InputError, match="missing', which is not a folder"):
+    with pytest.raises(InputError, match="missing', which does not exist"):
         load_images(folder_config(missing))
 
 
@@ -379,7 +378,7 @@ def test_a_test_split_is_kept_and_apart_from_training(data_dir):
         (" ", "TFDS data set.*' '"),
         ("a" * 5000, "TFDS data set"),
         ("./a\0b", "a folder"),
-        ("~no_such_user/pictures", "which is not a folder"),
+        ("~no_such_user/pictures", "which does not exist"),
         ("", "name to be a TFDS data set or a folder"),
     ],
 )

@@ -191,6 +191,9 @@ def test_images_are_found_and_labels_are_not_used(data, vae, monkeypatch):
         (IMAGES[0], r"\(batch, 32, 32, 3\).*\((None|32), 32, 3\)"),
         (IMAGES[None], r"\(batch, 32, 32, 3\).*\((None|1), 4, 32, 32, 3\)"),
         (IMAGES.tolist(), "arrays or tensors, received: lists of int"),
+        ({"image": IMAGES, "beta": [1.0] * 4}, "received: lists of float"),
+        (None, "arrays, tensors or a Dataset, received: None"),
+        ([], r"arrays, tensors or a Dataset, received: \[\]"),
         (IMAGES[:0], "one or more examples, received: none"),
         (
             tf.RaggedTensor.from_row_lengths(tf.zeros((6, 32, 3)), [2, 4]),
@@ -199,7 +202,7 @@ def test_images_are_found_and_labels_are_not_used(data, vae, monkeypatch):
         (tf.sparse.eye(4), "dense array, received: a SparseTensor"),
     ],
 )
-@pytest.mark.parametrize("method", ["fit", "evaluate"])
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
 def test_what_is_no_array_of_images_is_refused(vae, method, images, sentence):
     options = {"shuffle": False} if method == "fit" else {}
     with pytest.raises(InputError, match=f"^expected .*{sentence}"):

@@ -157,6 +157,51 @@ def test_features_that_are_no_still_image_are_refused(feature, message):
         tfds_pixels.check_feature(feature, "some_set")
 
 
+class Texts(tfds.core.GeneratorBasedBuilder):
+    """Has no images; how its features are told is up to `features_of`."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    features_of = staticmethod(lambda: None)
+
+    def _info(self):
+        return tfds.core.DatasetInfo(builder=self, features=self.features_of())
+
+    def _split_generators(self, dl_manager):
+        raise AssertionError("downloaded before it was refused")
+
+    _generate_examples = None
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (features.FeaturesDict({"text": features.Text()}), r"\['text'\]"),
+        (features.Sequence(features.Image()), r"with \[\]"),
+        (
+            features.Sequence({"image": features.Image()}),
+            r"with \[\]",
+        ),
+        (features.FeaturesDict({"image": features.Text()}), "is Text"),
+        (features.FeaturesDict({"image": features.Video()}), "is Video"),
+        (None, r"with \[\]"),
+        (ImportError("no module x"), "TFDS data set, .*no module x"),
+    ],
+    ids=str,
+)
+def test_what_holds_no_images_is_refused_before_it_is_downloaded(
+    told, message, tmp_path, monkeypatch
+):
+    def features_of():
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    monkeypatch.setattr(Texts, "features_of", staticmethod(features_of))
+    with pytest.raises(InputError, match=message):
+        TfdsImages("texts", str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
 # Damage.
 
 

@@ -64,7 +64,7 @@ def cut_by_place(sizes, config):
     )
 
 
-def cut_by_name(folder, config):
+def cut_by_name(folder, config, size):
     """Cuts a folder of pictures by hashes of their names.
 
     A picture is tested on if the hash of its name falls into the lowest tenth,
@@ -74,12 +74,19 @@ def cut_by_name(folder, config):
     `config.test_examples` takes the lowest so many: then a picture can move
     for every one that comes or goes.
 
-    Files that are the same byte by byte count once, by the shortest of their
-    names: that of the original, most often.
+    The name is the path below the folder without its suffix: a picture and its
+    copy in another format fall on one side, and one that is converted stays.
+    Of a folder that is renamed every picture has another name.
+
+    Pictures that are the same pixel by pixel, as the model gets them, count
+    once, by the shortest of their names: that of the original, most often.
+    Copies that lost something on their way, as JPEG does, cannot be told from
+    other pictures.
 
     Args:
         folder: `FolderImages`.
         config: `DataConfig`.
+        size: side of the model's images in pixels.
 
     Returns:
         `Cut`, its indices in the order of the hashes.
@@ -88,14 +95,15 @@ def cut_by_name(folder, config):
         InputError: if there are too few pictures.
     """
     positions = folder.positions(f"{config.split_seed} test")
-    copies = folder.copies()
+    copies = folder.copies(size)
     order = np.argsort(positions, kind="stable")
     order = order[~np.isin(order, copies)]
     num_low = int((positions[order] < _SHARE).sum())
     num_test = config.test_examples or max(
         _FEWEST_TESTED, min(num_low, len(order) // 2)
     )
-    _require(len(order), num_test + 1, _to_share(num_test), config)
+    less = f" and {len(copies)} copies" if copies else ""
+    _require(len(order), num_test + 1, _to_share(num_test), config, less)
     test, train = order[:num_test], order[num_test:]
     others = folder.positions(f"{config.split_seed} validation")
     watched = train[np.argsort(others[train], kind="stable")]
@@ -111,16 +119,16 @@ def cut_by_name(folder, config):
     if copies:
         notes = (
             f"{len(copies)} of {len(positions)} pictures are copies of others, "
-            "byte by byte, and left out",
+            f"pixel by pixel at {size}x{size}, and left out",
         )
     return Cut(train[: config.train_examples], validation, test, notes=notes)
 
 
-def _require(num, needed, what, config):
+def _require(num, needed, what, config, less=""):
     if num < needed:
         raise InputError(
             f"expected {needed} {what} or more in data.name={config.name!r}, "
-            f"received: {num}"
+            f"received: {num}{less}"
         )
 
 

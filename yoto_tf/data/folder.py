@@ -1,7 +1,9 @@
 """A folder of pictures, with its sub-folders."""
 
 import collections
+import concurrent.futures
 import hashlib
+import os
 import unicodedata
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from yoto_tf.data import pictures
 from yoto_tf.data import preprocessing
 from yoto_tf.data.listing import SUFFIXES
 from yoto_tf.data.listing import picture_files
+from yoto_tf.data_record import digests
 from yoto_tf.errors import InputError
 
 
@@ -34,9 +37,11 @@ class FolderImages:
             # "~name" of a user that there is not.
             self.folder = Path(name)
         if not self.folder.is_dir():
+            there = os.path.lexists(self.folder)
             raise InputError(
-                "expected a folder of pictures, received: "
-                f"data.name={name!r}, which is not a folder"
+                "expected a folder of pictures, received: data.name="
+                f"{name!r}, which "
+                + ("is not a folder" if there else "does not exist")
             )
         self.files = picture_files(self.folder)
         if not self.files:
@@ -45,6 +50,7 @@ class FolderImages:
                 f"received: data.name={name!r} with none"
             )
         self.splits = {"train": len(self.files)}
+        self._decoded = {}  # (index, size) -> image, until it is loaded
 
     def native_size(self):
         """Side of the smallest of the first 100 pictures, rounded down to
@@ -71,25 +77,39 @@ class FolderImages:
             ]
         )
 
-    def copies(self):
-        """Finds the files that are the same as another, byte by byte.
+    def copies(self, size):
+        """Finds the pictures that are the same as another, pixel by pixel.
+
+        All are decoded for it, and kept for `load`: two files of the same
+        pixels can differ in every byte, as a PNG and a BMP do.
+
+        Args:
+            size: side of the images in pixels. What is the same at this size
+                is the same to a model.
 
         Returns:
             list of indices into `files`, without that of the file with the
             shortest name (the first of the shortest) in each group.
         """
-        by_size = collections.defaultdict(list)
-        for index, path in enumerate(self.files):
-            by_size[_read(path, lambda p: p.stat().st_size)].append(index)
+        groups = collections.defaultdict(list)
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            try:
+                for index, image in enumerate(
+                    pool.map(
+                        lambda path: pictures.read_square(path, size),
+                        self.files,
+                    )
+                ):
+                    self._decoded[index, size] = image
+                    groups[digests(image[None])[0]].append(index)
+            except InputError:
+                # The first that is broken ends it, not the last.
+                pool.shutdown(cancel_futures=True)
+                raise
         copies = []
-        for indices in by_size.values():
-            by_content = collections.defaultdict(list)
-            # Files of a size of their own need not be read.
-            for index in indices if len(indices) > 1 else ():
-                by_content[_read(self.files[index], _digest)].append(index)
-            for group in by_content.values():
-                group.sort(key=lambda i: (len(str(self.files[i])), i))
-                copies += group[1:]
+        for group in groups.values():
+            group.sort(key=lambda i: (len(str(self.files[i])), i))
+            copies += group[1:]
         return copies
 
     def load(self, wanted, size):
@@ -98,14 +118,25 @@ class FolderImages:
         for split, indices in wanted.items():
             images = np.empty((len(indices), size, size, 3), np.uint8)
             for row, index in enumerate(indices):
-                images[row] = pictures.read_square(self.files[index], size)
+                # Given away one by one: all of them twice may be too many.
+                image = self._decoded.pop((index, size), None)
+                if image is None:
+                    image = pictures.read_square(self.files[index], size)
+                images[row] = image
             loaded[split] = images
+        self._decoded.clear()
         return loaded
 
 
 def name_position(name, salt):
     """Where a file's name falls between 0 and 1: the first 8 bytes of the
     SHA-256 of `SALT/NAME`, as a fraction.
+
+    The suffix does not count, so that a picture falls with its copies of
+    other formats and stays when it is converted. The folders above it do:
+    in `0001/photo.png`, `0002/photo.png` the file's own name tells nothing.
+    A name, and not the pixels, because it is the same on every machine and at
+    every size, and stays when a picture is retouched.
 
     Names that file systems take for one, in upper and lower case or with
     accents composed in two ways, fall on one position.
@@ -117,22 +148,8 @@ def name_position(name, salt):
     Returns:
         float.
     """
-    text = unicodedata.normalize("NFC", name.as_posix()).casefold()
+    text = name.with_suffix("").as_posix()
+    text = unicodedata.normalize("NFC", text).casefold()
     text = unicodedata.normalize("NFC", text)
     digest = hashlib.sha256(f"{salt}/{text}".encode("utf8", "surrogateescape"))
     return int.from_bytes(digest.digest()[:8]) / 2**64
-
-
-def _digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
-
-
-def _read(path, how):
-    try:
-        return how(path)
-    except OSError as error:
-        raise InputError(
-            "expected pictures that can be read, received: "
-            f"{path} ({error.strerror})"
-        ) from error

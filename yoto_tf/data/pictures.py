@@ -111,6 +111,7 @@ def _as_rgba(picture):
 
 def _broken(path, reason):
     return InputError(
-        f"expected pictures that can be decoded, received: {path} ({reason}); "
+        "expected pictures that can be decoded, received: "
+        f"{path} ({getattr(reason, 'strerror', None) or reason}); "
         "mend or remove it"
     )

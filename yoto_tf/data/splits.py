@@ -22,7 +22,7 @@ def load_images(config, parts=("train", "test")):
         config: `yoto_tf.config.DataConfig`.
         parts: what is needed, of `train` and `test`; a part that is not
             needed comes back empty, and is not decoded if its split is
-            stored apart.
+            stored apart. Of a folder all are decoded, to find copies.
 
     Returns:
         `Splits` of uint8 arrays `(n, size, size, channels)`.
@@ -33,11 +33,12 @@ def load_images(config, parts=("train", "test")):
     """
     if is_folder(config.name):
         source = folder.FolderImages(config.name)
-        cut = cuts.cut_by_name(source, config)
+        size = config.image_size or source.native_size()
+        cut = cuts.cut_by_name(source, config, size)
     else:
         source = tfds_images.TfdsImages(config.name, config.data_dir)
         cut = cuts.cut_by_place(source.splits, config)
-    size = config.image_size or source.native_size()
+        size = config.image_size or source.native_size()
     train, validation, test = cut.train, cut.validation, cut.test
     if "train" not in parts:
         train, validation = train[:0], validation[:0]

@@ -1,6 +1,8 @@
 """The `image` feature of any TFDS data set."""
 
 import contextlib
+import os
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +13,9 @@ import yoto_tf.data.rendered_shapes3d  # noqa: F401
 from yoto_tf.data import preprocessing
 from yoto_tf.data import tfds_pixels
 from yoto_tf.errors import InputError
+
+# `huggingface:mnist`, `kubric:kubric_frames`: communities' data sets.
+_OF_OTHERS = re.compile(r"[a-z]\w*:[a-z]", re.I)
 
 
 def is_known(name):
@@ -43,10 +48,11 @@ class TfdsImages:
     def __init__(self, name, data_dir=None):
         self.name = name
         self.builder = _builder(name, data_dir)
-        self._prepare()
+        # Before what may be a download of hours.
         features = self.builder.info.features
-        # A data set of one feature has no dict of them.
-        names = sorted(features) if hasattr(features, "keys") else []
+        # That of a data set of sequences looks like a dict, and is none.
+        is_dict = isinstance(features, tfds.features.FeaturesDict)
+        names = sorted(features) if is_dict else []
         if "image" not in names:
             raise InputError(
                 "expected a data set with an 'image' feature, received: "
@@ -54,6 +60,7 @@ class TfdsImages:
             )
         self.feature = features["image"]
         tfds_pixels.check_feature(self.feature, name)
+        self._prepare()
         self.splits = {
             s: info.num_examples for s, info in self.builder.info.splits.items()
         }
@@ -167,11 +174,11 @@ def _builder(name, data_dir):
     try:
         return tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
-        raise InputError(
-            "expected a TFDS data set or an existing folder, "
-            f"received: data.name={name!r}"
-        ) from None
+        raise _unknown(name) from None
     except Exception as error:
+        if not is_known(name) and not _OF_OTHERS.match(name):
+            # Such as `my photos`, which is no name that TFDS could parse.
+            raise _unknown(name) from error
         # TFDS has many: a wrong version is an AssertionError, a wrong
         # argument a TypeError, a community's data set without network one of
         # its client's own.
@@ -179,6 +186,14 @@ def _builder(name, data_dir):
             f"expected a TFDS data set, received: data.name={name!r} "
             f"({_first_line(error)})"
         ) from error
+
+
+def _unknown(name):
+    return InputError(
+        "expected a TFDS data set or an existing folder, received: "
+        f"data.name={name!r}, but there is no folder {os.path.abspath(name)}"
+        " and TFDS has no data set of this name"
+    )
 
 
 def _first_line(error):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from yoto_tf.method import replicas
 
@@ -44,13 +45,13 @@ class FirstRows:
             keep(*map(np.asarray, rows))
             return
         with tf.init_scope():
-            start = int(_steps(optimizer))
+            start = int(finished_steps(optimizer))
 
         def kept():
             tf.numpy_function(keep, rows, [])
             return True
 
-        is_first = tf.equal(_steps(optimizer), start)
+        is_first = tf.equal(finished_steps(optimizer), start)
         if replicas.in_replica():
             context = tf.distribute.get_replica_context()
             is_first &= tf.equal(context.replica_id_in_sync_group, 0)
@@ -69,5 +70,7 @@ def _kinds(x):
     return [(p, t.shape[1:], tf.as_dtype(t.dtype)) for p, t in leaves]
 
 
-def _steps(optimizer):
-    return tf.convert_to_tensor(optimizer.iterations.value)
+def finished_steps(optimizer):
+    """The steps of an optimizer so far, a scalar tensor."""
+    # Of gradients that are accumulated Keras has no variable, but a tensor.
+    return tf.convert_to_tensor(ops.convert_to_tensor(optimizer.iterations))

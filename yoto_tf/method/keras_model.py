@@ -184,6 +184,7 @@ class KerasModel(keras.Model):
         Returns:
             The mean loss, every term and every metric.
         """
+        _check_data(x)
         if loss_parameters is not None:
             x = asking.wrapped(x, self.loss_parameters, loss_parameters)
         with as_input_errors():
@@ -206,10 +207,10 @@ class KerasModel(keras.Model):
         Raises:
             InputError: for values that were not trained.
         """
+        _check_data(x)
         if loss_parameters is not None:
             x = asking.wrapped(x, self.loss_parameters, loss_parameters)
         with as_input_errors():
-            _check_data(x)
             return super().predict(x, *args, **kwargs)
 
     def train_on_batch(self, *args, **kwargs):
@@ -274,12 +275,17 @@ class KerasModel(keras.Model):
 
 
 def _check_data(x):
-    """Refuses what is no data."""
+    """Raises `InputError` for what Keras would fail on with other words."""
     leaves = keras.tree.flatten(x)
-    if any(isinstance(leaf, int | float | str) for leaf in leaves):
+    if not leaves or leaves[0] is None:
+        raise InputError(
+            f"expected arrays, tensors or a Dataset, received: {x!r}"
+        )
+    plain = [v for v in leaves if isinstance(v, int | float | str)]
+    if plain:
         raise InputError(
             "expected arrays or tensors, received: lists of "
-            f"{type(leaves[0]).__name__}; numpy.asarray makes an array"
+            f"{type(plain[0]).__name__}; numpy.asarray makes an array"
         )
     if any(getattr(leaf, "shape", ())[:1] == (0,) for leaf in leaves):
         raise InputError("expected one or more examples, received: none")

@@ -8,9 +8,12 @@ from yoto_tf.errors import InputError
 from yoto_tf.layers.spline import SplineFiLM
 from yoto_tf.method import asking
 from yoto_tf.method import first_batch
+from yoto_tf.method import first_rows
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
+from yoto_tf.method.assertions import after
 from yoto_tf.method.assertions import checked
+from yoto_tf.method.assertions import hold
 from yoto_tf.method.keras_model import KerasModel
 from yoto_tf.method.objective import Reads
 from yoto_tf.method.objective import check_terms
@@ -27,20 +30,26 @@ class Steps(KerasModel):
                 "draws, received: {'inputs': ..., 'loss_parameters': ...}"
             )
         num = self._whole_groups(asking.batch_size(x))
-        step = tf.convert_to_tensor(self.optimizer.iterations.value)
+        step = first_rows.finished_steps(self.optimizer)
+        # What is refused must change nothing: no step is counted, no weight
+        # decays, no layer keeps statistics or draws numbers.
+        everything = [*self.variables, *self.optimizer.variables]
+        hold(everything, x, y, num)
         drawn = self.sample_loss_parameters(num, step)
-        total = replicas.place(num)[1] if replicas.in_replica() else None
+        several = replicas.in_replica()
+        total = replicas.place(num)[1] if several else None
         per_example, terms, gradients = self._compiled(
             self._loss_and_gradients
         )(x, y, sample_weight, drawn, step, total)
         self._note_batch(*given)
-        self._first_rows.note(self.served_inputs(given[0]), self.optimizer)
+        with after(x, y, per_example, terms):
+            self._first_rows.note(self.served_inputs(given[0]), self.optimizer)
+        gradients = replicas.summed(gradients, self.optimizer)
+        everything = [*self.variables, *self.optimizer.variables]
+        # Another replica may have refused: its share of the sum is missing.
+        hold(everything, x, y, per_example, terms, several and gradients)
         self.optimizer.apply_gradients(
-            zip(
-                replicas.summed(gradients, self.optimizer),
-                self.trainable_variables,
-                strict=True,
-            )
+            zip(gradients, self.trainable_variables, strict=True)
         )
         return self._trackers.means("", per_example, terms)
 
