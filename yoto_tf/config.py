@@ -14,16 +14,17 @@ from yoto_tf.errors import InputError
 from yoto_tf.loss_config import BetaConfig
 from yoto_tf.loss_config import ObjectiveConfig
 from yoto_tf.loss_config import ParameterConfig
+from yoto_tf.registry import CONDITIONING
+from yoto_tf.registry import LIKELIHOODS
 from yoto_tf.settings import Settings
 from yoto_tf.strict_config import Config
 
 IMAGE_SIZES = (32, 64, 128)
 
-Likelihood = Literal["bernoulli", "gaussian"]
+# The library's own; `yoto_tf.registry` tells how others are named.
+Likelihood = Literal[*LIKELIHOODS.built_in]
 Posterior = Literal["variance_preserving", "softplus"]
-ConditioningKind = Literal[
-    "film", "sigmoid_film", "gate", "spline", "concatenation", "none"
-]
+ConditioningKind = Literal[*CONDITIONING.built_in]
 Site = Literal["block", "conv", "dense", "posterior", "latent", "output"]
 DEFAULT_SITES = ("block", "dense", "posterior", "latent", "output")
 
@@ -79,11 +80,12 @@ class ConditioningConfig(Config):
         yoto_tf.ConditioningConfig(kind="film", sites=("block",))
     """
 
-    kind: ConditioningKind = "spline"
+    kind: ConditioningKind | str = "spline"
     """`spline`: FiLM that is piecewise linear in the log of the weight;
     `film`: the paper's; `sigmoid_film`: the seed report's, both outputs
     through a sigmoid; `gate`: Multi-Rate VAE; `concatenation`: the weight as
-    further channels; `none`: not told at all."""
+    further channels; `none`: not told at all; MODULE:CLASS or
+    'MODULE:CLASS(name=value)': a layer of your own."""
     sites: tuple[Site, ...] = DEFAULT_SITES
     """`block`: last conv of each block (the paper); `conv`: every conv;
     `dense`: every hidden dense layer; `posterior`: mean and spread of the
@@ -104,6 +106,10 @@ class ConditioningConfig(Config):
     standardize: bool = True
     """Give the network log(beta) with mean 0 and deviation 1 over the
     trained distribution; off: log(beta) as it is (the paper)."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "kind", CONDITIONING.text(self.kind))
+        super().__post_init__()
 
     def _check(self):
         self._positive("hidden_units", "strength", "largest_map")
@@ -145,9 +151,9 @@ class ModelConfig(Config):
         yoto_tf.ConditionalVAE((32, 32, 3), config)
     """
 
-    likelihood: Likelihood = "bernoulli"
-    """p(x|z): `bernoulli` on [0, 1], or `gaussian` with a learned scale for
-    every pixel on [-1, 1]."""
+    likelihood: Likelihood | str = "bernoulli"
+    """p(x|z): `bernoulli` on [0, 1]; `gaussian` with a learned scale for
+    every pixel on [-1, 1]; or MODULE:CLASS, one of your own."""
     posterior: Posterior = "variance_preserving"
     """How q(z|x, beta) is made of the encoder's two outputs a, b per latent.
     `variance_preserving`: variance v = sigmoid(b), mean a * sqrt(1 - v), so
@@ -176,6 +182,12 @@ class ModelConfig(Config):
     """Mode of the convolutions' variance scaling (authors: fan_avg on
     CIFAR-10, fan_in on Shapes3D)."""
     conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
+
+    def __post_init__(self):
+        object.__setattr__(
+            self, "likelihood", LIKELIHOODS.text(self.likelihood)
+        )
+        super().__post_init__()
 
     def _check(self):
         self._positive(

@@ -6,6 +6,7 @@ from yoto_tf.config import ConditioningKind
 from yoto_tf.config import Site
 from yoto_tf.errors import InputError
 from yoto_tf.families.base import Dimension
+from yoto_tf.registry import CONDITIONING
 
 
 def _learning_rates(settings):
@@ -45,9 +46,10 @@ DIMENSIONS = [
     Dimension(
         "kind",
         "model.conditioning.kind",
-        ConditioningKind,
+        ConditioningKind | str,
         _kinds,
-        "Of conditioning.",
+        "Of conditioning, as in the settings.",
+        value=CONDITIONING.text,
     ),
     Dimension(
         "sites",

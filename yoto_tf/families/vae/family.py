@@ -60,8 +60,13 @@ class VaeFamily(Family):
     # Data.
 
     def load(self, settings, parts=("train", "test"), known=None):
+        from yoto_tf import likelihoods
         from yoto_tf.data import load_images
+        from yoto_tf.layers.factory import make_conditioning
 
+        # Before minutes of downloading: classes of one's own.
+        likelihoods.get(settings.model.likelihood)
+        make_conditioning(settings.model.conditioning)
         data = settings.data
         if known and data.image_size is None:
             # The size that the model was made for, whatever the data now
