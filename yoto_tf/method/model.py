@@ -259,7 +259,8 @@ class LossConditionalModel(Steps):
         their dict or as `inputs`, and a float32 `(batch,)` for each
         parameter; `loss_parameters` (of any `rows`) says what they are. Both
         are compared with the model in TensorFlow's C++ session before the
-        version is at its path.
+        version is at its path. A model of mixed precision is served as it
+        computes, compared to 16 roundings of its dtype.
 
         Args:
             path: of the version, as `"models/alarms/1"`; must be new.
@@ -271,7 +272,8 @@ class LossConditionalModel(Steps):
 
         Raises:
             InputError: without an example on a model that was not trained
-                since it was made or loaded, or for a path that is there.
+                since it was made or loaded, for a path that is there, or for
+                operations that TensorFlow does not have on CPU in the dtype.
             VerificationError, SaveError: nothing is left at the path.
         """
         if example is None:
