@@ -3,14 +3,14 @@
 import wrapt
 
 from yoto_tf.config import BetaConfig
-from yoto_tf.config import ConditioningConfig
 from yoto_tf.config import ExperimentConfig
-from yoto_tf.config import ModelConfig
 from yoto_tf.config import ObjectiveConfig
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
 from yoto_tf.families import get_preset
 from yoto_tf.loss_config import PartConfig
+from yoto_tf.model_config import ConditioningConfig
+from yoto_tf.model_config import ModelConfig
 from yoto_tf.presets import PRESETS
 from yoto_tf.registry import register_conditioning
 from yoto_tf.registry import register_likelihood

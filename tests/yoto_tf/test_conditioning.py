@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from yoto_tf.config import ConditioningConfig
 from yoto_tf.errors import InputError
 from yoto_tf.layers import Concatenation
 from yoto_tf.layers import FiLM
@@ -16,6 +15,8 @@ from yoto_tf.layers.base import modulate
 from yoto_tf.layers.factory import make_conditioning
 from yoto_tf.layers.stage import ConditionedStage
 from yoto_tf.method.parameters import LogUniform
+from yoto_tf.model_config import ConditioningConfig
+from yoto_tf.model_config import idle_settings
 
 # Batch, height, width and channels are equal, so that a scale that is
 # broadcast over the wrong axis gives wrong numbers and not an error.
@@ -306,9 +307,10 @@ def test_bad_arguments_are_refused(make, message):
     ],
 )
 def test_make_conditioning_follows_the_config(kind, expected):
-    config = ConditioningConfig(
-        kind=kind, sites=("block",), hidden_units=256, strength=0.01, knots=7
-    )
+    given = {"hidden_units": 256, "strength": 0.01, "knots": 7}
+    for name in idle_settings(kind, ("block",)):
+        given.pop(name, None)
+    config = ConditioningConfig(kind=kind, sites=("block",), **given)
     layer = make_conditioning(config, width=2)
     assert type(layer) is type(expected)
     skipped = {"name"}

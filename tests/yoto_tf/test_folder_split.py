@@ -267,3 +267,8 @@ def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(InputError, match=r"holiday \(Permission denied"):
         load_images(DataConfig(name=str(folder)))
+
+
+def test_a_folder_has_no_place_of_tfds(folder):
+    with pytest.raises(InputError, match="data_dir unset for a folder.*'/tmp'"):
+        load_images(DataConfig(name=str(folder), data_dir="/tmp"))

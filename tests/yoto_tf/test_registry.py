@@ -10,14 +10,14 @@ import own_classes
 import pytest
 
 import yoto_tf
-from yoto_tf.config import ConditioningConfig
 from yoto_tf.config import ExperimentConfig
-from yoto_tf.config import ModelConfig
 from yoto_tf.errors import InputError
 from yoto_tf.layers import FiLM
 from yoto_tf.layers import Gate
 from yoto_tf.layers.factory import make_conditioning
 from yoto_tf.likelihoods import Gaussian
+from yoto_tf.model_config import ConditioningConfig
+from yoto_tf.model_config import ModelConfig
 from yoto_tf.registry import CONDITIONING
 from yoto_tf.registry import LIKELIHOODS
 

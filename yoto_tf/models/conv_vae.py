@@ -8,7 +8,6 @@ from keras import ops
 from yoto_tf import likelihoods
 from yoto_tf.beta_distribution import beta_distribution
 from yoto_tf.config import BetaConfig
-from yoto_tf.config import ModelConfig
 from yoto_tf.config import ObjectiveConfig
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_preset
@@ -19,6 +18,8 @@ from yoto_tf.method.asking import values_for
 from yoto_tf.method.joint import as_joint
 from yoto_tf.method.model import LossConditionalModel
 from yoto_tf.method.schedule import Schedule
+from yoto_tf.model_config import ConditioningConfig
+from yoto_tf.model_config import ModelConfig
 from yoto_tf.models import inputs as model_inputs
 from yoto_tf.models.conv_nets import ConvDecoder
 from yoto_tf.models.conv_nets import ConvEncoder
@@ -99,10 +100,7 @@ class ConditionalVAE(LossConditionalModel):
         if not told.num_coordinates:
             # Nothing to be told: the fixed-weight baseline.
             self_model = dataclasses.replace(
-                self_model,
-                conditioning=dataclasses.replace(
-                    self_model.conditioning, kind="none"
-                ),
+                self_model, conditioning=ConditioningConfig(kind="none")
             )
         super().__init__(
             told,

@@ -2,10 +2,11 @@
 
 import typing
 
-from yoto_tf.config import ConditioningKind
-from yoto_tf.config import Site
 from yoto_tf.errors import InputError
 from yoto_tf.families.base import Dimension
+from yoto_tf.model_config import OF_KINDS
+from yoto_tf.model_config import ConditioningKind
+from yoto_tf.model_config import Site
 from yoto_tf.registry import CONDITIONING
 
 
@@ -72,7 +73,7 @@ DIMENSIONS = [
             settings.model.conditioning.hidden_units
         ),
         "Of FiLM's hidden layer; searched with kinds that have one.",
-        only_with=("kind", ("film", "sigmoid_film")),
+        only_with=("kind", OF_KINDS["hidden_units"]),
     ),
     Dimension(
         "strength",
@@ -80,7 +81,7 @@ DIMENSIONS = [
         float,
         lambda settings: [0.03, 0.1, 0.3],
         "Of FiLM; searched with kind film.",
-        only_with=("kind", ("film",)),
+        only_with=("kind", OF_KINDS["strength"]),
     ),
     Dimension(
         "normalization",
