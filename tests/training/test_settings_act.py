@@ -19,17 +19,18 @@ import pytest
 import tensorflow as tf
 
 import yoto_tf.data
-import yoto_tf.models
 from training import evaluate as evaluate_module
-from training import test_images
+from training import test_split
 from training import train as train_module
-from yoto_tf import evaluation
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.data import tfds_images
 from yoto_tf.errors import InputError
+from yoto_tf.families import all_presets
+from yoto_tf.families import get_family
+from yoto_tf.families import get_preset
+from yoto_tf.families.vae.family import VaeFamily
+from yoto_tf.loss_config import ParameterConfig
 from yoto_tf.loss_config import PartConfig
-from yoto_tf.models import ConditionalVAE
-from yoto_tf.presets import PRESETS
 from yoto_tf.strict_config import Config
 
 # The default; the others are slow tests.
@@ -76,8 +77,9 @@ def stand_in(monkeypatch):
 class Recorder:
     """Stands where the model stands in `train`, and keeps what it is given."""
 
-    def __init__(self, *arguments, seed):
+    def __init__(self, *arguments, seed, loss_parameters=None):
         self.arguments, self.seed = arguments, seed
+        self.further = sorted(loss_parameters or ())
         self.random = keras.random.normal((3,))
         self.beta_range = types.SimpleNamespace(grid=lambda num: [1.0, 2.0])
 
@@ -97,17 +99,17 @@ class Recorder:
 def run(config, folder):
     """All that `train` decides outside of the model."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yoto_tf.models, "ConditionalVAE", Recorder)
+        patch.setattr(VaeFamily, "register", lambda family: Recorder)
         model, _ = train_module.train(config, folder, log=lambda said: None)
     given = model.given
     total = given["epochs"] * given["steps_per_epoch"]
     pictures = [
-        (c.every, c.betas)
+        (c.every, c.grid)
         for c in given["callbacks"]
-        if type(c).__name__ == "ReconstructionPictures"
+        if type(c).__name__ == "Pictures"
     ]
     return {
-        "model": [repr(a) for a in model.arguments[4:]],
+        "model": [repr(a) for a in [*model.arguments[4:], model.further]],
         "shape": model.arguments[0],
         "seed": [model.seed, model.random],
         "jit_compile": model.jit_compile,
@@ -140,18 +142,20 @@ def scored(config, _):
     class Stop(Exception):
         pass
 
-    def curve(model, images, betas, *rest):
-        found["betas"] = list(betas)
+    def score(family, model, images, grid, *rest):
+        found["grid"] = repr(grid)
         raise Stop
 
     images = yoto_tf.data.load_images(config.data)
     stub = types.SimpleNamespace(
-        read_config=lambda: config, load_model=lambda: None
+        read_config=lambda: config,
+        load_model=lambda: None,
+        family=lambda: get_family(config.family),
     )
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Stop):
-        patch.setattr(evaluation, "rate_distortion_curve", curve)
+        patch.setattr(VaeFamily, "score", score)
         patch.setattr(
-            test_images, "load_test_images", lambda *_: (images.test, {})
+            test_split, "load_test_split", lambda *_: (images.test, {})
         )
         evaluate_module.evaluate(stub, ())
     return {**found, "test": images.test, "validation": images.validation}
@@ -159,9 +163,8 @@ def scored(config, _):
 
 def _model(config):
     keras.utils.set_random_seed(config.training.seed)
-    return ConditionalVAE(
-        (32, 32, 3), config.model, config.beta, config.objective, seed=0
-    )
+    splits = types.SimpleNamespace(example_shape=(32, 32, 3))
+    return get_family(config.family).model(config, splits)
 
 
 def network(config, _):
@@ -193,8 +196,8 @@ def loss(config, _):
             terms = model.training_terms(terms, outputs, asked, step)
             ramped = model.objective.ramped(terms, step)
             value = model.objective(ramped, asked)
-        draws = model.sample_loss_parameters(16, step)["beta"]
-        found[step] = [draws, value, tape.gradient(value, mean)]
+        draws = model.sample_loss_parameters(16, step)
+        found[step] = [list(draws.values()), value, tape.gradient(value, mean)]
     return found
 
 
@@ -217,6 +220,11 @@ def rules(part, **tried):
 
 
 RULES = {
+    "": rules(
+        (run, loss),
+        family=["not_here"],
+        further=[(ParameterConfig(name="c").to_dict(),)],
+    ),
     "data": rules(
         (run, scored),
         name=["another"],
@@ -363,11 +371,11 @@ def small(config):
     "name",
     [
         n if n in FAST else pytest.param(n, marks=pytest.mark.slow)
-        for n in PRESETS
+        for n in all_presets("vae")
     ],
 )
 def test_each_setting_changes_the_run_or_is_refused(name, tmp_path):
-    config = small(PRESETS[name].config)
+    config = small(get_preset(name).config)
     count = iter(range(1000))
 
     def look(part, config):
