@@ -16,8 +16,8 @@ from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import StatusError
 from yoto_tf.config import BetaConfig
 from yoto_tf.config import ExperimentConfig
-from yoto_tf.config import ModelConfig
 from yoto_tf.endpoint import Difference
+from yoto_tf.model_config import ModelConfig
 from yoto_tf.models import ConditionalVAE
 from yoto_tf.run_directory import RunDirectory
 

@@ -176,20 +176,6 @@ def features_have_any_rank(case):
         )
 
 
-def masks_are_kept(case):
-    layer = case.make()
-    if not isinstance(layer, ConditioningLayer):
-        return
-    features = np.ones((4, 3, case.input_shapes[0][-1]), "float32")
-    features[0, 1:] = 9.0
-    masked = keras.layers.Masking(mask_value=9.0)(features)
-    answer = layer(masked, case.inputs()[1])
-    np.testing.assert_array_equal(
-        keras.ops.convert_to_numpy(answer._keras_mask),
-        features[..., 0] != 9.0,
-    )
-
-
 CHECKS = (
     config_round_trip,
     build_creates_the_weights,
@@ -199,7 +185,6 @@ CHECKS = (
     gradients_reach_every_weight,
     bfloat16_answers_about_the_same,
     features_have_any_rank,
-    masks_are_kept,
 )
 
 

@@ -6,7 +6,6 @@ A configuration file of a run or a search stands where a preset stands:
 """
 
 import dataclasses
-import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,9 +120,7 @@ def train(
         keras.utils.set_random_seed(config.training.seed)
         batch_size = min(config.training.batch_size, len(splits.train))
         steps_per_epoch = len(splits.train) // batch_size
-        epochs = config.training.epochs
-        if config.training.steps:
-            epochs = math.ceil(config.training.steps / steps_per_epoch)
+        epochs = config.training.num_epochs(steps_per_epoch)
         model, first_epoch = run.load_checkpoint(warn=log)
         if model is None:
             model = family.model(config, splits)

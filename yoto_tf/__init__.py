@@ -3,15 +3,17 @@
 import wrapt
 
 from yoto_tf.config import BetaConfig
-from yoto_tf.config import ConditioningConfig
 from yoto_tf.config import ExperimentConfig
-from yoto_tf.config import ModelConfig
 from yoto_tf.config import ObjectiveConfig
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
 from yoto_tf.families import get_preset
 from yoto_tf.loss_config import PartConfig
+from yoto_tf.model_config import ConditioningConfig
+from yoto_tf.model_config import ModelConfig
 from yoto_tf.presets import PRESETS
+from yoto_tf.registry import register_conditioning
+from yoto_tf.registry import register_likelihood
 
 # These import TensorFlow. They are loaded when they are first used, so that
 # a command line can parse its arguments, and refuse them, at once.
@@ -19,6 +21,8 @@ _LAZY = {
     "ConditionalVAE": "yoto_tf.models.conv_vae",
     "condition": "yoto_tf.method.condition",
     "LossConditionalModel": "yoto_tf.method.model",
+    "ConditioningLayer": "yoto_tf.layers.base",
+    "Likelihood": "yoto_tf.likelihoods",
     "Choice": "yoto_tf.method.parameters",
     "Constant": "yoto_tf.method.parameters",
     "LogUniform": "yoto_tf.method.parameters",
@@ -47,6 +51,8 @@ __all__ = [
     "PartConfig",
     "TrainingDiverged",
     "get_preset",
+    "register_conditioning",
+    "register_likelihood",
     *sorted(_LAZY),
 ]
 

@@ -10,17 +10,34 @@ import math
 
 from keras import ops
 
-from yoto_tf.errors import InputError
+from yoto_tf.registry import LIKELIHOODS
 
 # The authors' floor of a standard deviation.
 EPSILON = 1e-6
 
 
-class Bernoulli:
-    """Independent Bernoulli per pixel and channel, on [0, 1].
+class Likelihood:
+    """Base: what a likelihood of one's own defines.
 
-    Images between 0 and 1 are scored by the cross-entropy, as the field does,
-    although the Bernoulli is a distribution of 0 and 1 alone.
+    One with arguments returns them from `get_config()`, a dict.
+
+    Attributes:
+        outputs_per_channel: how many numbers the decoder gives per pixel and
+            channel.
+
+    Example:
+        class Laplace(yoto_tf.Likelihood):
+            def distortion(self, images, outputs):
+                nats = abs(images - outputs) / 0.1 + math.log(0.2)
+                return keras.ops.sum(nats, axis=(1, 2, 3))
+
+            def mean(self, outputs):
+                return keras.ops.clip(outputs, 0.0, 1.0)
+
+            def blank_distortion(self, num_values):
+                return num_values * (1 / 0.1 + math.log(0.2))
+
+        yoto_tf.ModelConfig(likelihood=Laplace)
     """
 
     outputs_per_channel = 1
@@ -28,6 +45,42 @@ class Bernoulli:
     def network_input(self, images):
         """Maps images in [0, 1] to what the encoder sees."""
         return images
+
+    def distortion(self, images, outputs):
+        """Scores images.
+
+        Args:
+            images: `(batch, height, width, channels)` in [0, 1].
+            outputs: of the decoder, `(batch, height, width,
+                outputs_per_channel * channels)`.
+
+        Returns:
+            -log p(x|z), `(batch,)`, nats per image.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define distortion(images, outputs)"
+        )
+
+    def mean(self, outputs):
+        """Returns the mean image in [0, 1]."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define mean(outputs)"
+        )
+
+    def blank_distortion(self, num_values):
+        """Nats per image, of `num_values` numbers, of a predictor that knows
+        nothing: the worst that an evaluation expects."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define blank_distortion(num_values)"
+        )
+
+
+class Bernoulli(Likelihood):
+    """Independent Bernoulli per pixel and channel, on [0, 1].
+
+    Images between 0 and 1 are scored by the cross-entropy, as the field does,
+    although the Bernoulli is a distribution of 0 and 1 alone.
+    """
 
     def distortion(self, images, outputs):
         """Scores images.
@@ -52,7 +105,7 @@ class Bernoulli:
         return num_values * math.log(2)
 
 
-class Gaussian:
+class Gaussian(Likelihood):
     """Gaussian with a learned scale per pixel and channel, on [-1, 1].
 
     The decoder gives twice as many channels as the image has: the mean, and
@@ -97,14 +150,11 @@ class Gaussian:
         return num_values * 0.5 * (math.log(2 * math.pi) + 1)
 
 
-_LIKELIHOODS = {"bernoulli": Bernoulli, "gaussian": Gaussian}
-
-
 def get(name):
-    """Returns a likelihood by its name, `bernoulli` or `gaussian`."""
-    if name not in _LIKELIHOODS:
-        raise InputError(
-            f"expected likelihood to be one of {sorted(_LIKELIHOODS)}, "
-            f"received: likelihood={name!r}"
-        )
-    return _LIKELIHOODS[name]()
+    """Returns the likelihood that a setting names: `bernoulli`, `gaussian` or
+    one's own.
+
+    Raises:
+        InputError: if there is none, or it cannot be used.
+    """
+    return LIKELIHOODS.make(LIKELIHOODS.text(name))

@@ -161,7 +161,7 @@ class BetaConfig(Config):
                 )
 
     def _only_default(self, *names):
-        self._without_effect(names, f"distribution={self.distribution!r}")
+        self._without_effect(names, self._of("distribution"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +199,7 @@ class ObjectiveConfig(Config):
         self._points("free_bits", 0.0)
         if self.normalization == "none":
             self._without_effect(
-                ("normalization_power",), "normalization='none'"
+                ("normalization_power",), self._of("normalization")
             )
         elif self.normalization_power is not None and not (
             0 < self.normalization_power <= 1

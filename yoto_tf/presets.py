@@ -4,14 +4,14 @@ to expect of them."""
 import dataclasses
 
 from yoto_tf.config import BetaConfig
-from yoto_tf.config import ConditioningConfig
 from yoto_tf.config import DataConfig
 from yoto_tf.config import EvaluationConfig
 from yoto_tf.config import ExperimentConfig
-from yoto_tf.config import ModelConfig
 from yoto_tf.config import ObjectiveConfig
 from yoto_tf.families.base import Preset
 from yoto_tf.loss_config import PartConfig
+from yoto_tf.model_config import ConditioningConfig
+from yoto_tf.model_config import ModelConfig
 from yoto_tf.settings import OptimizerConfig
 from yoto_tf.settings import TrainingConfig
 

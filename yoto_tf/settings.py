@@ -4,6 +4,7 @@ Frozen dataclasses, validated at birth; see `yoto_tf.strict_config`. This
 module imports no TensorFlow, so that a command line answers at once.
 """
 
+import math
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
@@ -58,6 +59,10 @@ class OptimizerConfig(Config):
                 "expected decay_share above 0 and at most 1, received: "
                 f"decay_share={self.decay_share}"
             )
+        if self.schedule != "wsd":
+            self._without_effect(("decay_share",), self._of("schedule"))
+        if self.schedule != "halving":
+            self._without_effect(("halve_at",), self._of("schedule"))
         if self.warmup_steps and self.schedule not in ("cosine", "wsd"):
             raise InputError(
                 "expected schedule='cosine' or 'wsd' with warmup_steps above "
@@ -76,10 +81,11 @@ class OptimizerConfig(Config):
 class TrainingConfig(Config):
     """How long, in which portions, from which seed."""
 
-    epochs: int = 20
+    epochs: int | None = None
+    """Unset: as many as `steps` take, or 20."""
     steps: int | None = None
-    """Train for the fewest whole epochs that reach so many steps, in place
-    of `epochs`."""
+    """Train for the fewest whole epochs that reach so many steps; `epochs`
+    is unset then."""
     batch_size: int = 128
     seed: int = 0
     """Of the initial weights, the order of images, the betas, the noise."""
@@ -91,7 +97,15 @@ class TrainingConfig(Config):
 
     def _check(self):
         self._positive("epochs", "steps", "batch_size")
+        if self.steps is not None:
+            self._without_effect(("epochs",), self._of("steps"))
         self._not_negative("seed", "pictures_every")
+
+    def num_epochs(self, steps_per_epoch):
+        """Whole epochs of a run that has so many steps in each."""
+        if self.steps is not None:
+            return math.ceil(self.steps / steps_per_epoch)
+        return 20 if self.epochs is None else self.epochs
 
 
 @dataclass(frozen=True, kw_only=True)

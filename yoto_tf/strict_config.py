@@ -83,12 +83,16 @@ class Config:
         """Refuses settings that change nothing beside another one."""
         defaults = {f.name: f.default for f in dataclasses.fields(self)}
         for name in names:
-            value = getattr(self, name)
-            if value != defaults[name]:
+            value, default = getattr(self, name), defaults[name]
+            if value != default:
+                left = f"left at {default}" if default else "unset"
                 raise InputError(
-                    f"expected {name} unset with {setting}, where it has no "
+                    f"expected {name} {left} with {setting}, where it has no "
                     f"effect, received: {name}={value}"
                 )
+
+    def _of(self, name):
+        return f"{name}={getattr(self, name)!r}"
 
     def to_dict(self):
         """Returns nested dicts, lists and numbers, ready for JSON."""

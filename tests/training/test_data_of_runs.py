@@ -236,7 +236,7 @@ def test_no_renaming_makes_a_picture_both_trained_on_and_scored(
     for number in range(60):
         picture(folder / f"{number:02}.png", number)
     data = dataclasses.replace(
-        smoke_config.data, name=str(folder), image_size=None
+        smoke_config.data, name=str(folder), image_size=None, data_dir=None
     )
     config = dataclasses.replace(smoke_config, data=data)
     begun = load_images(data)

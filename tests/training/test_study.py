@@ -250,7 +250,7 @@ def test_a_dry_run_prepares_no_data_set(
     monkeypatch.setattr(worker, "set_threads", lambda threads: None)
     settings = [f'data.data_dir="{tmp_path}/none"']
     if preset == "cifar10":
-        settings.append("training.steps=12000")
+        settings += ["training.steps=12000", 'training.epochs="unset"']
     spec = load_spec(spec_file, preset, settings)
     costs.print_estimate(spec, planned_runs(spec), tmp_path / "runs", 2)
     *runs, total = capsys.readouterr().out.splitlines()
@@ -330,7 +330,6 @@ _SMALL = (
     "model.convs_per_block=1",
     "model.dense_units=32",
     "model.latent_size=4",
-    "model.conditioning.hidden_units=8",
     "training.epochs=1",
     "seeds=[0]",
     "grid.beta=[256]",

@@ -7,14 +7,14 @@ import math
 import pytest
 
 from yoto_tf.config import BetaConfig
-from yoto_tf.config import ConditioningConfig
 from yoto_tf.config import DataConfig
 from yoto_tf.config import EvaluationConfig
 from yoto_tf.config import ExperimentConfig
-from yoto_tf.config import ModelConfig
 from yoto_tf.config import ObjectiveConfig
 from yoto_tf.errors import InputError
 from yoto_tf.loss_config import PartConfig
+from yoto_tf.model_config import ConditioningConfig
+from yoto_tf.model_config import ModelConfig
 from yoto_tf.presets import PRESETS
 from yoto_tf.settings import OptimizerConfig
 from yoto_tf.settings import TrainingConfig
@@ -195,6 +195,41 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
         ),
         (TrainingConfig, {"epochs": 0}, "epochs to be above 0"),
         (TrainingConfig, {"steps": 0}, "steps to be above 0"),
+        (
+            ConditioningConfig,
+            {"kind": "gate", "strength": 0.3},
+            "strength left at 0.1 with kind='gate', where it has no effect",
+        ),
+        (
+            ConditioningConfig,
+            {"hidden_units": 64},
+            "hidden_units left at 256 with kind='spline'",
+        ),
+        (
+            ConditioningConfig,
+            {"kind": "my_own.layers:Mine", "knots": 7},
+            "knots left at 5 with kind='my_own.layers:Mine'",
+        ),
+        (
+            ConditioningConfig,
+            {"sites": ("dense",), "largest_map": 16},
+            r"largest_map left at 8 with sites=\('dense',\)",
+        ),
+        (
+            OptimizerConfig,
+            {"decay_share": 0.2},
+            "decay_share left at 0.5 with schedule='cosine'",
+        ),
+        (
+            OptimizerConfig,
+            {"halve_at": (5,)},
+            "halve_at unset with schedule='cosine'",
+        ),
+        (
+            TrainingConfig,
+            {"epochs": 3, "steps": 100},
+            "epochs unset with steps=100, where it has no effect",
+        ),
         (TrainingConfig, {"seed": -1}, "seed to be 0 or more"),
         (EvaluationConfig, {"betas": ()}, "betas above 0"),
         (EvaluationConfig, {"watched_betas": (0.0,)}, "watched_betas above 0"),

@@ -11,8 +11,6 @@ import pytest
 from layer_checks import LayerCase
 
 import yoto_tf
-from yoto_tf.config import ConditioningConfig
-from yoto_tf.config import ModelConfig
 from yoto_tf.layers import Concatenation
 from yoto_tf.layers import FiLM
 from yoto_tf.layers import Gate
@@ -29,6 +27,8 @@ from yoto_tf.method.parameters import Choice
 from yoto_tf.method.parameters import Constant
 from yoto_tf.method.parameters import LogUniform
 from yoto_tf.method.parameters import Uniform
+from yoto_tf.model_config import ConditioningConfig
+from yoto_tf.model_config import ModelConfig
 from yoto_tf.models import ConditionalVAE
 from yoto_tf.models import LossConditionalModel
 from yoto_tf.models.conv_nets import ConvDecoder

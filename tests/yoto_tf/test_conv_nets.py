@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from yoto_tf.config import ConditioningConfig
-from yoto_tf.config import ConditioningKind
-from yoto_tf.config import ModelConfig
-from yoto_tf.config import Site
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_preset
+from yoto_tf.model_config import ConditioningConfig
+from yoto_tf.model_config import ConditioningKind
+from yoto_tf.model_config import ModelConfig
+from yoto_tf.model_config import Site
+from yoto_tf.model_config import idle_settings
 from yoto_tf.models.conv_nets import ConvDecoder
 from yoto_tf.models.conv_nets import ConvEncoder
 
@@ -55,11 +56,12 @@ def slopes(net):
 
 
 def config_with(kind, sites, base=None, **fields):
+    given = {"hidden_units": 4, "largest_map": None}
+    for name in idle_settings(kind, sites):
+        given.pop(name, None)
     return ModelConfig(
         **{**TINY, **(base or {}), **fields},
-        conditioning=ConditioningConfig(
-            kind=kind, sites=sites, hidden_units=4, largest_map=None
-        ),
+        conditioning=ConditioningConfig(kind=kind, sites=sites, **given),
     )
 
 

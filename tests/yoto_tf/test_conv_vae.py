@@ -37,7 +37,11 @@ def small_config(kind="film", sites=("block", "dense"), **fields):
         base_channels=2,
         convs_per_block=1,
         dense_units=8,
-        conditioning=ConditioningConfig(kind=kind, sites=sites, hidden_units=4),
+        conditioning=ConditioningConfig(
+            kind=kind,
+            sites=sites,
+            **({"hidden_units": 4} if "film" in kind else {}),
+        ),
         **fields,
     )
 

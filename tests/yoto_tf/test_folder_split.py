@@ -358,3 +358,8 @@ def test_a_folder_that_is_gone_is_said_to_be_gone(name, tmp_path, monkeypatch):
     for path in (f"./{name}", str(tmp_path / name)):
         with pytest.raises(InputError, match="which does not exist"):
             load_images(DataConfig(name=path))
+
+
+def test_a_folder_has_no_place_of_tfds(folder):
+    with pytest.raises(InputError, match="data_dir unset for a folder.*'/tmp'"):
+        load_images(DataConfig(name=str(folder), data_dir="/tmp"))

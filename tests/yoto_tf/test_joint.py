@@ -315,3 +315,15 @@ def test_coordinates_refuse_values_of_other_parameters(
     weights = {n: w for n, w in weights.items() if w is not None}
     with pytest.raises(InputError, match=sentence):
         three.coordinates(weights)
+
+
+@pytest.mark.parametrize(
+    "lengths", [{"a": 3, "b": 4}, {"a": 1, "b": 4}, {"a": (2, 1), "b": 2}]
+)
+def test_a_simplex_is_asked_for_as_many_values_of_each(lengths):
+    """Also where NumPy would broadcast the arrays."""
+    asked = {n: np.full(num, 0.5) for n, num in lengths.items()}
+    with pytest.raises(
+        InputError, match=r"as many values of each of \['a', 'b'\].*a\.shape="
+    ):
+        Dirichlet({"a": 1.0, "b": 1.0}).complete(asked)

@@ -8,6 +8,7 @@ import tensorflow as tf
 import yoto_tf
 from yoto_tf import InputError
 from yoto_tf.endpoint import VerificationError
+from yoto_tf.method.precision import default_policy
 from yoto_tf.session import Session
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
@@ -170,6 +171,106 @@ def test_a_vaes_example_is_the_images_of_its_data(tmp_path):
     images = np.random.default_rng(0).random((3, 32, 32, 3), "float32")
     model.train_on_batch({"image": images, "label": np.arange(3)})
     np.testing.assert_array_equal(model._first_rows.inputs, images)
+
+
+@pytest.mark.parametrize(
+    ("policy", "bits"), [("mixed_bfloat16", 8), ("mixed_float16", 11)]
+)
+def test_a_model_of_half_precision_is_served_as_it_computes(
+    policy, bits, tmp_path
+):
+    miss = yoto_tf.LogUniform(0.1, 10.0)
+    with default_policy(policy):
+        model = Alarms({"miss": miss}, seed=0)
+        model.compile("adam")
+        model.fit(X, Y, verbose=0)
+    assert model.logit.compute_dtype == policy.removeprefix("mixed_")
+    differences = model.export(tmp_path / "1", example=X)
+    asked = np.geomspace(0.1, 10, 20).astype("float32")
+    expected = model.predict(X, loss_parameters={"miss": asked}, verbose=0)
+    plain = Alarms({"miss": miss})
+    plain(X)
+    plain.set_weights(model.get_weights())
+    exact = plain.predict(X, loss_parameters={"miss": asked}, verbose=0)
+    with Session(tmp_path / "1") as session:
+        found = session.run("predict", {"inputs": X, "miss": asked})["outputs"]
+    assert found.dtype == "float32"
+    rounding = 2.0**-bits * np.abs(expected).max()
+    assert np.abs(found - expected).max() <= 4 * rounding
+    # In few bits, indeed.
+    assert np.abs(found - exact).max() > 0.01 * rounding
+    assert all(d.largest <= 4 * rounding for d in differences)
+
+
+def test_a_wrong_answer_of_few_bits_is_found(tmp_path):
+    """By more than the roundings that are let through."""
+    with default_policy("mixed_bfloat16"):
+        model = Alarms({"miss": yoto_tf.LogUniform(0.1, 10.0)}, seed=0)
+        model(X)
+    answer = model.served_outputs
+
+    def twice(x, loss_parameters):
+        factor = 1.0 if tf.executing_eagerly() else 1.1
+        return factor * answer(x, loss_parameters)
+
+    model.served_outputs = twice
+    with pytest.raises(
+        VerificationError, match="both in bfloat16; one with dtype='float32'"
+    ):
+        model.export(tmp_path / "1", example=X)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_operations_that_are_missing_in_few_bits_are_named(tmp_path):
+    """On CPU there is no lgamma in bfloat16."""
+    with default_policy("mixed_bfloat16"):
+        model = Alarms({"miss": yoto_tf.LogUniform(0.1, 10.0)}, seed=0)
+        model(X)
+    answer = model.served_outputs
+    for missing in (tf.math.lgamma, _missing_in_graphs):
+        model.served_outputs = lambda x, p, missing=missing: tf.cast(
+            missing(tf.cast(answer(x, p), "bfloat16")), "float32"
+        )
+        with pytest.raises(
+            InputError, match="on CPU in bfloat16, received: Lgamma; one with"
+        ):
+            model.export(tmp_path / "1", example=X)
+        assert list(tmp_path.iterdir()) == []
+
+
+def _missing_in_graphs(tensor):
+    if not tf.executing_eagerly():
+        return tf.math.lgamma(tensor)
+    return tf.cast(tf.math.lgamma(tf.cast(tensor, "float32")), "bfloat16")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_vae_of_half_precision_is_served(policy, likelihood, tmp_path):
+    config = yoto_tf.ModelConfig(
+        likelihood=likelihood, latent_size=8, base_channels=8, dense_units=64
+    )
+    keras.utils.set_random_seed(0)
+    model = yoto_tf.ConditionalVAE((32, 32, 3), config, seed=0, dtype=policy)
+    images = np.random.default_rng(0).random((16, 32, 32, 3), "float32")
+    model.compile("adam")
+    model.fit(images, epochs=3, verbose=0)
+    differences = model.export(tmp_path / "1", example=images[:4])
+    relative = {
+        d.output: d.largest / max(abs(d.of), 1e-3)
+        for d in differences
+        if d.signature == "predict"
+    }
+    assert relative["distortion"] < 0.01
+    with Session(tmp_path / "1") as session:
+        found = session.run(
+            "predict",
+            {"inputs": images, "beta": np.full(16, 4.0, "float32")},
+        )
+    np.testing.assert_allclose(
+        found["reconstruction"], model.reconstruct(images, 4.0), atol=0.03
+    )
 
 
 def test_what_cannot_be_exported_is_told_and_leaves_nothing(

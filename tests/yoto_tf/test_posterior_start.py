@@ -18,7 +18,7 @@ BETAS = np.float32([0.125, 1.0, 8.0, 512.0])
 
 
 def vae(kind, beta=None, **fields):
-    conditioning = ConditioningConfig(kind=kind, sites=SITES, hidden_units=4)
+    conditioning = ConditioningConfig(kind=kind, sites=SITES)
     model = ModelConfig(
         latent_size=3,
         base_channels=2,

@@ -30,7 +30,9 @@ def make_vae(kind="film", likelihood="bernoulli", **options):
         dense_units=8,
         likelihood=likelihood,
         conditioning=ConditioningConfig(
-            kind=kind, sites=("conv", "dense"), hidden_units=8
+            kind=kind,
+            sites=("conv", "dense"),
+            **({"hidden_units": 8} if "film" in kind else {}),
         ),
     )
     return ConditionalVAE((32, 32, 3), config, seed=0, **options)

@@ -77,7 +77,7 @@ def print_estimate(spec, planned, folder, jobs):
 def _length(training):
     if training.steps:
         return f"{training.steps:,} steps"
-    return f"{training.epochs} epochs"
+    return f"{training.num_epochs(1)} epochs"
 
 
 def measured_cost(planned, splits):

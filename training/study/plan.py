@@ -95,10 +95,7 @@ def num_steps(config, num_examples):
     """Train steps per epoch and epochs of a configuration."""
     batch_size = min(config.training.batch_size, num_examples)
     per_epoch = num_examples // batch_size
-    epochs = config.training.epochs
-    if config.training.steps:
-        epochs = -(-config.training.steps // per_epoch)
-    return per_epoch, epochs
+    return per_epoch, config.training.num_epochs(per_epoch)
 
 
 def differing_data(runs):

@@ -7,6 +7,7 @@ import numpy as np
 from yoto_tf.data import cuts
 from yoto_tf.data import folder
 from yoto_tf.data import tfds_images
+from yoto_tf.errors import InputError
 from yoto_tf.examples import Splits
 
 
@@ -32,6 +33,12 @@ def load_images(config, parts=("train", "test")):
             cuts, not of images, damaged, or cannot be downloaded.
     """
     if is_folder(config.name):
+        if config.data_dir is not None:
+            raise InputError(
+                "expected data_dir unset for a folder of pictures, where it "
+                f"has no effect, received: data_dir={config.data_dir!r} and "
+                f"name={config.name!r}"
+            )
         source = folder.FolderImages(config.name)
         size = config.image_size or source.native_size()
         cut = cuts.cut_by_name(source, config, size)

@@ -4,8 +4,8 @@
 import yoto_tf.keras_backend  # noqa: F401
 
 # isort: split
+from yoto_tf.layers.base import ConditioningLayer
 from yoto_tf.layers.conditioning import Concatenation
-from yoto_tf.layers.conditioning import ConditioningLayer
 from yoto_tf.layers.conditioning import FiLM
 from yoto_tf.layers.conditioning import Gate
 from yoto_tf.layers.conditioning import SigmoidFiLM

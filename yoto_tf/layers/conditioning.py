@@ -1,95 +1,14 @@
 """Layers that tell features the loss weight they are trained under.
 
-All share one interface: features `(batch, ..., channels)` and a conditioning
-vector `(batch, k)` go in, features come out. Where in a network they sit is
-the network's choice (`yoto_tf.models.conv_nets`).
+Where in a network they sit is the network's choice
+(`yoto_tf.models.conv_nets`).
 """
 
 import keras
 from keras import ops
 
 from yoto_tf.errors import InputError
-
-
-class ConditioningLayer(keras.layers.Layer):
-    """Base: `call(features, conditioning)`.
-
-    Call arguments:
-        features: `(batch, ..., channels)`; their mask, if they have one, is
-            that of the output.
-        conditioning: `(batch, k)`, one vector per example.
-
-    Under a policy of mixed precision the features are cast to its compute
-    dtype, the conditioning keeps the variables': in bfloat16 weights of a
-    loss that differ by less than about 2 % would be one.
-
-    Attributes:
-        replaces_bias: whether its shift makes a bias of the layer before it
-            superfluous.
-        starts_as_identity: whether a new layer returns its features as they
-            are.
-    """
-
-    replaces_bias = False
-    starts_as_identity = False
-
-    def __init__(self, **kwargs):
-        super().__init__(autocast=False, **kwargs)
-        self.supports_masking = True
-
-    def build(self, features_shape, conditioning_shape):
-        """Creates the weights; none by default."""
-
-    def call(self, features, conditioning):
-        raise NotImplementedError
-
-    def compute_output_shape(self, features_shape, conditioning_shape):
-        return features_shape
-
-    def _cast(self, features, conditioning):
-        return (
-            ops.cast(features, self.compute_dtype),
-            ops.cast(conditioning, self.variable_dtype),
-        )
-
-
-def modulate(features, scale, shift=None):
-    """scale * features + shift, channel by channel, example by example.
-
-    Args:
-        features: `(batch, ..., channels)`.
-        scale, shift: `(batch, channels)`; no shift if None.
-
-    Returns:
-        A tensor of the shape and dtype of `features`.
-
-    Raises:
-        InputError: for features without channels.
-    """
-    rank = len(features.shape)
-    if rank < 2:
-        raise InputError(
-            "expected features of shape (batch, ..., channels), received: "
-            f"features.shape={tuple(features.shape)}"
-        )
-    scale = ops.cast(scale, features.dtype)
-    if shift is not None:
-        shift = ops.cast(shift, features.dtype)
-    if rank == 4 and None not in features.shape[1:]:
-        # Broadcasting a few channels over height and width is slow on a CPU:
-        # rows of width * channels values multiply in long runs, which made
-        # this step and its gradient 20 to 30 % faster at 32 pixels and more.
-        _, height, width, channels = features.shape
-        if width >= 16:
-            # Below, too small for that to pay its further operations.
-            rows = ops.reshape(features, (-1, height, width * channels))
-            rows = rows * ops.expand_dims(ops.tile(scale, (1, width)), 1)
-            if shift is not None:
-                rows = rows + ops.expand_dims(ops.tile(shift, (1, width)), 1)
-            return ops.reshape(rows, (-1, height, width, channels))
-    spread = (-1, *(1,) * (rank - 2), features.shape[-1])
-    product = features * ops.reshape(scale, spread)
-    return product if shift is None else product + ops.reshape(shift, spread)
+from yoto_tf.layers.base import ConditioningLayer
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
@@ -147,16 +66,13 @@ class FiLM(ConditioningLayer):
             hidden.build(conditioning_shape)
             output.build((conditioning_shape[0], self.hidden_units))
 
-    def call(self, features, conditioning):
-        features, conditioning = self._cast(features, conditioning)
+    def scale_and_shift(self, conditioning):
         scale, shift = (
             # 0.2 is the slope of TensorFlow's leaky ReLU, which they use.
             output(ops.leaky_relu(hidden(conditioning), 0.2))
             for hidden, output in zip(self.hidden, self.outputs, strict=True)
         )
-        return modulate(
-            features, 1 + self.strength * scale, self.strength * shift
-        )
+        return 1 + self.strength * scale, self.strength * shift
 
     def get_config(self):
         return {
@@ -202,10 +118,9 @@ class SigmoidFiLM(ConditioningLayer):
         self.hidden.build(conditioning_shape)
         self.outputs.build((conditioning_shape[0], self.hidden_units))
 
-    def call(self, features, conditioning):
-        features, conditioning = self._cast(features, conditioning)
+    def scale_and_shift(self, conditioning):
         both = self.outputs(self.hidden(conditioning))
-        return modulate(features, *ops.split(both, 2, axis=-1))
+        return ops.split(both, 2, axis=-1)
 
     def get_config(self):
         return {**super().get_config(), "hidden_units": self.hidden_units}
@@ -256,8 +171,7 @@ class Gate(ConditioningLayer):
             autocast=False,
         )
 
-    def call(self, features, conditioning):
-        features, conditioning = self._cast(features, conditioning)
+    def scale_and_shift(self, conditioning):
         x = ops.matmul(conditioning, self.kernel) + self.bias
         if self.form == "sigmoid":
             gate = ops.sigmoid(x)
@@ -266,7 +180,7 @@ class Gate(ConditioningLayer):
             # the exponential, which overflows: infinity times the clamp's
             # zero slope is NaN. Gates are 0.001 or more.
             gate = ops.sqrt(-ops.expm1(ops.minimum(x, -1e-6)))
-        return modulate(features, gate)
+        return gate, None
 
     def get_config(self):
         return {**super().get_config(), "form": self.form}
@@ -276,8 +190,10 @@ class Gate(ConditioningLayer):
 class Concatenation(ConditioningLayer):
     """Appends the conditioning vector to the channels at every position."""
 
+    adds_channels = True
+
     def call(self, features, conditioning):
-        features = ops.cast(features, self.compute_dtype)
+        features, conditioning = self._cast(features, conditioning)
         conditioning = ops.cast(conditioning, features.dtype)
         middle = (1,) * (len(features.shape) - 2)
         vector = ops.reshape(

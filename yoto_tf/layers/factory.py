@@ -1,12 +1,12 @@
 """From a configuration to its layer."""
 
-from yoto_tf.layers.conditioning import Concatenation
 from yoto_tf.layers.conditioning import FiLM
 from yoto_tf.layers.conditioning import Gate
 from yoto_tf.layers.conditioning import SigmoidFiLM
 from yoto_tf.layers.posterior import GaussianPosterior
 from yoto_tf.layers.posterior import linear_vae_start
 from yoto_tf.layers.spline import SplineFiLM
+from yoto_tf.registry import CONDITIONING
 
 
 def make_conditioning(config, *, width=1, decoder=False, name=None):
@@ -20,6 +20,9 @@ def make_conditioning(config, *, width=1, decoder=False, name=None):
 
     Returns:
         A `ConditioningLayer`, or None for `kind="none"`.
+
+    Raises:
+        InputError: for a class of one's own that cannot be used.
     """
     match config.kind:
         case "film":
@@ -30,10 +33,8 @@ def make_conditioning(config, *, width=1, decoder=False, name=None):
             return Gate("sqrt" if decoder else "sigmoid", name=name)
         case "spline":
             return SplineFiLM(config.knots, name=name)
-        case "concatenation":
-            return Concatenation(name=name)
-        case "none":
-            return None
+        case _:
+            return CONDITIONING.make(config.kind, name=name)
 
 
 def make_posterior(config, beta, seed=None, name=None):

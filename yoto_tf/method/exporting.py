@@ -1,6 +1,9 @@
 """A SavedModel of any loss-conditional model, its parameters as inputs."""
 
+import contextlib
+import dataclasses
 import os
+import re
 import shutil
 import uuid
 import zlib
@@ -15,6 +18,12 @@ from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
 from yoto_tf.session import Session
 
+# Half the distance from 1 to the next number: what one rounding changes.
+_ROUNDING = {"bfloat16": 2.0**-8, "float16": 2.0**-11}
+# A session fuses operations, and so leaves out some roundings. A VAE's
+# reconstructions differ by up to 8.
+_ROUNDINGS = 16
+
 _TEXTS = ("name", "trained", "scale", "description")
 
 
@@ -27,13 +36,9 @@ def export(model, path, example):
             "expected the path of a new version, as models/NAME/2, received: "
             f"{path}, which is there"
         )
-    if "float16" in str(model.compute_dtype):
-        raise InputError(
-            "expected a model that computes in float32, as one with "
-            "dtype='float32' that loads the weights, received: "
-            f"dtype={model.dtype_policy.name!r}"
-        )
-    endpoints = [_predict(model, example), _loss_parameters(model)]
+    with _few_bits(model):
+        endpoints = [_predict(model, example), _loss_parameters(model)]
+        endpoints[0] = _tolerant(endpoints[0], model)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A server takes every folder whose name is a number for a version.
     aside = path.with_name(f".unfinished-{uuid.uuid4().hex}")
@@ -42,7 +47,7 @@ def export(model, path, example):
         for name, one in endpoint.by_signature(endpoints).items():
             archive.add_endpoint(name, one.served, list(one.inputs))
         archive.write_out(aside, verbose=False)
-        with Session(aside) as session:
+        with _few_bits(model), Session(aside) as session:
             differences = endpoint.compare(session, endpoints)
         os.rename(aside, path)
     except OSError as error:
@@ -52,6 +57,49 @@ def export(model, path, example):
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return differences
+
+
+def _tolerant(predict, model):
+    """The endpoint with tolerances that suit what the model computes in: so
+    many roundings of the largest value of an output."""
+    if model.compute_dtype not in _ROUNDING:
+        return predict
+    answer = predict.reference(**predict.example(8, 0))
+    share = _ROUNDINGS * _ROUNDING[model.compute_dtype]
+    return dataclasses.replace(
+        predict,
+        tolerances={
+            n: share * float(np.max(np.abs(np.asarray(t, "float64"))))
+            for n, t in answer.items()
+        },
+    )
+
+
+@contextlib.contextmanager
+def _few_bits(model):
+    """Says what to do where a model of half precision cannot be served."""
+    try:
+        yield
+    except (tf.errors.OpError, endpoint.VerificationError) as error:
+        dtype = model.compute_dtype
+        if dtype not in _ROUNDING:
+            raise
+        mend = "one with dtype='float32' that loads the weights can be exported"
+        if isinstance(error, endpoint.VerificationError):
+            raise endpoint.VerificationError(
+                f"{error}, both in {dtype}; {mend}"
+            ) from error
+        missing = re.search(
+            r"Could not find device for node: \{\{node \S+\}\} = (\w+)"
+            r"|No OpKernel was registered to support Op '(\w+)'",
+            str(error),
+        )
+        if not missing:
+            raise
+        raise InputError(
+            f"expected operations that TensorFlow has on CPU in {dtype}, "
+            f"received: {missing[1] or missing[2]}; {mend}"
+        ) from error
 
 
 def _predict(model, example):

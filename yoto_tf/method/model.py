@@ -183,8 +183,15 @@ class LossConditionalModel(Steps):
     # What it can use.
 
     def coordinates(self, loss_parameters):
-        """Maps a dict of `(batch,)` values to the network's `(batch, k)`."""
-        return self.loss_parameters.coordinates(loss_parameters)
+        """Maps a dict of `(batch,)` values to the network's `(batch, k)`.
+
+        Where nothing varies, k is 1 and all are 0: a layer of no inputs is
+        one that TensorFlow's kernels end the process over.
+        """
+        told = self.loss_parameters.coordinates(loss_parameters)
+        if not self.loss_parameters.num_coordinates:
+            told = ops.zeros((ops.shape(told)[0], 1), told.dtype)
+        return told
 
     def per_group(self, function, *tensors):
         """Computes a term of several examples inside each group.
@@ -252,7 +259,8 @@ class LossConditionalModel(Steps):
         their dict or as `inputs`, and a float32 `(batch,)` for each
         parameter; `loss_parameters` (of any `rows`) says what they are. Both
         are compared with the model in TensorFlow's C++ session before the
-        version is at its path.
+        version is at its path. A model of mixed precision is served as it
+        computes, compared to 16 roundings of its dtype.
 
         Args:
             path: of the version, as `"models/alarms/1"`; must be new.
@@ -264,7 +272,8 @@ class LossConditionalModel(Steps):
 
         Raises:
             InputError: without an example on a model that was not trained
-                since it was made or loaded, or for a path that is there.
+                since it was made or loaded, for a path that is there, or for
+                operations that TensorFlow does not have on CPU in the dtype.
             VerificationError, SaveError: nothing is left at the path.
         """
         if example is None:

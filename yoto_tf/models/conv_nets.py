@@ -11,10 +11,11 @@ import keras
 from keras import ops
 
 from yoto_tf.config import IMAGE_SIZES
-from yoto_tf.config import ModelConfig
 from yoto_tf.errors import InputError
 from yoto_tf.layers.factory import make_conditioning
 from yoto_tf.layers.stage import ConditionedStage
+from yoto_tf.model_config import ModelConfig
+from yoto_tf.registry import CONDITIONING
 
 _SMALLEST = 4
 # Slopes of the leaky ReLU after convolutions and after dense layers.
@@ -73,6 +74,13 @@ class _ConvNet(keras.layers.Layer):
                 decoder=self._decoder,
                 name="conditioning",
             )
+            fixed = {"posterior", "output"} & set(sites)
+            if fixed and getattr(conditioning, "adds_channels", False):
+                raise InputError(
+                    f"expected sites other than {fixed.pop()!r} for a layer "
+                    "that adds channels, received: "
+                    f"kind={self.config.conditioning.kind!r}"
+                )
             # The latents' Identity has no bias.
             if getattr(conditioning, "replaces_bias", False) and hasattr(
                 layer, "use_bias"
@@ -209,7 +217,8 @@ class ConvDecoder(_ConvNet):
         super().__init__(image_shape, config, **kwargs)
 
     def _make_stages(self):
-        concatenated = self.config.conditioning.kind == "concatenation"
+        found, _ = CONDITIONING.find(self.config.conditioning.kind)
+        widened = getattr(found, "adds_channels", False)
         first = _SMALLEST**2 * self.block_channels[-1]
         stages = []
         if "latent" in self.config.conditioning.sites:
@@ -223,8 +232,8 @@ class ConvDecoder(_ConvNet):
             ),
             self._stage(
                 self._dense(first, "dense_1"),
-                # Concatenated coordinates would not reshape to 4x4 maps.
-                () if concatenated else ("dense",),
+                # Further channels would not reshape to 4x4 maps.
+                () if widened else ("dense",),
                 None,
             ),
         ]

@@ -8,7 +8,6 @@ from keras import ops
 from yoto_tf import likelihoods
 from yoto_tf.beta_distribution import beta_distribution
 from yoto_tf.config import BetaConfig
-from yoto_tf.config import ModelConfig
 from yoto_tf.config import ObjectiveConfig
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_preset
@@ -16,8 +15,11 @@ from yoto_tf.layers.factory import make_posterior
 from yoto_tf.layers.posterior import rate_per_latent
 from yoto_tf.method import precision
 from yoto_tf.method.asking import values_for
+from yoto_tf.method.joint import as_joint
 from yoto_tf.method.model import LossConditionalModel
 from yoto_tf.method.schedule import Schedule
+from yoto_tf.model_config import ConditioningConfig
+from yoto_tf.model_config import ModelConfig
 from yoto_tf.models import inputs as model_inputs
 from yoto_tf.models.conv_nets import ConvDecoder
 from yoto_tf.models.conv_nets import ConvEncoder
@@ -94,17 +96,14 @@ class ConditionalVAE(LossConditionalModel):
         distribution = beta_distribution(
             beta, self_model.conditioning.standardize
         )
-        told = [distribution, *further.values()]
-        if not any(getattr(p, "num_coordinates", 0) for p in told):
+        told = as_joint({"beta": distribution, **further})
+        if not told.num_coordinates:
             # Nothing to be told: the fixed-weight baseline.
             self_model = dataclasses.replace(
-                self_model,
-                conditioning=dataclasses.replace(
-                    self_model.conditioning, kind="none"
-                ),
+                self_model, conditioning=ConditioningConfig(kind="none")
             )
         super().__init__(
-            {"beta": distribution, **further},
+            told,
             group_size=objective.group_size,
             normalization=objective.normalization,
             normalization_power=objective.power,
@@ -168,7 +167,7 @@ class ConditionalVAE(LossConditionalModel):
         )
 
     def build(self, *_):
-        k = (None, self.loss_parameters.num_coordinates)
+        k = (None, self.loss_parameters.num_coordinates or 1)
         latents = (None, self.model_config.latent_size)
         self.encoder.build((None, *self.image_shape), k)
         self.posterior.build((None, 2 * self.model_config.latent_size))

@@ -2,10 +2,12 @@
 
 import typing
 
-from yoto_tf.config import ConditioningKind
-from yoto_tf.config import Site
 from yoto_tf.errors import InputError
 from yoto_tf.families.base import Dimension
+from yoto_tf.model_config import OF_KINDS
+from yoto_tf.model_config import ConditioningKind
+from yoto_tf.model_config import Site
+from yoto_tf.registry import CONDITIONING
 
 
 def _learning_rates(settings):
@@ -45,9 +47,10 @@ DIMENSIONS = [
     Dimension(
         "kind",
         "model.conditioning.kind",
-        ConditioningKind,
+        ConditioningKind | str,
         _kinds,
-        "Of conditioning.",
+        "Of conditioning, as in the settings.",
+        value=CONDITIONING.text,
     ),
     Dimension(
         "sites",
@@ -70,7 +73,7 @@ DIMENSIONS = [
             settings.model.conditioning.hidden_units
         ),
         "Of FiLM's hidden layer; searched with kinds that have one.",
-        only_with=("kind", ("film", "sigmoid_film")),
+        only_with=("kind", OF_KINDS["hidden_units"]),
     ),
     Dimension(
         "strength",
@@ -78,7 +81,7 @@ DIMENSIONS = [
         float,
         lambda settings: [0.03, 0.1, 0.3],
         "Of FiLM; searched with kind film.",
-        only_with=("kind", ("film",)),
+        only_with=("kind", OF_KINDS["strength"]),
     ),
     Dimension(
         "normalization",

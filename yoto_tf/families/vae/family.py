@@ -11,6 +11,8 @@ from yoto_tf.config import ExperimentConfig
 from yoto_tf.families.base import Column
 from yoto_tf.families.base import Family
 from yoto_tf.families.vae.dimensions import DIMENSIONS
+from yoto_tf.model_config import ConditioningConfig
+from yoto_tf.model_config import idle_settings
 from yoto_tf.presets import PRESETS
 from yoto_tf.strict_config import UNSET
 
@@ -60,8 +62,13 @@ class VaeFamily(Family):
     # Data.
 
     def load(self, settings, parts=("train", "test"), known=None):
+        from yoto_tf import likelihoods
         from yoto_tf.data import load_images
+        from yoto_tf.layers.factory import make_conditioning
 
+        # Before minutes of downloading: classes of one's own.
+        likelihoods.get(settings.model.likelihood)
+        make_conditioning(settings.model.conditioning)
         data = settings.data
         if known and data.image_size is None:
             # The size that the model was made for, whatever the data now
@@ -196,6 +203,15 @@ class VaeFamily(Family):
 
     def searched(self, settings, chosen):
         chosen = dict(chosen)
+        told = settings.model.conditioning
+        place = "model.conditioning."
+        idle = idle_settings(
+            chosen.get(place + "kind", told.kind),
+            chosen.get(place + "sites", told.sites),
+        )
+        for name in idle:
+            # Of the preset's choices, or of others that were tried.
+            chosen[place + name] = getattr(ConditioningConfig, name)
         own, power = settings.objective, "objective.normalization_power"
         kind = chosen.get("objective.normalization", own.normalization)
         if kind == "none":
