@@ -10,8 +10,7 @@ and rewrites error texts. `_make_callable_from_options`, a private method of
 TensorFlow, hands the arrays to `Session::RunCallable` as they are.
 """
 
-import collections
-import threading
+import functools
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -48,8 +47,9 @@ class SavedModelVersion:
         Raises:
             StatusError: the directory holds no complete SavedModel.
         """
-        self._callables = collections.OrderedDict()
-        self._lock = threading.Lock()
+        self._callable = functools.lru_cache(_MAX_CALLABLES)(
+            self._make_callable
+        )
         self._session = None
         try:
             self._load(path)
@@ -99,40 +99,25 @@ class SavedModelVersion:
             raise invalid_argument(
                 error.object.decode("utf-8", "replace")
             ) from error
-        return [_as_array(output) for output in outputs]
+        # The session unwraps scalars; NumPy would make a text of one's bytes.
+        return [
+            np.asarray(o, object if isinstance(o, bytes) else None)
+            for o in outputs
+        ]
 
-    def _callable(self, feed: tuple, fetch: tuple):
-        key = feed, fetch
-        with self._lock:
-            found = self._callables.get(key)
-            if found is None:
-                found = self._session._make_callable_from_options(
-                    config_pb2.CallableOptions(
-                        feed=feed, fetch=fetch, run_options=_RUN_OPTIONS
-                    )
-                )
-                self._callables[key] = found
-                if len(self._callables) > _MAX_CALLABLES:
-                    self._callables.popitem(last=False)
-            else:
-                self._callables.move_to_end(key)
-        return found
+    def _make_callable(self, feed: tuple, fetch: tuple):
+        return self._session._make_callable_from_options(
+            config_pb2.CallableOptions(
+                feed=feed, fetch=fetch, run_options=_RUN_OPTIONS
+            )
+        )
 
     def close(self) -> None:
         """Frees the session. No run may be under way."""
-        self._callables.clear()
+        self._callable.cache_clear()
         if self._session is not None:
             self._session.close()
             self._session = None
-
-
-def _as_array(output: object) -> np.ndarray:
-    """An output as an array: the session unwraps scalars."""
-    if isinstance(output, bytes):
-        array = np.empty((), object)
-        array[()] = output
-        return array
-    return np.asarray(output)
 
 
 def _load_status(error: Exception, path: str) -> StatusError:

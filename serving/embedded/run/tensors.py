@@ -1,11 +1,10 @@
 """TensorProto to NumPy and back, as the C++ server converts them.
 
-`tf.make_ndarray` and `tf.make_tensor_proto` loop over the values in Python.
-Here the packed `float_val` and `double_val` fields are copied in one piece,
-through their wire format, so that an image costs microseconds.
+`from_proto` leaves the conversion to C++, after a look at what it would cost.
+`to_proto` writes floats in one piece, through their wire format, so that an
+image costs microseconds; `tf.make_tensor_proto` writes no typed fields.
 """
 
-import itertools
 import math
 
 import numpy as np
@@ -18,24 +17,15 @@ from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
 
 STRING = types_pb2.DT_STRING
-
+# Those that NumPy has.
 _NUMPY = {
-    types_pb2.DT_FLOAT: np.dtype(np.float32),
-    types_pb2.DT_DOUBLE: np.dtype(np.float64),
-    types_pb2.DT_INT8: np.dtype(np.int8),
-    types_pb2.DT_INT16: np.dtype(np.int16),
-    types_pb2.DT_INT32: np.dtype(np.int32),
-    types_pb2.DT_INT64: np.dtype(np.int64),
-    types_pb2.DT_UINT8: np.dtype(np.uint8),
-    types_pb2.DT_UINT16: np.dtype(np.uint16),
-    types_pb2.DT_UINT32: np.dtype(np.uint32),
-    types_pb2.DT_UINT64: np.dtype(np.uint64),
-    types_pb2.DT_BOOL: np.dtype(np.bool_),
-    types_pb2.DT_HALF: np.dtype(np.float16),
-    types_pb2.DT_BFLOAT16: np.dtype(tf.bfloat16.as_numpy_dtype),
-    types_pb2.DT_COMPLEX64: np.dtype(np.complex64),
-    types_pb2.DT_COMPLEX128: np.dtype(np.complex128),
-    types_pb2.DT_STRING: np.dtype(object),
+    dtype.as_datatype_enum: np.dtype(dtype.as_numpy_dtype)
+    for dtype in (
+        *(tf.half, tf.bfloat16, tf.float32, tf.float64),
+        *(tf.int8, tf.int16, tf.int32, tf.int64),
+        *(tf.uint8, tf.uint16, tf.uint32, tf.uint64),
+        *(tf.complex64, tf.complex128, tf.bool, tf.string),
+    )
 }
 _DATA_TYPE = {dtype: number for number, dtype in _NUMPY.items()}
 
@@ -53,13 +43,8 @@ _FIELD = {
     types_pb2.DT_COMPLEX128: "dcomplex_val",
     types_pb2.DT_STRING: "string_val",
 }
-# Fields whose wire format is the array itself, little endian.
-_PACKED = {
-    "float_val": np.dtype("<f4"),
-    "double_val": np.dtype("<f8"),
-    "scomplex_val": np.dtype("<f4"),
-    "dcomplex_val": np.dtype("<f8"),
-}
+# Of numbers whose wire format is the array itself, little endian.
+_PACKED = ("float_val", "double_val", "scomplex_val", "dcomplex_val")
 _MAX_RANK = 64  # NumPy's; TensorFlow itself stops at 254
 # Values that are moved in one operation, in which Python does nothing else.
 _CHUNK = 2**16
@@ -126,24 +111,17 @@ def from_proto(
     # An axis of length 0 does not excuse the others: NumPy cannot hold some,
     # and a graph may walk along them.
     check(math.prod(max(size, 1) for size in shape) * width)
-    count = math.prod(shape)
-    content = proto.tensor_content
-    if content and count:
-        if proto.dtype == STRING or len(content) != count * width:
-            raise _malformed(alias)
-        return np.frombuffer(content, dtype).reshape(shape)
-    values = _values(proto, dtype, count)
-    missing = count - len(values)
     if proto.dtype == STRING:
-        texts = sum(map(len, values))
-        last = len(values[-1]) if len(values) else 0
-        check(count * width + texts + missing * last)
-    if missing:
-        fill = values[-1] if len(values) else _zero(dtype)
-        whole = np.full(count, fill, dtype)
-        whole[: len(values)] = values
-        values = whole
-    return values.reshape(shape)
+        count = math.prod(shape)
+        texts = proto.string_val[:count]
+        missing = count - len(texts)
+        repeated = missing * len(texts[-1]) if texts else 0
+        check(count * width + sum(map(len, texts)) + repeated)
+    try:
+        tensor = tf.io.parse_tensor(proto.SerializeToString(), proto.dtype)
+    except tf.errors.InvalidArgumentError as error:
+        raise _malformed(alias) from error
+    return np.asarray(tensor.numpy(), dtype)
 
 
 def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
@@ -164,12 +142,12 @@ def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
         proto.tensor_shape.dim.add(size=size)
     field = _FIELD.get(data_type, "int_val")
     flat = array.ravel()
-    if field in _PACKED:
-        raw = np.ascontiguousarray(flat).view(_PACKED[field]).tobytes()
+    if field in _PACKED and flat.size:
+        # A packed field is written as a field of bytes is, but for its tag.
+        raw = flat.astype(flat.dtype.newbyteorder("<"), copy=False).tobytes()
+        wire = tensor_pb2.TensorProto(tensor_content=raw).SerializeToString()
         number = proto.DESCRIPTOR.fields_by_name[field].number
-        proto.MergeFromString(
-            _varint(number << 3 | 2) + _varint(len(raw)) + raw
-        )
+        proto.MergeFromString(bytes([number << 3 | 2]) + wire[1:])
     elif field == "half_val":
         proto.half_val.extend(flat.view(np.uint16).tolist())
     else:
@@ -181,51 +159,3 @@ def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
 
 def _malformed(alias: str) -> StatusError:
     return invalid_argument(f"tensor parsing error: {alias}")
-
-
-def _values(
-    proto: tensor_pb2.TensorProto, dtype: np.dtype, count: int
-) -> np.ndarray:
-    """The first `count` typed values of a tensor as a flat array."""
-    field = _FIELD.get(proto.dtype, "int_val")
-    values = getattr(proto, field)
-    if field in _PACKED:
-        if not values:
-            return np.empty(0, dtype)
-        packed = tensor_pb2.TensorProto()
-        getattr(packed, field).MergeFrom(values)
-        wire = packed.SerializeToString()
-        body = len(values) * _PACKED[field].itemsize
-        flat = np.frombuffer(wire, _PACKED[field], offset=len(wire) - body)
-        # An odd number of parts is half a complex number: dropped.
-        whole = len(flat) * flat.itemsize // dtype.itemsize
-        flat = flat[: whole * dtype.itemsize // flat.itemsize]
-        return flat.view(dtype)[:count]
-    found = min(len(values), count)
-    values = itertools.islice(values, found)
-    if field == "string_val":
-        return np.fromiter(values, object, found)
-    if field == "half_val":
-        return (
-            np.fromiter(values, np.int32, found).astype(np.uint16).view(dtype)
-        )
-    wide = np.uint64 if field == "uint64_val" else np.int64
-    flat = np.empty(found, dtype)
-    for start in range(0, found, _CHUNK):
-        chunk = list(itertools.islice(values, _CHUNK))
-        # The narrow integers wrap, as the C++ cast does.
-        flat[start : start + _CHUNK] = np.array(chunk, wide).astype(dtype)
-    return flat
-
-
-def _zero(dtype: np.dtype) -> object:
-    return b"" if dtype.hasobject else dtype.type(0)
-
-
-def _varint(number: int) -> bytes:
-    parts = bytearray()
-    while number > 127:
-        parts.append(number & 127 | 128)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)
