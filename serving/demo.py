@@ -122,10 +122,10 @@ def served(version, arguments, stop):
     server = EmbeddedServer(
         model_config.single_model(base.name, str(base.absolute())),
         ServerOptions(
-            grpc_port=arguments.port,
-            rest_port=arguments.rest_api_port,
+            port=arguments.port,
+            rest_api_port=arguments.rest_api_port,
             # Exports come whole: minutes of trying again would not help.
-            max_load_retries=0,
+            max_num_load_retries=0,
         ),
     )
     try:

@@ -7,30 +7,13 @@ and maps it to gRPC (`util/status_util.cc`) or to HTTP
 
 import enum
 
+import grpc
+
 GRPC_MESSAGE_LIMIT = 1024  # model_servers/grpc_status_util.cc
 
 
-class Code(enum.IntEnum):
-    """Canonical codes, numbered as in gRPC and TensorFlow."""
-
-    OK = 0
-    CANCELLED = 1
-    UNKNOWN = 2
-    INVALID_ARGUMENT = 3
-    DEADLINE_EXCEEDED = 4
-    NOT_FOUND = 5
-    ALREADY_EXISTS = 6
-    PERMISSION_DENIED = 7
-    RESOURCE_EXHAUSTED = 8
-    FAILED_PRECONDITION = 9
-    ABORTED = 10
-    OUT_OF_RANGE = 11
-    UNIMPLEMENTED = 12
-    INTERNAL = 13
-    UNAVAILABLE = 14
-    DATA_LOSS = 15
-    UNAUTHENTICATED = 16
-
+# Canonical codes, numbered as in gRPC and TensorFlow.
+Code = enum.IntEnum("Code", {c.name: c.value[0] for c in grpc.StatusCode})
 
 # All others are 500.
 _HTTP_STATUS = {

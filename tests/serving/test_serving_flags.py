@@ -110,10 +110,10 @@ def test_flags_of_tf_serving_that_change_no_answer(caplog, monkeypatch):
             "num_load_threads",
         ]
     )
-    assert found.without_effect == [
+    assert found.without_effect == (
         "tensorflow_intra_op_parallelism",
         "flush_filesystem_caches",
-    ]
+    )
     assert found.model_name == "num_load_threads"
     monkeypatch.setattr(launch, "EmbeddedServer", _no_server)
     assert launch.serve(found, threading.Event()) == 1

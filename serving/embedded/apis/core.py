@@ -1,9 +1,12 @@
 """What both APIs ask of a server, in protos and arrays."""
 
+import logging
 import time
+from collections.abc import Callable
 
 from tensorflow_serving.apis import get_model_metadata_pb2
 from tensorflow_serving.apis import get_model_status_pb2
+from tensorflow_serving.apis import model_management_pb2
 from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.apis import predict_pb2
 
@@ -13,23 +16,27 @@ from serving.embedded.json import response as json_response
 from serving.embedded.run import predict
 from serving.embedded.run import tensors
 from serving.embedded.status import invalid_argument
-from serving.embedded.versions.table import Table
+from serving.embedded.versions.manager import ModelManager
 
 _SIGNATURES = "signature_def"
+_logger = logging.getLogger(__name__)
 
 
 class Core:
     """Answers requests from the loaded versions.
 
     Args:
-        table: the loaded versions.
+        manager: the models.
         metrics: where times and counts go.
         max_tensor_bytes: limit of each tensor of a request, in bytes.
     """
 
-    def __init__(self, table: Table, metrics: Metrics, max_tensor_bytes: int):
-        self._table = table
-        self._metrics = metrics
+    def __init__(
+        self, manager: ModelManager, metrics: Metrics, max_tensor_bytes: int
+    ):
+        self._manager = manager
+        self._table = manager.table
+        self.metrics = metrics
         self._max_tensor_bytes = max_tensor_bytes
 
     def predict(
@@ -40,7 +47,7 @@ class Core:
         Raises:
             StatusError: see `Table.use`, `predict` and `tensors`.
         """
-        with self._metrics.request(request.model_spec.name, "Predict", "GRPC"):
+        with self.metrics.request(request.model_spec.name, "Predict", "GRPC"):
             return self._predict(request)
 
     def _predict(self, request) -> predict_pb2.PredictResponse:
@@ -105,15 +112,16 @@ class Core:
         return json_response.write(outputs, request.row_format)
 
     def status(
-        self, spec: model_pb2.ModelSpec
+        self, request: get_model_status_pb2.GetModelStatusRequest
     ) -> get_model_status_pb2.GetModelStatusResponse:
         """The state of one version of a model, or of all, newest first.
 
         Raises:
             StatusError: NOT_FOUND.
         """
+        _require_spec(request)
         response = get_model_status_pb2.GetModelStatusResponse()
-        for servable in self._table.states(spec):
+        for servable in self._table.states(request.model_spec):
             entry = response.model_version_status.add(
                 version=servable.version, state=servable.state
             )
@@ -153,10 +161,39 @@ class Core:
         response.metadata[_SIGNATURES].Pack(signatures)
         return response
 
+    def reload(
+        self,
+        request: model_management_pb2.ReloadConfigRequest,
+        go_on: Callable[[], bool],
+    ) -> model_management_pb2.ReloadConfigResponse:
+        """Serves other models, and waits until those that are new serve.
+
+        Args:
+            request: holds all of them.
+            go_on: asked every second; False gives up waiting.
+
+        Raises:
+            StatusError: see `ModelManager`.
+        """
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise invalid_argument(
+                "ServerModelConfig type not supported by "
+                "HandleReloadConfigRequest. Only ModelConfigList is currently "
+                "supported"
+            )
+        models = request.config.model_config_list
+        added = self._manager.reload(models)
+        names = ", ".join(model.name for model in models.config)
+        _logger.info("New configuration: %s", names)
+        self._manager.wait_until_available(added, go_on)
+        response = model_management_pb2.ReloadConfigResponse()
+        response.status.SetInParent()
+        return response
+
     def _run(self, servable, signature, inputs, output_filter):
         start = time.perf_counter()
         outputs = predict.run(servable.loaded, signature, inputs, output_filter)
-        self._metrics.runtime_latency.observe(
+        self.metrics.runtime_latency.observe(
             (time.perf_counter() - start) * 1e6,
             servable.model,
             "Predict",

@@ -7,32 +7,32 @@ holds no thread, and a reply can be given up when its time is over.
 import asyncio
 import functools
 import logging
-import socket
 
 import uvicorn
+from starlette.responses import Response
 
 from serving.embedded.apis import rest
+from serving.embedded.apis import sockets
+from serving.embedded.apis.core import Core
 from serving.embedded.apis.http_limits import LimitedProtocol
 from serving.embedded.apis.places import Places
+from serving.embedded.options import ServerOptions
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 
 _BACKLOG = 256
 _BODIES = 8  # of full size, may be in memory at a time
-_logger = logging.getLogger(__name__)
 
 
 class HttpServer:
     """The REST port.
 
+    A body that is too large gets 413, a request that arrives too slowly 408,
+    an answer that takes too long 504.
+
     Args:
-        api: answers the requests.
-        port: port on 127.0.0.1; 0 takes a free one.
-        places: the threads that answer.
-        max_body_bytes: limit of a body; a longer one gets 413.
-        timeout_seconds: limit of the arrival of a request, which gets 408
-            after it; of one answer, for which 504 is sent; and of its
-            fetching.
+        core: answers requests for models.
+        options: see `ServerOptions`.
 
     Attributes:
         port: the port that will be used.
@@ -41,37 +41,23 @@ class HttpServer:
         OSError: the port is taken.
     """
 
-    def __init__(
-        self,
-        api: rest.RestApi,
-        port: int,
-        places: Places,
-        max_body_bytes: int,
-        timeout_seconds: float,
-    ):
-        self._api = api
-        self._places = places
-        self._max_body_bytes = max_body_bytes
-        self._max_held_bytes = _BODIES * max_body_bytes
-        self._timeout = timeout_seconds
+    def __init__(self, core: Core, options: ServerOptions):
+        self._api = rest.RestApi(core, options.metrics_path)
+        self._places = Places(
+            options.rest_api_num_threads, options.max_queued_requests, "rest"
+        )
+        self._max_body_bytes = options.max_request_bytes
+        self._max_held_bytes = _BODIES * options.max_request_bytes
+        self._timeout = options.rest_api_timeout_in_ms / 1000
         self._held_bytes = 0
         self._running = None
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Head and body go out as two packets; without this, the second may
-        # wait 40 ms for the client's receipt of the first.
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            self._socket.bind(("127.0.0.1", port))
-        except OSError as error:
-            self._socket.close()
-            raise OSError(f"port {port} is taken") from error
+        self._socket = sockets.bind(options.rest_api_port)
         self.port = self._socket.getsockname()[1]
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._serve,
                 interface="asgi3",
-                http=functools.partial(LimitedProtocol, timeout_seconds),
+                http=functools.partial(LimitedProtocol, self._timeout),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -92,7 +78,7 @@ class HttpServer:
         try:
             self._socket.listen(_BACKLOG)
         except OSError as error:
-            raise OSError(f"port {self.port} is taken") from error
+            raise sockets.taken(self.port) from error
         self._running = asyncio.create_task(
             self._server.serve(sockets=[self._socket])
         )
@@ -112,13 +98,15 @@ class HttpServer:
         if self._running is not None:
             await self._running
         self._socket.close()
+        self._places.close()
 
     async def _serve(self, scope, receive, send) -> None:
         """The ASGI application."""
         body = bytearray()
         try:
             if await self._read(body, receive):
-                await _send(send, await self._reply(scope, body))
+                reply = await self._reply(scope, body)
+                await reply(scope, receive, send)
         finally:
             self._held_bytes -= len(body)
 
@@ -140,7 +128,7 @@ class HttpServer:
                 break
         return True
 
-    async def _reply(self, scope, body: bytearray) -> rest.Reply:
+    async def _reply(self, scope, body: bytearray) -> Response:
         limit = self._max_body_bytes
         if len(body) > limit:
             error = StatusError(
@@ -181,26 +169,4 @@ class HttpServer:
     def _answer(self, method, target, body: bytearray, origin, zipped: bool):
         if zipped:
             body = rest.inflate(body, self._max_body_bytes)
-        try:
-            return self._api.handle(method, target, body, origin)
-        except Exception:
-            # A fault of this server: seen in its log, and no more than that
-            # one request.
-            _logger.exception("REST request failed: %s %s", method, target)
-            return rest.failure(
-                StatusError(Code.INTERNAL, "Fault in the embedded server.")
-            )
-
-
-async def _send(send, reply: rest.Reply) -> None:
-    await send(
-        {
-            "type": "http.response.start",
-            "status": reply.status,
-            "headers": [
-                (b"content-type", reply.content_type.encode()),
-                (b"content-length", str(len(reply.body)).encode()),
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": reply.body})
+        return self._api.handle(method, target, body, origin)

@@ -3,10 +3,13 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import logging
 from collections.abc import Callable
 
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
+
+_logger = logging.getLogger(__name__)
 
 
 class Places:
@@ -35,8 +38,9 @@ class Places:
         """Calls a function in a thread. For one event loop alone.
 
         Raises:
-            StatusError: RESOURCE_EXHAUSTED, all places are taken; or what the
-                function raised.
+            StatusError: RESOURCE_EXHAUSTED, all places are taken; what the
+                function raised; INTERNAL where that was a fault of this
+                server, which costs no more than this one request.
         """
         if self._taken >= self._limit:
             raise StatusError(
@@ -50,6 +54,13 @@ class Places:
             answer = self._threads.submit(function, *arguments)
             answer.add_done_callback(self._release(asyncio.get_running_loop()))
             return await asyncio.wrap_future(answer)
+        except StatusError:
+            raise
+        except Exception as error:
+            _logger.exception("A request failed")
+            raise StatusError(
+                Code.INTERNAL, "Fault in the embedded server."
+            ) from error
         finally:
             self._taken -= 1
 

@@ -5,7 +5,6 @@ Follows TF Serving's `model_servers/http_rest_api_handler.cc` and
 requests.
 """
 
-import dataclasses
 import html
 import json
 import re
@@ -14,17 +13,17 @@ import zlib
 
 from google.protobuf import json_format
 from google.protobuf import message
+from starlette.responses import Response
 from tensorflow_serving.apis import get_model_metadata_pb2
+from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.apis import model_pb2
 
 from serving.embedded.apis.core import Core
-from serving.embedded.apis.metrics import Metrics
 from serving.embedded.json import text as json_text
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
 
-JSON = "application/json"
 # util/net_http/server/public/httpserver_interface.h
 _MAX_INFLATED_BYTES = 100 * 2**20
 
@@ -40,45 +39,22 @@ _GET = re.compile(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Reply:
-    """An HTTP reply.
-
-    Attributes:
-        status: HTTP status.
-        content_type: value of the Content-Type header.
-        body: the bytes.
-    """
-
-    status: int
-    content_type: str
-    body: bytes
-
-
 class RestApi:
     """Answers HTTP requests.
 
     Args:
         core: the loaded models.
-        metrics: what the metrics page shows.
-        metrics_path: path of that page, None for no page.
+        metrics_path: path of the metrics page, None for no page.
     """
 
-    def __init__(
-        self, core: Core, metrics: Metrics, metrics_path: str | None = None
-    ):
+    def __init__(self, core: Core, metrics_path: str | None):
         self._core = core
-        self._metrics = metrics
         self._metrics_path = metrics_path
 
     def handle(
-        self,
-        method: str,
-        target: str,
-        body: bytes = b"",
-        origin: str | None = None,
-    ) -> Reply:
-        """Answers one request. Never raises.
+        self, method: str, target: str, body: bytes, origin: str
+    ) -> Response:
+        """Answers one request.
 
         Args:
             method: GET, POST, ...
@@ -88,8 +64,7 @@ class RestApi:
             origin: the Origin header, for OPTIONS.
         """
         if self._metrics_path and target == self._metrics_path:
-            page = self._metrics.page().encode()
-            return Reply(200, "text/plain", page)
+            return _reply(200, self._core.metrics.page(), "text/plain")
         if not _API.fullmatch(target):
             # What libevent answers where no handler is registered.
             shown = html.escape(target)
@@ -98,10 +73,10 @@ class RestApi:
                 f"<H1>Not Found</H1>\n<P>The requested URL {shown} was not "
                 "found on this server.</P>\n</BODY></HTML>\n"
             )
-            return Reply(404, "text/html", text.encode("utf-8", "replace"))
+            return _reply(404, text, "text/html")
         if method == "OPTIONS":
-            if re.match("https?://", origin or ""):
-                return Reply(200, JSON, b"")
+            if re.match("https?://", origin):
+                return _reply(200, "")
             return failure(
                 StatusError(
                     Code.FAILED_PRECONDITION,
@@ -117,15 +92,15 @@ class RestApi:
         api = "predict" if match[4] == "predict" else ""
         try:
             # Over REST questions about a model count as well as predictions.
-            with self._metrics.request(_unquote(match[1]), api, "REST"):
-                return Reply(200, JSON, self._answer(method, match, body))
+            with self._core.metrics.request(_unquote(match[1]), api, "REST"):
+                return _reply(200, self._answer(method, match, body))
         except StatusError as error:
             return failure(error)
 
-    def _answer(self, method: str, match: re.Match, body: bytes) -> bytes:
+    def _answer(self, method: str, match: re.Match, body: bytes) -> str | bytes:
         spec = _model_spec(*match.group(1, 2, 3))
         if method == "GET" and match[4] is None:
-            return _json(self._core.status(spec))
+            return self._status(spec)
         # The verb is matched in any case and compared in lower case.
         if match[4] == "predict":
             return self._core.predict_json(spec, body)
@@ -140,17 +115,29 @@ class RestApi:
             )
             return _metadata_json(self._core.metadata(request))
         if method == "GET":  # another spelling of "metadata"
-            return _json(self._core.status(spec))
+            return self._status(spec)
         raise _malformed(method, match[0])
+
+    def _status(self, spec: model_pb2.ModelSpec) -> str:
+        request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
+        return _json(self._core.status(request))
 
 
 def _malformed(method: str, target: str) -> StatusError:
     return invalid_argument(f"Malformed request: {method} {target}")
 
 
-def failure(error: StatusError, status: int | None = None) -> Reply:
+def failure(error: StatusError, status: int | None = None) -> Response:
     """The reply to a request that ended with an error."""
-    return Reply(status or error.http_status, JSON, json_text.error_body(error))
+    return _reply(status or error.http_status, json_text.error_body(error))
+
+
+def _reply(
+    status: int, body: str | bytes, content_type: str = "application/json"
+) -> Response:
+    if isinstance(body, str):
+        body = body.encode("utf-8", "replace")
+    return Response(body, status, {"content-type": content_type})
 
 
 def inflate(body: bytes, max_bytes: int) -> bytes:
@@ -192,18 +179,18 @@ def _unquote(text: str) -> str:
 
 def _metadata_json(
     reply: get_model_metadata_pb2.GetModelMetadataResponse,
-) -> bytes:
+) -> str:
     """The metadata without the type that JSON notes with an Any."""
     fields = json.loads(_json(reply))
     for value in fields["metadata"].values():
         value.pop("@type", None)
-    return json.dumps(fields, indent=4, ensure_ascii=False).encode()
+    return json.dumps(fields, indent=4, ensure_ascii=False)
 
 
-def _json(reply: message.Message) -> bytes:
+def _json(reply: message.Message) -> str:
     return json_format.MessageToJson(
         reply,
         indent=4,
         preserving_proto_field_name=True,
         always_print_fields_with_no_presence=True,
-    ).encode()
+    )

@@ -11,39 +11,17 @@ request that waits is not looked at.
 """
 
 import collections
-import dataclasses
-import os
 import threading
 from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
 
+from serving.embedded.options import BatchingOptions
 from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
-
-
-@dataclasses.dataclass(frozen=True)
-class BatchingOptions:
-    """How requests are put together; the defaults are TF Serving's.
-
-    Attributes:
-        max_batch_size: rows of a batch, and of a request, at most.
-        timeout_seconds: how long a batch waits for company; 0 takes what
-            waits already.
-        max_enqueued_batches: batches of one kind that may wait.
-        threads: batches that run at once.
-        allowed_batch_sizes: rising, the last is `max_batch_size`; a batch is
-            filled up to one of them. Empty allows all.
-    """
-
-    max_batch_size: int = 1000
-    timeout_seconds: float = 0.0
-    max_enqueued_batches: int = 10
-    threads: int = os.cpu_count() or 1
-    allowed_batch_sizes: tuple[int, ...] = ()
 
 
 class _Batch:
@@ -75,7 +53,7 @@ class BatchingVersion:
         self._options = options
         self._lock = threading.Lock()
         self._queues = {}  # kind of request -> batches that wait, oldest first
-        self._threads = threading.Semaphore(options.threads)
+        self._threads = threading.Semaphore(options.num_batch_threads)
 
     def run(
         self,
@@ -150,8 +128,8 @@ class BatchingVersion:
     def _lead(self, kind, batch: _Batch, fetch) -> None:
         """Runs a batch once its time has come; others join it until then."""
         try:
-            if self._options.timeout_seconds:
-                batch.full.wait(self._options.timeout_seconds)
+            if self._options.batch_timeout_micros:
+                batch.full.wait(self._options.batch_timeout_micros / 1e6)
             with self._threads:
                 with self._lock:
                     queue = self._queues[kind]

@@ -88,11 +88,12 @@ class ModelManager:
         model_config.validate(config)
         with self.table.changed:
             self.table.set_labels(
-                config, self._options.allow_labels_for_unavailable
+                config,
+                self._options.allow_version_labels_for_unavailable_models,
             )
             old = {model.name for model in self._config.config}
             self._config = config
-            if self._options.poll_wait_seconds >= 0:
+            if self._options.file_system_poll_wait_seconds >= 0:
                 self._next_poll = 0.0
             self.table.changed.notify_all()
         return {model.name for model in config.config} - old
@@ -164,7 +165,7 @@ class ModelManager:
         self.table.changed.wait(min(seconds, 3600))
 
     def _poll(self, config: model_server_config_pb2.ModelConfigList) -> None:
-        wait = self._options.poll_wait_seconds
+        wait = self._options.file_system_poll_wait_seconds
         error = found = None
         try:
             found = source.poll(config.config)
@@ -207,16 +208,16 @@ class ModelManager:
         except Exception as failure:  # the thread must outlive any one load
             error = StatusError(Code.INTERNAL, repr(failure))
         end = time.monotonic()
-        options = self._options
+        retry_seconds = self._options.load_retry_interval_micros / 1e6
         with self.table.changed:
             servable.attempts += 1
             servable.busy = False
             servable.loaded = loaded
             servable.error = error
-            servable.not_before = end + options.load_retry_seconds
+            servable.not_before = end + retry_seconds
             retry = (
                 servable.aspired
-                and servable.attempts <= options.max_load_retries
+                and servable.attempts <= self._options.max_num_load_retries
             )
             if loaded is not None:
                 servable.state = State.AVAILABLE
@@ -231,7 +232,7 @@ class ModelManager:
                 "Loading %s failed: %s (next try in %g s)",
                 where,
                 error,
-                options.load_retry_seconds,
+                retry_seconds,
             )
         else:
             _logger.error("Loading %s failed: %s (given up)", where, error)
