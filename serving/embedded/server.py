@@ -139,7 +139,7 @@ class EmbeddedServer:
             raise
         finally:
             if records:
-                self._metrics.model_warmup_latency.observe(
-                    (time.perf_counter() - start) * 1e6, path, status
+                self._metrics.model_warmup_latency.add(
+                    path, status, value=(time.perf_counter() - start) * 1e6
                 )
         return version

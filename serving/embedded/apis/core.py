@@ -193,11 +193,11 @@ class Core:
     def _run(self, servable, signature, inputs, output_filter):
         start = time.perf_counter()
         outputs = predict.run(servable.loaded, signature, inputs, output_filter)
-        self.metrics.runtime_latency.observe(
-            (time.perf_counter() - start) * 1e6,
+        self.metrics.runtime_latency.add(
             servable.model,
             "Predict",
             "TF1",
+            value=(time.perf_counter() - start) * 1e6,
         )
         return outputs
 
