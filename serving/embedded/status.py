@@ -66,3 +66,14 @@ class StatusError(Exception):
 def invalid_argument(message: str) -> StatusError:
     """Makes the commonest error; the caller raises it."""
     return StatusError(Code.INVALID_ARGUMENT, message)
+
+
+def status_of(error: BaseException) -> StatusError:
+    """A status as a new object, without the traceback of the old one.
+
+    That holds what is to be freed, or is another thread's. What is no status
+    is a fault of this server: INTERNAL.
+    """
+    if isinstance(error, StatusError):
+        return StatusError(error.code, error.message)
+    return StatusError(Code.INTERNAL, repr(error))

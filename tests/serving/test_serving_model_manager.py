@@ -130,8 +130,8 @@ def test_requests_hold_a_version_that_goes(disk, start):
         time.sleep(0.03)
         assert not disk.versions[0].closed
         assert servable.version == 1
+    eventually(lambda: states(manager)[1] == "END")
     assert disk.versions[0].closed
-    assert states(manager)[1] == "END"
 
 
 def test_a_missing_base_path_changes_nothing_for_any_model(

@@ -11,6 +11,7 @@ request that waits is not looked at.
 """
 
 import collections
+import concurrent.futures
 import threading
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
+from serving.embedded.status import status_of
 
 
 class _Batch:
@@ -31,9 +33,7 @@ class _Batch:
         self.feeds = []
         self.rows = 0
         self.full = threading.Event()
-        self.done = threading.Event()
-        self.outputs = None
-        self.error = None
+        self.outputs = concurrent.futures.Future()
 
 
 class BatchingVersion:
@@ -91,12 +91,12 @@ class BatchingVersion:
         batch, start = self._join(kind, feed, rows)
         if start == 0:
             self._lead(kind, batch, fetch)
-        else:
-            batch.done.wait()
-        if batch.error is not None:
-            # A copy: threads that raise one object mix their tracebacks.
-            raise StatusError(batch.error.code, batch.error.message)
-        return [output[start : start + rows] for output in batch.outputs]
+        error = batch.outputs.exception()
+        if error is not None:
+            raise status_of(error)
+        return [
+            output[start : start + rows] for output in batch.outputs.result()
+        ]
 
     def close(self) -> None:
         """Frees the session. No run may be under way."""
@@ -136,14 +136,11 @@ class BatchingVersion:
                     queue.remove(batch)
                     if not queue:
                         del self._queues[kind]
-                batch.outputs = self._run_together(batch, fetch)
-        except StatusError as error:
-            batch.error = error
+                batch.outputs.set_result(self._run_together(batch, fetch))
         except BaseException as error:  # the others must not wait forever
-            batch.error = StatusError(Code.INTERNAL, repr(error))
-            raise
-        finally:
-            batch.done.set()
+            batch.outputs.set_exception(error)
+            if not isinstance(error, StatusError):
+                raise
 
     def _run_together(self, batch: _Batch, fetch) -> list[np.ndarray]:
         size = next(

@@ -17,6 +17,7 @@ from serving.embedded.options import ServerOptions
 from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
+from serving.embedded.status import status_of
 from serving.embedded.versions import source
 from serving.embedded.versions.table import Servable
 from serving.embedded.versions.table import State
@@ -68,7 +69,7 @@ class ModelManager:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
-        self.table.unload_all()
+        self.table.end_all()
 
     def reload(
         self, config: model_server_config_pb2.ModelConfigList
@@ -137,42 +138,43 @@ class ModelManager:
     def _poll_versions(self) -> None:
         while True:
             with self.table.changed:
-                while not self._stopping and self._next_poll > time.monotonic():
-                    self._wait_until(self._next_poll)
                 if self._stopping:
                     return
+                if self._wait_until(self._next_poll):
+                    continue
                 config = self._config
             self._poll(config)
 
     def _load_versions(self) -> None:
         while True:
             with self.table.changed:
-                servable = None
-                while not self._stopping and servable is None:
-                    servable = self.table.next_action()
-                    if servable is None:
-                        self._wait_until(self.table.next_retry())
                 if self._stopping:
                     return
+                servable = self.table.next_action()
+                if servable is None:
+                    self._wait_until(self.table.next_retry())
+                    continue
             if servable.state == State.LOADING:
                 self._load_now(servable)
             else:
-                self.table.unload_when_idle(servable)
+                self.table.end(servable)
 
-    def _wait_until(self, end: float) -> None:
-        seconds = max(end - time.monotonic(), 0)
+    def _wait_until(self, end: float) -> bool:
+        """Waits for a change, or for a time; returns whether it waited."""
+        seconds = end - time.monotonic()
+        if seconds <= 0:
+            return False
         # An hour stands for ever: a lock takes no infinite time.
         self.table.changed.wait(min(seconds, 3600))
+        return True
 
     def _poll(self, config: model_server_config_pb2.ModelConfigList) -> None:
         wait = self._options.file_system_poll_wait_seconds
         error = found = None
         try:
             found = source.poll(config.config)
-        except StatusError as failure:
-            error = failure.message
         except Exception as failure:  # the thread must outlive any one poll
-            error = repr(failure)
+            error = status_of(failure).message
         with self.table.changed:
             if config is not self._config:
                 return  # replaced meanwhile: poll the new one at once
@@ -202,19 +204,16 @@ class ModelManager:
         loaded = error = None
         try:
             loaded = self._load(servable.path)
-        except StatusError as failure:
-            # A copy: the traceback of the original holds the half-made graph.
-            error = StatusError(failure.code, failure.message)
         except Exception as failure:  # the thread must outlive any one load
-            error = StatusError(Code.INTERNAL, repr(failure))
+            error = status_of(failure)
         end = time.monotonic()
-        retry_seconds = self._options.load_retry_interval_micros / 1e6
+        wait = self._options.load_retry_interval_micros / 1e6
         with self.table.changed:
             servable.attempts += 1
             servable.busy = False
             servable.loaded = loaded
             servable.error = error
-            servable.not_before = end + retry_seconds
+            servable.not_before = end + wait
             retry = (
                 servable.aspired
                 and servable.attempts <= self._options.max_num_load_retries
@@ -227,12 +226,6 @@ class ModelManager:
         where = f"{servable} from {servable.path}"
         if loaded is not None:
             _logger.info("Loaded %s in %.2f s", where, end - start)
-        elif retry:
-            _logger.error(
-                "Loading %s failed: %s (next try in %g s)",
-                where,
-                error,
-                retry_seconds,
-            )
-        else:
-            _logger.error("Loading %s failed: %s (given up)", where, error)
+            return
+        then = f"next try in {wait:g} s" if retry else "given up"
+        _logger.error("Loading %s failed: %s (%s)", where, error, then)

@@ -89,8 +89,8 @@ class Table:
         finally:
             with self.changed:
                 servable.users -= 1
-            if servable.state == State.UNLOADING:
-                self.unload_when_idle(servable)
+                if servable.state == State.UNLOADING:
+                    self.changed.notify_all()
 
     def _find(self, spec: model_pb2.ModelSpec) -> Servable:
         name = spec.name
@@ -104,7 +104,7 @@ class Table:
                 raise invalid_argument(
                     f"Unrecognized servable version label: {label}"
                 )
-        versions = self.available(name)
+        versions = self._available(name)
         wanted = f"Specific({name}, {number})"
         if number is None:
             number = max(versions, default=None)
@@ -125,28 +125,27 @@ class Table:
             StatusError: NOT_FOUND.
         """
         with self.changed:
-            found = self._servables.get(spec.name, {})
+            found = self._versions(spec.name)
             missing = "any versions"
             if spec.HasField("version"):
                 number = spec.version.value
-                found = {n: s for n, s in found.items() if n == number}
+                found = [s for s in found if s.version == number]
                 missing = f"version {number}"
             if not found:
                 raise StatusError(
                     Code.NOT_FOUND,
                     f"Could not find {missing} of model {spec.name}",
                 )
-            newest_first = sorted(found, reverse=True)
-            return [dataclasses.replace(found[n]) for n in newest_first]
+            found.sort(key=lambda s: s.version, reverse=True)
+            return [dataclasses.replace(s) for s in found]
 
-    def available(self, name: str) -> dict[int, Servable]:
+    def _versions(self, name: str) -> list[Servable]:
+        return list(self._servables.get(name, {}).values())
+
+    def _available(self, name: str) -> dict[int, Servable]:
         """The versions of a model that take requests, by number."""
-        with self.changed:
-            return {
-                number: servable
-                for number, servable in self._servables.get(name, {}).items()
-                if servable.state == State.AVAILABLE
-            }
+        versions = self._versions(name)
+        return {s.version: s for s in versions if s.state == State.AVAILABLE}
 
     def set_labels(
         self,
@@ -171,7 +170,7 @@ class Table:
                 old = self._labels.get(model.name, {})
                 for label, version in model.version_labels.items():
                     kept = old.get(label, version) == version
-                    if version in self.available(model.name) or (
+                    if version in self._available(model.name) or (
                         allow_unavailable and kept
                     ):
                         continue
@@ -189,16 +188,15 @@ class Table:
     def settled(self, name: str) -> bool:
         """Whether a model serves and each of its versions was tried once."""
         with self.changed:
-            return bool(self.available(name)) and not any(
+            return bool(self._available(name)) and not any(
                 s.aspired and s.state in _WAITING and not s.attempts
-                for s in self._servables[name].values()
+                for s in self._versions(name)
             )
 
     def failed(self, name: str) -> list[Servable]:
         """The aspired versions of a model, if none is left to hope for."""
         with self.changed:
-            versions = self._servables.get(name, {}).values()
-            aspired = [s for s in versions if s.aspired]
+            aspired = [s for s in self._versions(name) if s.aspired]
             over = all(s.state == State.END for s in aspired)
             return aspired if over else []
 
@@ -236,24 +234,28 @@ class Table:
             self.changed.notify_all()
 
     def next_action(self) -> Servable | None:
-        """Moves one version to LOADING or UNLOADING, where one is due.
+        """Moves versions to LOADING and UNLOADING, where they are due.
 
         Returns:
-            That version, for the caller to load or to unload, or None.
+            One for the caller to load, or to end: no request runs on it any
+            more. None where there is nothing to do.
         """
         with self.changed:
-            for versions in self._servables.values():
-                servable = _next_to_unload(list(versions.values()))
+            for name in self._servables:
+                versions = self._versions(name)
+                surplus = _next_to_unload(versions)
+                if surplus is not None:
+                    surplus.state = State.UNLOADING
+                    self.changed.notify_all()
+                for servable in versions:
+                    if servable.state == State.UNLOADING and not servable.users:
+                        return servable
+                servable = _next_to_load(versions)
                 if servable is not None:
-                    servable.state = State.UNLOADING
-                else:
-                    servable = _next_to_load(list(versions.values()))
-                    if servable is None:
-                        continue
                     servable.state = State.LOADING
                     servable.busy = True
-                self.changed.notify_all()
-                return servable
+                    self.changed.notify_all()
+                    return servable
             return None
 
     def next_retry(self) -> float:
@@ -264,32 +266,23 @@ class Table:
                 default=float("inf"),
             )
 
-    def unload_when_idle(self, servable: Servable) -> None:
-        """Frees a version in state UNLOADING, once no request runs on it."""
+    def end(self, servable: Servable) -> None:
+        """Frees a version on which no request runs."""
+        servable.loaded.close()
         with self.changed:
-            if servable.users or servable.loaded is None:
-                return
-            loaded, servable.loaded = servable.loaded, None
-        loaded.close()
-        with self.changed:
+            servable.loaded = None
             servable.state = State.END
             self.changed.notify_all()
         _logger.info("Unloaded %s", servable)
 
-    def unload_all(self) -> None:
+    def end_all(self) -> None:
         """Frees every version, at the end of the server."""
-        with self.changed:
-            servables = self._all()
-            for servable in servables:
-                if servable.state == State.AVAILABLE:
-                    servable.state = State.UNLOADING
-        for servable in servables:
-            self.unload_when_idle(servable)
+        for servable in self._all():
+            if servable.loaded is not None:
+                self.end(servable)
 
     def _all(self) -> list[Servable]:
-        return [
-            s for all_of in self._servables.values() for s in all_of.values()
-        ]
+        return [s for name in self._servables for s in self._versions(name)]
 
 
 def _next_to_unload(versions: list[Servable]) -> Servable | None:
