@@ -17,6 +17,7 @@ from serving.embedded.run import predict
 from serving.embedded.run import tensors
 from serving.embedded.status import invalid_argument
 from serving.embedded.versions.manager import ModelManager
+from serving.embedded.versions.table import Servable
 
 _SIGNATURES = "signature_def"
 _logger = logging.getLogger(__name__)
@@ -86,30 +87,24 @@ class Core:
         Raises:
             StatusError: see `Table.use`, `json_request` and `predict`.
         """
-
-        def data_types(name: str) -> dict[str, int]:
-            # The version is looked up only now: a malformed body for an
-            # unknown model is a malformed body.
-            name = name or predict.DEFAULT_SIGNATURE
-            with self._table.use(spec) as servable:
-                signature = servable.loaded.signatures.get(name)
-            if signature is None:
-                raise invalid_argument(
-                    f'Serving signature name: "{name}" not found in signature '
-                    "def"
-                )
-            return {
-                alias: info.dtype for alias, info in signature.inputs.items()
-            }
-
-        request = json_request.parse(body, data_types)
+        # The version is looked up only then: a malformed body for an unknown
+        # model is a malformed body.
+        document = json_request.parse(body)
         with self._table.use(spec) as servable:
-            signature = predict.find_signature(
-                servable.loaded, request.signature_name
+            outputs = self._predict_document(servable, document)
+        return json_response.write(outputs, "instances" in document)
+
+    def _predict_document(self, servable: Servable, document: dict) -> dict:
+        name = document["signature_name"] or predict.DEFAULT_SIGNATURE
+        signature = servable.loaded.signatures.get(name)
+        if signature is None:
+            raise invalid_argument(
+                f'Serving signature name: "{name}" not found in signature def'
             )
-            predict.check_count(signature, request.inputs)
-            outputs = self._run(servable, signature, request.inputs, ())
-        return json_response.write(outputs, request.row_format)
+        types = {alias: info.dtype for alias, info in signature.inputs.items()}
+        inputs = json_request.tensors(document, types)
+        predict.check_count(signature, inputs)
+        return self._run(servable, signature, inputs, ())
 
     def status(
         self, request: get_model_status_pb2.GetModelStatusRequest

@@ -10,6 +10,8 @@ import base64
 import binascii
 import itertools
 import re
+from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 from tensorflow.core.framework import types_pb2
@@ -40,7 +42,7 @@ _TYPES = dict.fromkeys(_INTEGERS, {int}) | {
 }
 _BLANKS = re.compile(r"[ \t\r\n\v\f]")
 MAX_RANK = 63  # one less than NumPy's: rows are stacked
-CHUNK = 1024  # values, or rows, that are looked at together
+_CHUNK = 1024
 
 
 def is_base64_object(value: object) -> bool:
@@ -83,6 +85,9 @@ def fill(value: object, data_type: int) -> np.ndarray:
         StatusError: INVALID_ARGUMENT, or UNIMPLEMENTED for a dtype that has
             no JSON form.
     """
+    array = dense(value, data_type)
+    if array is not None:
+        return array
     shape = []
     inner = value
     while type(inner) is list:
@@ -91,9 +96,6 @@ def fill(value: object, data_type: int) -> np.ndarray:
             break
         inner = inner[0]
     _find_fault(value, 0, tuple(shape), data_type)
-    array = None if len(shape) > MAX_RANK else dense(value, data_type)
-    if array is not None:
-        return array
     if len(shape) > MAX_RANK:
         raise invalid_argument(
             f"A tensor of {len(shape)} dimensions: this server takes "
@@ -125,16 +127,27 @@ def _find_fault(value, level: int, shape: tuple, data_type: int) -> None:
             f"Encountered list at unexpected size: {len(value)} at level: "
             f"{level} expected size: {shape[level]}"
         )
-    for start in range(0, len(value), CHUNK):
-        chunk = value[start : start + CHUNK]
-        # What is regular is passed over in one go: a million values take
-        # Python a second one by one.
-        if len(chunk) > 1:
-            array = dense(chunk, data_type)
-            if array is not None and array.shape[1:] == shape[level + 1 :]:
-                continue
-        for item in chunk:
-            _find_fault(item, level + 1, shape, data_type)
+
+    def are_regular(items: list) -> bool:
+        array = dense(items, data_type)
+        return array is not None and array.shape[1:] == shape[level + 1 :]
+
+    for _, item in suspects(value, are_regular):
+        _find_fault(item, level + 1, shape, data_type)
+
+
+def suspects(
+    values: list, are_regular: Callable[[list], bool]
+) -> Iterator[tuple[int, object]]:
+    """The values among which a fault may be, and their positions.
+
+    What is regular is passed over in one go: a million values take Python a
+    second one by one.
+    """
+    for start in range(0, len(values), _CHUNK):
+        chunk = values[start : start + _CHUNK]
+        if len(chunk) == 1 or not are_regular(chunk):
+            yield from enumerate(chunk, start)
 
 
 def _leaf(value: object, data_type: int) -> None:

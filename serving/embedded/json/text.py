@@ -5,8 +5,10 @@ surrogates, and nesting, which TF Serving takes to any depth and Python to
 some hundred levels.
 """
 
+import contextlib
 import json
 import re
+from collections.abc import Iterator
 
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
@@ -68,6 +70,17 @@ def parse_object(body: bytes) -> dict:
     if not isinstance(value, dict):
         raise invalid_argument(f"JSON Value: {echo(value)} Is not object")
     return value
+
+
+@contextlib.contextmanager
+def bounded_depth() -> Iterator[None]:
+    """Python's limit of depth as an error of the request."""
+    try:
+        yield
+    except RecursionError:
+        raise invalid_argument(
+            "JSON Parse error: nested too deep for this server."
+        ) from None
 
 
 def echo(value: object) -> str:
