@@ -48,17 +48,22 @@ def serve(flags: ServerOptions, stop: threading.Event) -> int:
     gc.set_threshold(100_000)
     for model in config.config:
         _logger.info("Model %s: versions under %s", model.name, model.base_path)
+    server = None
     try:
         server = EmbeddedServer(config, options)
-    except (StatusError, OSError) as error:
-        return _fail(1, f"Failed to start server. Error: {error}{_hint(error)}")
-    try:
         server.start(lambda: not stop.is_set())
     except (StatusError, OSError) as error:
-        server.stop(0)
+        if server is not None:
+            server.stop(0)
         if stop.is_set():
             return 0
-        return _fail(1, f"Failed to start server. Error: {error}")
+        hint = ""
+        if getattr(error, "code", None) == Code.FAILED_PRECONDITION:
+            hint = (
+                " (a first start with labels needs "
+                "--allow_version_labels_for_unavailable_models)"
+            )
+        return _fail(1, f"Failed to start server. Error: {error}{hint}")
     if server.grpc_port is not None:
         _logger.info("gRPC on 127.0.0.1:%d", server.grpc_port)
     if server.rest_port is not None:
@@ -85,15 +90,6 @@ def follow(
             last = config
         except StatusError as error:
             _logger.error("%s is not used: %s", path, error.message)
-
-
-def _hint(error: Exception) -> str:
-    if getattr(error, "code", None) == Code.FAILED_PRECONDITION:
-        return (
-            " (a first start with labels needs "
-            "--allow_version_labels_for_unavailable_models)"
-        )
-    return ""
 
 
 def _fail(code: int, sentence: str) -> int:

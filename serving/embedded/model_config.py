@@ -82,11 +82,7 @@ def read_models(path: str) -> model_server_config_pb2.ModelConfigList:
 
 
 def validate(config: model_server_config_pb2.ModelConfigList) -> None:
-    """Refuses what TF Serving refuses (`ValidateModelConfigList`).
-
-    Raises:
-        StatusError: INVALID_ARGUMENT.
-    """
+    """Refuses what TF Serving refuses (`ValidateModelConfigList`)."""
     seen = set()
     for model in config.config:
         if model.name in seen:
@@ -101,31 +97,19 @@ def validate(config: model_server_config_pb2.ModelConfigList) -> None:
                 f"Expected model {model.name} to have an absolute path or "
                 f"URI; got base_path()={model.base_path}"
             )
-        if platform(model) != "tensorflow":
+        if bool(model.model_type) == bool(model.model_platform):
+            which = "both" if model.model_type else "neither"
+            joint = "and" if model.model_type else "nor"
             raise invalid_argument(
-                f"Model {model.name} requests unsupported platform "
-                f"{platform(model)}"
-            )
-
-
-def platform(model: model_server_config_pb2.ModelConfig) -> str:
-    """The platform of a model, with the deprecated model_type.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT where both or neither are set.
-    """
-    if model.model_type:
-        if model.model_platform:
-            raise invalid_argument(
-                "Illegal setting both model_type(deprecated) and "
+                f"Illegal setting {which} model_type(deprecated) {joint} "
                 "model_platform."
             )
-        return {1: "tensorflow"}.get(model.model_type, "other")
-    if not model.model_platform:
-        raise invalid_argument(
-            "Illegal setting neither model_type(deprecated) nor model_platform."
-        )
-    return model.model_platform
+        tensorflow = model.model_type == model_server_config_pb2.TENSORFLOW
+        platform = model.model_platform or ("other", "tensorflow")[tensorflow]
+        if platform != "tensorflow":
+            raise invalid_argument(
+                f"Model {model.name} requests unsupported platform {platform}"
+            )
 
 
 def read_monitoring(path: str) -> str | None:

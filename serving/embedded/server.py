@@ -37,7 +37,7 @@ class EmbeddedServer:
     Attributes:
         manager: the models.
         grpc_port: the port in use, None where gRPC is not served.
-        rest_port: the port in use, None where REST is not served.
+        rest_port: likewise.
 
     Raises:
         StatusError: the configuration is not valid.

@@ -40,20 +40,19 @@ class StatusError(Exception):
     Attributes:
         code: `Code`, never `OK`.
         message: the text a client gets, without the name of the code.
+        http_status: of `ToHTTPStatusCode`, where no other is given.
     """
 
-    def __init__(self, code: Code, message: str):
+    def __init__(
+        self, code: Code, message: str, http_status: int | None = None
+    ):
         super().__init__(message)
         self.code = Code(code)
         self.message = message
+        self.http_status = http_status or _HTTP_STATUS.get(self.code, 500)
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"
-
-    @property
-    def http_status(self) -> int:
-        """The HTTP status of this error (`ToHTTPStatusCode`)."""
-        return _HTTP_STATUS.get(self.code, 500)
 
     @property
     def grpc_details(self) -> str:

@@ -1,4 +1,7 @@
-"""What both APIs ask of a server, in protos and arrays."""
+"""What both APIs ask of a server, in protos and arrays.
+
+All that fails is a StatusError with TF Serving's code and text.
+"""
 
 import logging
 import time
@@ -43,50 +46,31 @@ class Core:
     def predict(
         self, request: predict_pb2.PredictRequest
     ) -> predict_pb2.PredictResponse:
-        """Predict, as gRPC carries it.
-
-        Raises:
-            StatusError: see `Table.use`, `predict` and `tensors`.
-        """
-        with self.metrics.request(request.model_spec.name, "Predict", "GRPC"):
-            return self._predict(request)
-
-    def _predict(self, request) -> predict_pb2.PredictResponse:
+        """Predict, as gRPC carries it."""
         spec = request.model_spec
-        _require_spec(request)
-        with self._table.use(spec) as servable:
-            signature = predict.find_signature(
-                servable.loaded, spec.signature_name
+        with self.metrics.request(spec.name, "Predict", "GRPC"):
+            _require_spec(request)
+            with self._table.use(spec) as servable:
+                name = spec.signature_name
+                signature = predict.find_signature(servable.loaded, name)
+                inputs = predict.decode_inputs(
+                    signature, request.inputs, self._max_tensor_bytes
+                )
+                outputs = self._run(
+                    servable, signature, inputs, request.output_filter
+                )
+            response = predict_pb2.PredictResponse()
+            response.model_spec.name = spec.name
+            response.model_spec.signature_name = (
+                name or predict.DEFAULT_SIGNATURE
             )
-            inputs = predict.decode_inputs(
-                signature, request.inputs, self._max_tensor_bytes
-            )
-            outputs = self._run(
-                servable, signature, inputs, request.output_filter
-            )
-        response = predict_pb2.PredictResponse()
-        response.model_spec.name = spec.name
-        response.model_spec.signature_name = (
-            spec.signature_name or predict.DEFAULT_SIGNATURE
-        )
-        response.model_spec.version.value = servable.version
-        for alias, array in outputs.items():
-            response.outputs[alias].MergeFrom(tensors.to_proto(array))
-        return response
+            response.model_spec.version.value = servable.version
+            for alias, array in outputs.items():
+                response.outputs[alias].MergeFrom(tensors.to_proto(array))
+            return response
 
     def predict_json(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
-        """Predict, as REST carries it.
-
-        Args:
-            spec: the model and maybe its version or label.
-            body: the JSON request.
-
-        Returns:
-            The JSON reply.
-
-        Raises:
-            StatusError: see `Table.use`, `json_request` and `predict`.
-        """
+        """Predict, as REST carries it: a JSON reply to a JSON request."""
         # The version is looked up only then: a malformed body for an unknown
         # model is a malformed body.
         document = json_request.parse(body)
@@ -109,11 +93,7 @@ class Core:
     def status(
         self, request: get_model_status_pb2.GetModelStatusRequest
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        """The state of one version of a model, or of all, newest first.
-
-        Raises:
-            StatusError: NOT_FOUND.
-        """
+        """The state of one version of a model, or of all, newest first."""
         _require_spec(request)
         response = get_model_status_pb2.GetModelStatusResponse()
         for servable in self._table.states(request.model_spec):
@@ -129,12 +109,7 @@ class Core:
     def metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        """The signatures of a model.
-
-        Raises:
-            StatusError: INVALID_ARGUMENT for another field than
-                `signature_def`; see `Table.use`.
-        """
+        """The signatures of a model."""
         _require_spec(request)
         if not request.metadata_field:
             raise invalid_argument(
@@ -166,9 +141,6 @@ class Core:
         Args:
             request: holds all of them.
             go_on: asked every second; False gives up waiting.
-
-        Raises:
-            StatusError: see `ModelManager`.
         """
         if request.config.WhichOneof("config") != "model_config_list":
             raise invalid_argument(

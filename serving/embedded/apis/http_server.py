@@ -16,6 +16,7 @@ from serving.embedded.apis import sockets
 from serving.embedded.apis.core import Core
 from serving.embedded.apis.http_limits import LimitedProtocol
 from serving.embedded.apis.places import Places
+from serving.embedded.json import text as json_text
 from serving.embedded.options import ServerOptions
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
@@ -42,12 +43,11 @@ class HttpServer:
     """
 
     def __init__(self, core: Core, options: ServerOptions):
-        self._api = rest.RestApi(core, options.metrics_path)
+        self._api = rest.RestApi(core, options)
         self._places = Places(
             options.rest_api_num_threads, options.max_queued_requests, "rest"
         )
-        self._max_body_bytes = options.max_request_bytes
-        self._max_held_bytes = _BODIES * options.max_request_bytes
+        self._options = options
         self._timeout = options.rest_api_timeout_in_ms / 1000
         self._held_bytes = 0
         self._running = None
@@ -104,69 +104,54 @@ class HttpServer:
         """The ASGI application."""
         body = bytearray()
         try:
-            if await self._read(body, receive):
-                reply = await self._reply(scope, body)
-                await reply(scope, receive, send)
+            if not await self._read(body, receive):
+                return
+            reply = await self._reply(scope, body)
+        except StatusError as error:
+            reply = rest.reply(json_text.error_body(error), error.http_status)
         finally:
             self._held_bytes -= len(body)
+            del body  # while a slow client fetches the reply
+        await reply(scope, receive, send)
 
     async def _read(self, body: bytearray, receive) -> bool:
-        """Adds to a body what arrives; returns whether all of it did.
-
-        It ends early where the body, or all bodies together, are too large.
-        """
-        while (
-            len(body) <= self._max_body_bytes
-            and self._held_bytes <= self._max_held_bytes
-        ):
+        """Adds to a body what arrives; returns whether all of it did."""
+        more = True
+        while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return False
-            body += message.get("body", b"")
-            self._held_bytes += len(message.get("body", b""))
-            if not message.get("more_body", False):
-                break
+            part = message.get("body", b"")
+            body += part
+            self._held_bytes += len(part)
+            limit = self._options.max_request_bytes
+            if len(body) > limit:
+                raise StatusError(
+                    Code.RESOURCE_EXHAUSTED,
+                    f"Request body larger than {limit} bytes, the limit of "
+                    "this server.",
+                    http_status=413,
+                )
+            if self._held_bytes > _BODIES * limit:
+                raise StatusError(
+                    Code.RESOURCE_EXHAUSTED,
+                    f"Requests of {_BODIES * limit} bytes are under way, the "
+                    "limit of this server.",
+                )
+            more = message.get("more_body", False)
         return True
 
     async def _reply(self, scope, body: bytearray) -> Response:
-        limit = self._max_body_bytes
-        if len(body) > limit:
-            error = StatusError(
-                Code.RESOURCE_EXHAUSTED,
-                f"Request body larger than {limit} bytes, the limit of this "
-                "server.",
-            )
-            return rest.failure(error, 413)
-        if self._held_bytes > self._max_held_bytes:
-            return rest.failure(
-                StatusError(
-                    Code.RESOURCE_EXHAUSTED,
-                    f"Requests of {self._max_held_bytes} bytes are under way, "
-                    "the limit of this server.",
-                )
-            )
-        headers = dict(scope["headers"])
         target = scope["raw_path"].decode("latin-1")
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode("latin-1")
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        zipped = headers.get(b"content-encoding", b"").lower() == b"gzip"
+        headers = dict(scope["headers"])
         answer = self._places.answer(
-            self._answer, scope["method"], target, body, origin, zipped
+            self._api.handle, scope["method"], target, headers, body
         )
         try:
             return await asyncio.wait_for(answer, self._timeout)
-        except StatusError as error:
-            return rest.failure(error)
         except TimeoutError:
-            return rest.failure(
-                StatusError(
-                    Code.DEADLINE_EXCEEDED,
-                    "Timed out waiting for notification",
-                )
-            )
-
-    def _answer(self, method, target, body: bytearray, origin, zipped: bool):
-        if zipped:
-            body = rest.inflate(body, self._max_body_bytes)
-        return self._api.handle(method, target, body, origin)
+            raise StatusError(
+                Code.DEADLINE_EXCEEDED, "Timed out waiting for notification"
+            ) from None

@@ -19,7 +19,7 @@ from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.apis import model_pb2
 
 from serving.embedded.apis.core import Core
-from serving.embedded.json import text as json_text
+from serving.embedded.options import ServerOptions
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 from serving.embedded.status import invalid_argument
@@ -30,13 +30,16 @@ _MAX_INFLATED_BYTES = 100 * 2**20
 _FLAGS = re.IGNORECASE | re.ASCII | re.DOTALL
 _API = re.compile("/v1/.*", _FLAGS)
 _VERSION_OR_LABEL = r"(?:/versions/(\d+)|/labels/([^/:]+))?"
-_POST = re.compile(
-    f"/v1/models/([^/:]+){_VERSION_OR_LABEL}:(classify|regress|predict)",
-    _FLAGS,
-)
-_GET = re.compile(
-    f"/v1/models(?:/([^/:]+))?{_VERSION_OR_LABEL}(?:/(metadata))?", _FLAGS
-)
+_PATTERNS = {
+    "POST": re.compile(
+        f"/v1/models/([^/:]+){_VERSION_OR_LABEL}:(classify|regress|predict)",
+        _FLAGS,
+    ),
+    "GET": re.compile(
+        f"/v1/models(?:/([^/:]+))?{_VERSION_OR_LABEL}(?:/(metadata))?", _FLAGS
+    ),
+}
+_NOTHING = re.compile("(?!)")
 
 
 class RestApi:
@@ -44,15 +47,15 @@ class RestApi:
 
     Args:
         core: the loaded models.
-        metrics_path: path of the metrics page, None for no page.
+        options: see `ServerOptions`.
     """
 
-    def __init__(self, core: Core, metrics_path: str | None):
+    def __init__(self, core: Core, options: ServerOptions):
         self._core = core
-        self._metrics_path = metrics_path
+        self._options = options
 
     def handle(
-        self, method: str, target: str, body: bytes, origin: str
+        self, method: str, target: str, headers: dict, body: bytes
     ) -> Response:
         """Answers one request.
 
@@ -60,11 +63,14 @@ class RestApi:
             method: GET, POST, ...
             target: path and query as sent. TF Serving matches both together,
                 so `:predict?x=1` is malformed.
-            body: the body, inflated.
-            origin: the Origin header, for OPTIONS.
+            headers: lower-case name -> value, in bytes.
+            body: as it came.
+
+        Raises:
+            StatusError: the request ended with an error.
         """
-        if self._metrics_path and target == self._metrics_path:
-            return _reply(200, self._core.metrics.page(), "text/plain")
+        if target == self._options.metrics_path:
+            return reply(self._core.metrics.page(), content_type="text/plain")
         if not _API.fullmatch(target):
             # What libevent answers where no handler is registered.
             shown = html.escape(target)
@@ -73,34 +79,28 @@ class RestApi:
                 f"<H1>Not Found</H1>\n<P>The requested URL {shown} was not "
                 "found on this server.</P>\n</BODY></HTML>\n"
             )
-            return _reply(404, text, "text/html")
+            return reply(text, 404, "text/html")
         if method == "OPTIONS":
-            if re.match("https?://", origin):
-                return _reply(200, "")
-            return failure(
-                StatusError(
+            if not re.match(b"https?://", headers.get(b"origin", b"")):
+                raise StatusError(
                     Code.FAILED_PRECONDITION,
                     "OPTIONS needs an Origin header of http:// or https://",
                 )
-            )
-        pattern = {"POST": _POST, "GET": _GET}.get(method)
-        match = pattern and pattern.fullmatch(target)
+            return reply("")
+        match = _PATTERNS.get(method, _NOTHING).fullmatch(target)
         if match is None:
-            return failure(_malformed(method, target))
+            raise _malformed(method, target)
         if not match[1]:
-            return failure(invalid_argument("Missing model name in request."))
+            raise invalid_argument("Missing model name in request.")
+        if headers.get(b"content-encoding", b"").lower() == b"gzip":
+            body = inflate(body, self._options.max_request_bytes)
         api = "predict" if match[4] == "predict" else ""
-        try:
-            # Over REST questions about a model count as well as predictions.
-            with self._core.metrics.request(_unquote(match[1]), api, "REST"):
-                return _reply(200, self._answer(method, match, body))
-        except StatusError as error:
-            return failure(error)
+        # Over REST questions about a model count as well as predictions.
+        with self._core.metrics.request(_unquote(match[1]), api, "REST"):
+            return reply(self._answer(method, match, body))
 
     def _answer(self, method: str, match: re.Match, body: bytes) -> str | bytes:
         spec = _model_spec(*match.group(1, 2, 3))
-        if method == "GET" and match[4] is None:
-            return self._status(spec)
         # The verb is matched in any case and compared in lower case.
         if match[4] == "predict":
             return self._core.predict_json(spec, body)
@@ -114,27 +114,22 @@ class RestApi:
                 model_spec=spec, metadata_field=["signature_def"]
             )
             return _metadata_json(self._core.metadata(request))
-        if method == "GET":  # another spelling of "metadata"
-            return self._status(spec)
+        if method == "GET":
+            request = get_model_status_pb2.GetModelStatusRequest(
+                model_spec=spec
+            )
+            return _json(self._core.status(request))
         raise _malformed(method, match[0])
-
-    def _status(self, spec: model_pb2.ModelSpec) -> str:
-        request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
-        return _json(self._core.status(request))
 
 
 def _malformed(method: str, target: str) -> StatusError:
     return invalid_argument(f"Malformed request: {method} {target}")
 
 
-def failure(error: StatusError, status: int | None = None) -> Response:
-    """The reply to a request that ended with an error."""
-    return _reply(status or error.http_status, json_text.error_body(error))
-
-
-def _reply(
-    status: int, body: str | bytes, content_type: str = "application/json"
+def reply(
+    body: str | bytes, status: int = 200, content_type: str = "application/json"
 ) -> Response:
+    """An HTTP reply."""
     if isinstance(body, str):
         body = body.encode("utf-8", "replace")
     return Response(body, status, {"content-type": content_type})

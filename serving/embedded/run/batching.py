@@ -42,9 +42,6 @@ class BatchingVersion:
     Args:
         version: what runs the batches; closed with this.
         options: see `BatchingOptions`.
-
-    Attributes:
-        signatures: name -> SignatureDef, as in the saved file.
     """
 
     def __init__(self, version: SavedModelVersion, options: BatchingOptions):
@@ -56,19 +53,14 @@ class BatchingVersion:
         self._threads = threading.Semaphore(options.num_batch_threads)
 
     def run(
-        self,
-        feed: Mapping[str, np.ndarray],
-        fetch: Sequence[str],
+        self, feed: Mapping[str, np.ndarray], fetch: Sequence[str]
     ) -> list[np.ndarray]:
         """Runs the graph once, for this request and others like it.
 
         Args:
             feed: tensor name -> array, all with one number of rows. Without
                 arrays, or without rows, the request runs alone.
-            fetch: tensor names.
-
-        Returns:
-            One array for each name of `fetch`, in that order.
+            fetch: tensor names, which the arrays that come back follow.
 
         Raises:
             StatusError: INVALID_ARGUMENT, the request cannot be batched;
@@ -83,11 +75,8 @@ class BatchingVersion:
                 f"Task size {rows} is larger than maximum input batch size "
                 f"{self._options.max_batch_size}"
             )
-        names = sorted(feed)
-        kind = (
-            *((name, feed[name].dtype, feed[name].shape[1:]) for name in names),
-            *fetch,
-        )
+        kinds = [(n, a.dtype, a.shape[1:]) for n, a in sorted(feed.items())]
+        kind = (*kinds, *fetch)
         batch, start = self._join(kind, feed, rows)
         if start == 0:
             self._lead(kind, batch, fetch)
@@ -157,16 +146,17 @@ class BatchingVersion:
                 feed[name] = np.concatenate(parts)
         outputs = self._version.run(feed, fetch)
         for output in outputs:
+            problem = ""
             if not output.ndim:
-                raise StatusError(
-                    Code.FAILED_PRECONDITION,
-                    "Batched output tensor has 0 dimensions",
+                problem = " has 0 dimensions"
+            elif len(output) != size:
+                problem = (
+                    "'s 0th dimension does not equal the sum of the 0th "
+                    "dimension sizes of the input tensors"
                 )
-            if len(output) != size:
+            if problem:
                 raise StatusError(
-                    Code.FAILED_PRECONDITION,
-                    "Batched output tensor's 0th dimension does not equal "
-                    "the sum of the 0th dimension sizes of the input tensors",
+                    Code.FAILED_PRECONDITION, f"Batched output tensor{problem}"
                 )
         return outputs
 

@@ -39,10 +39,7 @@ class SavedModelVersion:
     """
 
     def __init__(self, path: str):
-        """Loads the graph tagged `serve` and its variables.
-
-        Args:
-            path: the version directory, which holds saved_model.pb.
+        """Loads the graph tagged `serve` and its variables from a directory.
 
         Raises:
             StatusError: the directory holds no complete SavedModel.
@@ -71,18 +68,13 @@ class SavedModelVersion:
         self.signatures = dict(meta_graph.signature_def)
 
     def run(
-        self,
-        feed: Mapping[str, np.ndarray],
-        fetch: Sequence[str],
+        self, feed: Mapping[str, np.ndarray], fetch: Sequence[str]
     ) -> list[np.ndarray]:
         """Runs the graph once.
 
         Args:
             feed: tensor name -> array.
-            fetch: tensor names.
-
-        Returns:
-            One array for each name of `fetch`, in that order.
+            fetch: tensor names, which the arrays that come back follow.
 
         Raises:
             StatusError: with the code and the text of the C++ session.
@@ -128,21 +120,22 @@ def _load_status(error: Exception, path: str) -> StatusError:
         if "No such file or directory" in message:
             code = Code.NOT_FOUND
         return StatusError(code, message)
-    if isinstance(error, OSError) and "does not exist" in str(error):
+    text = str(error)
+    if isinstance(error, OSError):
+        if "does not exist" not in text:
+            return StatusError(Code.DATA_LOSS, text)
         return StatusError(
             Code.NOT_FOUND,
             "Could not find SavedModel .pb or .pbtxt at supplied export "
             f"directory path: {path}",
         )
-    if isinstance(error, OSError):
-        return StatusError(Code.DATA_LOSS, str(error))
     if isinstance(error, RuntimeError):  # no graph with the tag "serve"
-        return StatusError(Code.NOT_FOUND, str(error))
-    if isinstance(error, ValueError) and "not a valid checkpoint" in str(error):
+        return StatusError(Code.NOT_FOUND, text)
+    if isinstance(error, ValueError) and "not a valid checkpoint" in text:
         # TF Serving loads such a version and fails its every request; here
         # the version before it goes on serving.
         return StatusError(
             Code.NOT_FOUND,
             f"Incomplete version: {path}/variables/variables.index is missing.",
         )
-    return StatusError(Code.FAILED_PRECONDITION, f"{error}")
+    return StatusError(Code.FAILED_PRECONDITION, text)

@@ -7,6 +7,7 @@ record that fails fails the load.
 import os
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.embedded.run import predict
@@ -21,11 +22,6 @@ FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 def run(version: SavedModelVersion, path: str, max_bytes: int) -> int:
     """Runs the records of `<path>/assets.extra/tf_serving_warmup_requests`.
-
-    Args:
-        version: the loaded version.
-        path: its directory.
-        max_bytes: limit of each tensor, in bytes.
 
     Returns:
         The number of records run; 0 without a file.
@@ -58,7 +54,7 @@ def _replay(version, record: bytes, file: str, max_bytes: int) -> None:
     log = prediction_log_pb2.PredictionLog()
     try:
         log.ParseFromString(record)
-    except Exception as error:
+    except DecodeError as error:
         raise invalid_argument(
             f"Failed to parse warmup record: {file}"
         ) from error

@@ -39,9 +39,7 @@ class ModelManager:
     """
 
     def __init__(
-        self,
-        load: Callable[[str], SavedModelVersion],
-        options: ServerOptions,
+        self, load: Callable[[str], SavedModelVersion], options: ServerOptions
     ):
         self.table = Table()
         self._load = load
@@ -76,9 +74,6 @@ class ModelManager:
     ) -> set[str]:
         """Puts a new configuration in the place of the old one.
 
-        Args:
-            config: all models to serve; others are unloaded.
-
         Returns:
             The names of the models that were not in the old one.
 
@@ -108,7 +103,7 @@ class ModelManager:
         then lead to what they name.
 
         Args:
-            models: names of configured models.
+            models: their names.
             go_on: asked every second; False gives up.
 
         Raises:

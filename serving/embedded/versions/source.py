@@ -22,9 +22,6 @@ def poll(
 ) -> dict[str, dict[int, str]]:
     """Reads the base path of every model.
 
-    Args:
-        models: the configured models.
-
     Returns:
         model name -> version -> directory, of the versions that the model's
         policy asks for and that exist.
@@ -57,17 +54,16 @@ def _aspired(model) -> dict[int, str]:
             f"Could not find base path {model.base_path} for servable "
             f"{model.name} with error {reason}"
         ) from error
-    found = {}
-    for child in children:
-        version = parse_version(child)
-        if version is not None:
-            found[version] = os.path.join(model.base_path, child)
+    found = {
+        parse_version(child): os.path.join(model.base_path, child)
+        for child in children
+    }
+    found.pop(None, None)
     policy = model.model_version_policy
     kind = policy.WhichOneof("policy_choice")
-    if kind == "all":
-        return found
+    wanted = sorted(found)[-max(policy.latest.num_versions, 1) :]
     if kind == "specific":
-        wanted = set(policy.specific.versions)
-        return {n: path for n, path in found.items() if n in wanted}
-    newest = sorted(found)[-max(policy.latest.num_versions, 1) :]
-    return {number: found[number] for number in newest}
+        wanted = policy.specific.versions
+    elif kind == "all":
+        wanted = found
+    return {number: found[number] for number in found if number in wanted}

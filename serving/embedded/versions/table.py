@@ -29,33 +29,19 @@ _logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass
 class Servable:
-    """A version of a model, from its discovery to its end.
-
-    Attributes:
-        model: name of the model.
-        version: number of the version.
-        path: its directory.
-        aspired: whether the policy asks for it now.
-        state: one of `State`.
-        error: why it ended or why its last load failed.
-        loaded: the session, in states AVAILABLE and UNLOADING.
-        users: requests that run on it now.
-        busy: whether it is being loaded now.
-        attempts: loads tried.
-        not_before: monotonic time in seconds of the next load.
-    """
+    """A version of a model, from its discovery to its end."""
 
     model: str
     version: int
     path: str
-    aspired: bool = True
+    aspired: bool = True  # the policy asks for it now
     state: int = State.START
-    error: StatusError | None = None
+    error: StatusError | None = None  # why its last load failed
     loaded: SavedModelVersion | None = None
-    users: int = 0
-    busy: bool = False
-    attempts: int = 0
-    not_before: float = 0.0
+    users: int = 0  # requests that run on it now
+    busy: bool = False  # it is being loaded now
+    attempts: int = 0  # loads tried
+    not_before: float = 0.0  # monotonic time in seconds of the next load
 
     def __str__(self) -> str:
         return f"{{name: {self.model} version: {self.version}}}"
@@ -168,11 +154,10 @@ class Table:
         with self.changed:
             for model in config.config:
                 old = self._labels.get(model.name, {})
+                loaded = self._available(model.name)
                 for label, version in model.version_labels.items():
                     kept = old.get(label, version) == version
-                    if version in self._available(model.name) or (
-                        allow_unavailable and kept
-                    ):
+                    if version in loaded or (allow_unavailable and kept):
                         continue
                     raise StatusError(
                         Code.FAILED_PRECONDITION,
