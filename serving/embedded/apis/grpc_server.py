@@ -105,7 +105,7 @@ class GrpcServer:
         try:
             server.add_insecure_port(f"127.0.0.1:{self.port}")
         except RuntimeError as error:
-            raise sockets.taken(self.port) from error
+            raise OSError(f"port {self.port} is taken") from error
         self._reserved.close()
         await server.start()
 

@@ -78,7 +78,7 @@ class HttpServer:
         try:
             self._socket.listen(_BACKLOG)
         except OSError as error:
-            raise sockets.taken(self.port) from error
+            raise OSError(f"port {self.port} is taken") from error
         self._running = asyncio.create_task(
             self._server.serve(sockets=[self._socket])
         )

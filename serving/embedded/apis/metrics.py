@@ -11,6 +11,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from collections.abc import Sequence
 
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
@@ -28,16 +29,14 @@ class Metric:
     """Series of counts, one for each combination of label values.
 
     Args:
-        name: TF Serving's, with slashes.
-        labels: the names of the labels.
+        name: the last part of TF Serving's.
+        labels: their names, with blanks between.
         limits: upper ends of the buckets of a histogram; none for a counter.
     """
 
-    def __init__(
-        self, name: str, labels: tuple[str, ...], limits: tuple[float, ...] = ()
-    ):
-        self._name = name.replace("/", ":")
-        self._labels = labels
+    def __init__(self, name: str, labels: str, limits: Sequence[float] = ()):
+        self._name = f":tensorflow:serving:{name}"
+        self._labels = labels.split()
         self._limits = limits
         self._lock = threading.Lock()
         self._series = {}  # values of the labels -> counts of buckets, sum
@@ -80,22 +79,15 @@ class Metrics:
     """The metrics of one server."""
 
     def __init__(self):
-        prefix = "/tensorflow/serving"
-        self.request_count = Metric(
-            f"{prefix}/request_count", ("model_name", "status")
-        )
+        self.request_count = Metric("request_count", "model_name status")
         self.request_latency = Metric(
-            f"{prefix}/request_latency",
-            ("model_name", "API", "entrypoint"),
-            LIMITS,
+            "request_latency", "model_name API entrypoint", LIMITS
         )
         self.runtime_latency = Metric(
-            f"{prefix}/runtime_latency",
-            ("model_name", "API", "runtime"),
-            LIMITS,
+            "runtime_latency", "model_name API runtime", LIMITS
         )
         self.model_warmup_latency = Metric(
-            f"{prefix}/model_warmup_latency", ("model_path", "status"), LIMITS
+            "model_warmup_latency", "model_path status", LIMITS
         )
 
     @contextlib.contextmanager

@@ -22,10 +22,5 @@ def bind(port: int) -> socket.socket:
         bound.bind(("127.0.0.1", port))
     except OSError as error:
         bound.close()
-        raise taken(port) from error
+        raise OSError(f"port {port} is taken") from error
     return bound
-
-
-def taken(port: int) -> OSError:
-    """The error of a port that another has; the caller raises it."""
-    return OSError(f"port {port} is taken")

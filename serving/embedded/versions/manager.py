@@ -67,7 +67,8 @@ class ModelManager:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
-        self.table.end_all()
+        for servable in self.table.idle():
+            self._end(servable)
 
     def reload(
         self, config: model_server_config_pb2.ModelConfigList
@@ -149,10 +150,11 @@ class ModelManager:
                 if servable is None:
                     self._wait_until(self.table.next_retry())
                     continue
+                self.table.changed.notify_all()
             if servable.state == State.LOADING:
                 self._load_now(servable)
             else:
-                self.table.end(servable)
+                self._end(servable)
 
     def _wait_until(self, end: float) -> bool:
         """Waits for a change, or for a time; returns whether it waited."""
@@ -176,6 +178,7 @@ class ModelManager:
             self._next_poll = time.monotonic() + wait if wait > 0 else _NEVER
             if found is not None:
                 self.table.aspire(found)
+                self.table.changed.notify_all()
         # What is wrong is told once, not at each poll.
         if error and error != self._poll_error:
             _logger.error(
@@ -224,3 +227,11 @@ class ModelManager:
             return
         then = f"next try in {wait:g} s" if retry else "given up"
         _logger.error("Loading %s failed: %s (%s)", where, error, then)
+
+    def _end(self, servable: Servable) -> None:
+        servable.loaded.close()
+        with self.table.changed:
+            servable.loaded = None
+            servable.state = State.END
+            self.table.changed.notify_all()
+        _logger.info("Unloaded %s", servable)

@@ -8,7 +8,6 @@ guards it all.
 
 import contextlib
 import dataclasses
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +23,6 @@ from serving.embedded.status import invalid_argument
 
 State = get_model_status_pb2.ModelVersionStatus.State
 _WAITING = (State.START, State.LOADING)
-_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
@@ -49,6 +47,8 @@ class Servable:
 
 class Table:
     """Models, their versions and their labels.
+
+    Requests call `use` and `states`; who calls another method holds `changed`.
 
     Attributes:
         changed: the lock of the table, notified at each change of a state.
@@ -151,39 +151,33 @@ class Table:
         Raises:
             StatusError: FAILED_PRECONDITION. Nothing is then changed.
         """
-        with self.changed:
-            for model in config.config:
-                old = self._labels.get(model.name, {})
-                loaded = self._available(model.name)
-                for label, version in model.version_labels.items():
-                    kept = old.get(label, version) == version
-                    if version in loaded or (allow_unavailable and kept):
-                        continue
-                    raise StatusError(
-                        Code.FAILED_PRECONDITION,
-                        f"Request to assign label to version {version} of "
-                        f"model {model.name}, which is not currently "
-                        "available for inference",
-                    )
-            self._labels = {
-                model.name: dict(model.version_labels)
-                for model in config.config
-            }
+        for model in config.config:
+            old = self._labels.get(model.name, {})
+            loaded = self._available(model.name)
+            for label, version in model.version_labels.items():
+                kept = old.get(label, version) == version
+                if version in loaded or (allow_unavailable and kept):
+                    continue
+                raise StatusError(
+                    Code.FAILED_PRECONDITION,
+                    f"Request to assign label to version {version} of model "
+                    f"{model.name}, which is not currently available for "
+                    "inference",
+                )
+        self._labels = {m.name: dict(m.version_labels) for m in config.config}
 
     def settled(self, name: str) -> bool:
         """Whether a model serves and each of its versions was tried once."""
-        with self.changed:
-            return bool(self._available(name)) and not any(
-                s.aspired and s.state in _WAITING and not s.attempts
-                for s in self._versions(name)
-            )
+        return bool(self._available(name)) and not any(
+            s.aspired and s.state in _WAITING and not s.attempts
+            for s in self._versions(name)
+        )
 
     def failed(self, name: str) -> list[Servable]:
         """The aspired versions of a model, if none is left to hope for."""
-        with self.changed:
-            aspired = [s for s in self._versions(name) if s.aspired]
-            over = all(s.state == State.END for s in aspired)
-            return aspired if over else []
+        aspired = [s for s in self._versions(name) if s.aspired]
+        over = all(s.state == State.END for s in aspired)
+        return aspired if over else []
 
     def aspire(self, found: dict[str, dict[int, str]]) -> None:
         """Notes the result of a poll.
@@ -192,31 +186,25 @@ class Table:
             found: model -> version -> directory of the versions to serve. All
                 versions that are not in it are to go.
         """
-        with self.changed:
-            for name, paths in found.items():
-                versions = self._servables.setdefault(name, {})
-                for number, path in paths.items():
-                    known = versions.get(number)
-                    # A version that ended is loaded again only after a poll
-                    # that did not find it.
-                    if known is None or (
-                        known.state == State.END and not known.aspired
-                    ):
-                        versions[number] = Servable(name, number, path)
-            for servable in self._all():
-                # One that is going goes; a later poll finds it anew.
-                servable.aspired = (
-                    servable.version in found.get(servable.model, {})
-                    and servable.state != State.UNLOADING
-                )
-                # One that is being loaded ends with its load.
-                if (
-                    servable.state in _WAITING
-                    and not servable.aspired
-                    and not servable.busy
+        for name, paths in found.items():
+            versions = self._servables.setdefault(name, {})
+            for number, path in paths.items():
+                known = versions.get(number)
+                # A version that ended is loaded again only after a poll that
+                # did not find it.
+                if known is None or (
+                    known.state == State.END and not known.aspired
                 ):
-                    servable.state = State.END
-            self.changed.notify_all()
+                    versions[number] = Servable(name, number, path)
+        for s in self._all():
+            # One that is going goes; a later poll finds it anew.
+            s.aspired = (
+                s.version in found.get(s.model, {})
+                and s.state != State.UNLOADING
+            )
+            # One that is being loaded ends with its load.
+            if s.state in _WAITING and not s.aspired and not s.busy:
+                s.state = State.END
 
     def next_action(self) -> Servable | None:
         """Moves versions to LOADING and UNLOADING, where they are due.
@@ -225,46 +213,29 @@ class Table:
             One for the caller to load, or to end: no request runs on it any
             more. None where there is nothing to do.
         """
-        with self.changed:
-            for name in self._servables:
-                versions = self._versions(name)
-                surplus = _next_to_unload(versions)
-                if surplus is not None:
-                    surplus.state = State.UNLOADING
-                    self.changed.notify_all()
-                for servable in versions:
-                    if servable.state == State.UNLOADING and not servable.users:
-                        return servable
-                servable = _next_to_load(versions)
-                if servable is not None:
-                    servable.state = State.LOADING
-                    servable.busy = True
-                    self.changed.notify_all()
+        for name in self._servables:
+            versions = self._versions(name)
+            surplus = _next_to_unload(versions)
+            if surplus is not None:
+                surplus.state = State.UNLOADING
+            for servable in versions:
+                if servable.state == State.UNLOADING and not servable.users:
                     return servable
-            return None
+            servable = _next_to_load(versions)
+            if servable is not None:
+                servable.state = State.LOADING
+                servable.busy = True
+                return servable
+        return None
 
     def next_retry(self) -> float:
         """Monotonic time of the next load that waits, infinity for none."""
-        with self.changed:
-            return min(
-                (s.not_before for s in self._all() if s.state == State.LOADING),
-                default=float("inf"),
-            )
+        waiting = (s.not_before for s in self._all() if s.state in _WAITING)
+        return min(waiting, default=float("inf"))
 
-    def end(self, servable: Servable) -> None:
-        """Frees a version on which no request runs."""
-        servable.loaded.close()
-        with self.changed:
-            servable.loaded = None
-            servable.state = State.END
-            self.changed.notify_all()
-        _logger.info("Unloaded %s", servable)
-
-    def end_all(self) -> None:
-        """Frees every version, at the end of the server."""
-        for servable in self._all():
-            if servable.loaded is not None:
-                self.end(servable)
+    def idle(self) -> list[Servable]:
+        """The loaded versions on which no request runs."""
+        return [s for s in self._all() if s.loaded is not None and not s.users]
 
     def _all(self) -> list[Servable]:
         return [s for name in self._servables for s in self._versions(name)]
@@ -278,13 +249,10 @@ def _next_to_unload(versions: list[Servable]) -> Servable | None:
     """
     ready = [s for s in versions if s.state == State.AVAILABLE]
     surplus = [s for s in ready if not s.aspired]
-    if (
-        any(s.aspired for s in ready)
-        or len(surplus) > 1
-        or not any(s.aspired for s in versions)
-    ):
-        return min(surplus, key=lambda s: s.version, default=None)
-    return None
+    # The last one that serves stays until another does.
+    if len(ready) == 1 and any(s.aspired for s in versions):
+        return None
+    return min(surplus, key=lambda s: s.version, default=None)
 
 
 def _next_to_load(versions: list[Servable]) -> Servable | None:
