@@ -8,10 +8,9 @@ import threading
 import tensorflow as tf
 
 from serving.embedded import model_config
+from serving.embedded import status
 from serving.embedded.options import ServerOptions
 from serving.embedded.server import EmbeddedServer
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
 
 _logger = logging.getLogger("serving.server")
 
@@ -30,7 +29,7 @@ def serve(flags: ServerOptions, stop: threading.Event) -> int:
     tf.get_logger().setLevel(logging.ERROR)
     try:
         config, options = model_config.read(flags)
-    except StatusError as error:
+    except status.StatusError as error:
         return _fail(2, error.message)
     _logger.info(
         "A development and test server with TF Serving's APIs; for anything "
@@ -52,13 +51,13 @@ def serve(flags: ServerOptions, stop: threading.Event) -> int:
     try:
         server = EmbeddedServer(config, options)
         server.start(lambda: not stop.is_set())
-    except (StatusError, OSError) as error:
+    except (status.StatusError, OSError) as error:
         if server is not None:
             server.stop(0)
         if stop.is_set():
             return 0
         hint = ""
-        if getattr(error, "code", None) == Code.FAILED_PRECONDITION:
+        if getattr(error, "code", None) == status.Code.FAILED_PRECONDITION:
             hint = (
                 " (a first start with labels needs "
                 "--allow_version_labels_for_unavailable_models)"
@@ -88,7 +87,7 @@ def follow(
                 server.manager.reload(config)
                 _logger.info("Read %s", path)
             last = config
-        except StatusError as error:
+        except status.StatusError as error:
             _logger.error("%s is not used: %s", path, error.message)
 
 

@@ -12,9 +12,9 @@ from google.protobuf import text_format
 from google.protobuf.message import Message
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving.embedded import status
 from serving.embedded.options import BatchingOptions
 from serving.embedded.options import ServerOptions
-from serving.embedded.status import invalid_argument
 from yoto_tf.contract.batching import BatchingParameters
 from yoto_tf.contract.messages import message_class
 
@@ -74,7 +74,7 @@ def read_models(path: str) -> model_server_config_pb2.ModelConfigList:
     """Reads and checks a models.config; raises as `read` does."""
     message = _read(path, model_server_config_pb2.ModelServerConfig())
     if message.WhichOneof("config") != "model_config_list":
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"{path}: expected a model_config_list {{ ... }}."
         )
     validate(message.model_config_list)
@@ -86,28 +86,28 @@ def validate(config: model_server_config_pb2.ModelConfigList) -> None:
     seen = set()
     for model in config.config:
         if model.name in seen:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Illegal to list model {model.name} multiple times in config "
                 "list"
             )
         seen.add(model.name)
         has_scheme = re.match("[a-z0-9]+://", model.base_path)
         if not os.path.isabs(model.base_path) and not has_scheme:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Expected model {model.name} to have an absolute path or "
                 f"URI; got base_path()={model.base_path}"
             )
         if bool(model.model_type) == bool(model.model_platform):
             which = "both" if model.model_type else "neither"
             joint = "and" if model.model_type else "nor"
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Illegal setting {which} model_type(deprecated) {joint} "
                 "model_platform."
             )
         tensorflow = model.model_type == model_server_config_pb2.TENSORFLOW
         platform = model.model_platform or ("other", "tensorflow")[tensorflow]
         if platform != "tensorflow":
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Model {model.name} requests unsupported platform {platform}"
             )
 
@@ -122,7 +122,7 @@ def read_batching(path: str) -> BatchingOptions:
     """Reads and checks a batching.config."""
     message = _read(path, BatchingParameters())
     if message.pad_variable_length_inputs:
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"{path}: pad_variable_length_inputs is not supported by this "
             "server"
         )
@@ -132,18 +132,18 @@ def read_batching(path: str) -> BatchingOptions:
             numbers[field] = value = getattr(message, field).value
             least = int(field != "batch_timeout_micros")
             if value < least:
-                raise invalid_argument(
+                raise status.invalid_argument(
                     f"{path}: {field} must be {least} or more; got {value}"
                 )
     sizes = tuple(message.allowed_batch_sizes)
     options = BatchingOptions(allowed_batch_sizes=sizes, **numbers)
     if sizes and (list(sizes) != sorted(set(sizes)) or sizes[0] < 1):
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"{path}: allowed_batch_sizes entries must be positive and "
             "monotonically increasing"
         )
     if sizes and sizes[-1] != options.max_batch_size:
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"{path}: Last entry in allowed_batch_sizes must match "
             f"max_batch_size; last entry was {sizes[-1]}; expected "
             f"{options.max_batch_size}"
@@ -156,10 +156,10 @@ def _read(path: str, message: Message) -> Message:
         with open(path, encoding="utf-8") as file:
             return text_format.Parse(file.read(), message)
     except OSError as error:
-        raise invalid_argument(f"{path}: {error.strerror}") from error
+        raise status.invalid_argument(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise invalid_argument(f"{path}: not a text file") from error
+        raise status.invalid_argument(f"{path}: not a text file") from error
     except text_format.ParseError as error:
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"Invalid protobuf file: '{path}': {error}"
         ) from error

@@ -6,6 +6,7 @@ import time
 
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving.embedded import status
 from serving.embedded.apis.core import Core
 from serving.embedded.apis.grpc_server import GrpcServer
 from serving.embedded.apis.http_server import HttpServer
@@ -14,7 +15,6 @@ from serving.embedded.options import ServerOptions
 from serving.embedded.run import warmup
 from serving.embedded.run.batching import BatchingVersion
 from serving.embedded.run.engine import SavedModelVersion
-from serving.embedded.status import StatusError
 from serving.embedded.versions.manager import ModelManager
 
 
@@ -130,16 +130,16 @@ class EmbeddedServer:
         if not self._options.enable_model_warmup:
             return version
         start = time.perf_counter()
-        status = "OK"
+        outcome = "OK"
         try:
             records = warmup.run(version, path, self._options.max_request_bytes)
-        except StatusError as error:
-            records, status = 1, error.code.name
+        except status.StatusError as error:
+            records, outcome = 1, error.code.name
             version.close()
             raise
         finally:
             if records:
                 self._metrics.model_warmup_latency.add(
-                    path, status, value=(time.perf_counter() - start) * 1e6
+                    path, outcome, value=(time.perf_counter() - start) * 1e6
                 )
         return version

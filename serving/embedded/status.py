@@ -6,6 +6,7 @@ and maps it to gRPC (`util/status_util.cc`) or to HTTP
 """
 
 import enum
+import functools
 
 import grpc
 
@@ -62,9 +63,18 @@ class StatusError(Exception):
         return self.message[:GRPC_MESSAGE_LIMIT] + "...TRUNCATED"
 
 
-def invalid_argument(message: str) -> StatusError:
-    """Makes the commonest error; the caller raises it."""
-    return StatusError(Code.INVALID_ARGUMENT, message)
+# Made by these names; the caller raises it.
+invalid_argument = functools.partial(StatusError, Code.INVALID_ARGUMENT)
+not_found = functools.partial(StatusError, Code.NOT_FOUND)
+failed_precondition = functools.partial(StatusError, Code.FAILED_PRECONDITION)
+resource_exhausted = functools.partial(StatusError, Code.RESOURCE_EXHAUSTED)
+unimplemented = functools.partial(StatusError, Code.UNIMPLEMENTED)
+unavailable = functools.partial(StatusError, Code.UNAVAILABLE)
+deadline_exceeded = functools.partial(StatusError, Code.DEADLINE_EXCEEDED)
+cancelled = functools.partial(StatusError, Code.CANCELLED)
+data_loss = functools.partial(StatusError, Code.DATA_LOSS)
+internal = functools.partial(StatusError, Code.INTERNAL)
+unknown = functools.partial(StatusError, Code.UNKNOWN)
 
 
 def status_of(error: BaseException) -> StatusError:
@@ -75,4 +85,4 @@ def status_of(error: BaseException) -> StatusError:
     """
     if isinstance(error, StatusError):
         return StatusError(error.code, error.message)
-    return StatusError(Code.INTERNAL, repr(error))
+    return internal(repr(error))

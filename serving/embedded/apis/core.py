@@ -13,12 +13,12 @@ from tensorflow_serving.apis import model_management_pb2
 from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.apis import predict_pb2
 
+from serving.embedded import status
 from serving.embedded.apis.metrics import Metrics
 from serving.embedded.json import request as json_request
 from serving.embedded.json import response as json_response
 from serving.embedded.run import predict
 from serving.embedded.run import tensors
-from serving.embedded.status import invalid_argument
 from serving.embedded.versions.manager import ModelManager
 from serving.embedded.versions.table import Servable
 
@@ -82,7 +82,7 @@ class Core:
         name = document["signature_name"] or predict.DEFAULT_SIGNATURE
         signature = servable.loaded.signatures.get(name)
         if signature is None:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f'Serving signature name: "{name}" not found in signature def'
             )
         types = {alias: info.dtype for alias, info in signature.inputs.items()}
@@ -112,13 +112,13 @@ class Core:
         """The signatures of a model."""
         _require_spec(request)
         if not request.metadata_field:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 "GetModelMetadataRequest must specify at least one "
                 "metadata_field"
             )
         for field in request.metadata_field:
             if field != _SIGNATURES:
-                raise invalid_argument(
+                raise status.invalid_argument(
                     f"Metadata field {field} is not supported"
                 )
         signatures = get_model_metadata_pb2.SignatureDefMap()
@@ -143,7 +143,7 @@ class Core:
             go_on: asked every second; False gives up waiting.
         """
         if request.config.WhichOneof("config") != "model_config_list":
-            raise invalid_argument(
+            raise status.invalid_argument(
                 "ServerModelConfig type not supported by "
                 "HandleReloadConfigRequest. Only ModelConfigList is currently "
                 "supported"
@@ -171,4 +171,4 @@ class Core:
 
 def _require_spec(request) -> None:
     if not request.HasField("model_spec"):
-        raise invalid_argument("Missing ModelSpec")
+        raise status.invalid_argument("Missing ModelSpec")

@@ -19,14 +19,12 @@ from grpc_reflection.v1alpha import reflection
 from tensorflow_serving.apis import model_service_pb2
 from tensorflow_serving.apis import prediction_service_pb2
 
+from serving.embedded import status
 from serving.embedded.apis import sockets
 from serving.embedded.apis import wire
 from serving.embedded.apis.core import Core
 from serving.embedded.apis.places import Places
 from serving.embedded.options import ServerOptions
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _SERVICES = [
@@ -136,11 +134,11 @@ class GrpcServer:
                 return await self._places.answer(
                     self._answer, method, body, lambda: bool(here)
                 )
-            except StatusError as error:
-                status = error
+            except status.StatusError as error:
+                failed = error
             finally:
                 here.clear()
-            await context.abort(_CODES[status.code], status.grpc_details)
+            await context.abort(_CODES[failed.code], failed.grpc_details)
 
         return grpc.unary_unary_rpc_method_handler(handle)
 
@@ -151,13 +149,15 @@ class GrpcServer:
         is_active: Callable[[], bool],
     ) -> bytes:
         if method.name not in self._methods:
-            raise StatusError(Code.UNIMPLEMENTED, "Method not implemented!")
+            raise status.unimplemented("Method not implemented!")
         wire.check_parts(body, method.input_type)
         kind = message_factory.GetMessageClass(method.input_type)
         try:
             request = kind.FromString(body)
         except message.DecodeError as error:
-            raise invalid_argument(f"Malformed request: {error}") from error
+            raise status.invalid_argument(
+                f"Malformed request: {error}"
+            ) from error
         answer = self._methods[method.name]
         return answer(request, is_active).SerializeToString()
 

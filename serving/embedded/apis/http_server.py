@@ -11,6 +11,7 @@ import logging
 import uvicorn
 from starlette.responses import Response
 
+from serving.embedded import status
 from serving.embedded.apis import rest
 from serving.embedded.apis import sockets
 from serving.embedded.apis.core import Core
@@ -18,8 +19,6 @@ from serving.embedded.apis.http_limits import LimitedProtocol
 from serving.embedded.apis.places import Places
 from serving.embedded.json import text as json_text
 from serving.embedded.options import ServerOptions
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
 
 _BACKLOG = 256
 _BODIES = 8  # of full size, may be in memory at a time
@@ -107,7 +106,7 @@ class HttpServer:
             if not await self._read(body, receive):
                 return
             reply = await self._reply(scope, body)
-        except StatusError as error:
+        except status.StatusError as error:
             reply = rest.reply(json_text.error_body(error), error.http_status)
         finally:
             self._held_bytes -= len(body)
@@ -126,15 +125,13 @@ class HttpServer:
             self._held_bytes += len(part)
             limit = self._options.max_request_bytes
             if len(body) > limit:
-                raise StatusError(
-                    Code.RESOURCE_EXHAUSTED,
+                raise status.resource_exhausted(
                     f"Request body larger than {limit} bytes, the limit of "
                     "this server.",
                     http_status=413,
                 )
             if self._held_bytes > _BODIES * limit:
-                raise StatusError(
-                    Code.RESOURCE_EXHAUSTED,
+                raise status.resource_exhausted(
                     f"Requests of {_BODIES * limit} bytes are under way, the "
                     "limit of this server.",
                 )
@@ -152,6 +149,6 @@ class HttpServer:
         try:
             return await asyncio.wait_for(answer, self._timeout)
         except TimeoutError:
-            raise StatusError(
-                Code.DEADLINE_EXCEEDED, "Timed out waiting for notification"
+            raise status.deadline_exceeded(
+                "Timed out waiting for notification"
             ) from None

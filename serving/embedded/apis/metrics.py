@@ -13,8 +13,7 @@ import time
 from collections.abc import Iterator
 from collections.abc import Sequence
 
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
+from serving.embedded import status
 
 # The name of a model in a request is the client's choice; without a limit a
 # client of random names would fill the memory.
@@ -100,15 +99,15 @@ class Metrics:
             entrypoint: GRPC or REST.
         """
         start = time.perf_counter()
-        status = Code.INTERNAL
+        code = status.Code.INTERNAL
         try:
             yield
-            status = Code.OK
-        except StatusError as error:
-            status = error.code
+            code = status.Code.OK
+        except status.StatusError as error:
+            code = error.code
             raise
         finally:
-            self.request_count.add(model, status.name)
+            self.request_count.add(model, code.name)
         if api:
             seconds = time.perf_counter() - start
             self.request_latency.add(

@@ -6,8 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
+from serving.embedded import status
 
 _logger = logging.getLogger(__name__)
 
@@ -43,8 +42,7 @@ class Places:
                 server, which costs no more than this one request.
         """
         if self._taken >= self._limit:
-            raise StatusError(
-                Code.RESOURCE_EXHAUSTED,
+            raise status.resource_exhausted(
                 f"{self._limit} requests are under way, the limit of this "
                 "server.",
             )
@@ -54,13 +52,11 @@ class Places:
             answer = self._threads.submit(function, *arguments)
             answer.add_done_callback(self._release(asyncio.get_running_loop()))
             return await asyncio.wrap_future(answer)
-        except StatusError:
+        except status.StatusError:
             raise
         except Exception as error:
             _logger.exception("A request failed")
-            raise StatusError(
-                Code.INTERNAL, "Fault in the embedded server."
-            ) from error
+            raise status.internal("Fault in the embedded server.") from error
         finally:
             self._taken -= 1
 

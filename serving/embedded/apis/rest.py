@@ -18,11 +18,9 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.apis import model_pb2
 
+from serving.embedded import status
 from serving.embedded.apis.core import Core
 from serving.embedded.options import ServerOptions
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
 
 # util/net_http/server/public/httpserver_interface.h
 _MAX_INFLATED_BYTES = 100 * 2**20
@@ -82,16 +80,15 @@ class RestApi:
             return reply(text, 404, "text/html")
         if method == "OPTIONS":
             if not re.match(b"https?://", headers.get(b"origin", b"")):
-                raise StatusError(
-                    Code.FAILED_PRECONDITION,
-                    "OPTIONS needs an Origin header of http:// or https://",
+                raise status.failed_precondition(
+                    "OPTIONS needs an Origin header of http:// or https://"
                 )
             return reply("")
         match = _PATTERNS.get(method, _NOTHING).fullmatch(target)
         if match is None:
             raise _malformed(method, target)
         if not match[1]:
-            raise invalid_argument("Missing model name in request.")
+            raise status.invalid_argument("Missing model name in request.")
         if headers.get(b"content-encoding", b"").lower() == b"gzip":
             body = inflate(body, self._options.max_request_bytes)
         api = "predict" if match[4] == "predict" else ""
@@ -105,9 +102,8 @@ class RestApi:
         if match[4] == "predict":
             return self._core.predict_json(spec, body)
         if match[4] in ("classify", "regress"):
-            raise StatusError(
-                Code.UNIMPLEMENTED,
-                f"The embedded server answers :predict, not :{match[4]}",
+            raise status.unimplemented(
+                f"The embedded server answers :predict, not :{match[4]}"
             )
         if match[4] == "metadata":
             request = get_model_metadata_pb2.GetModelMetadataRequest(
@@ -122,17 +118,19 @@ class RestApi:
         raise _malformed(method, match[0])
 
 
-def _malformed(method: str, target: str) -> StatusError:
-    return invalid_argument(f"Malformed request: {method} {target}")
+def _malformed(method: str, target: str) -> status.StatusError:
+    return status.invalid_argument(f"Malformed request: {method} {target}")
 
 
 def reply(
-    body: str | bytes, status: int = 200, content_type: str = "application/json"
+    body: str | bytes,
+    code: int = 200,
+    content_type: str = "application/json",
 ) -> Response:
     """An HTTP reply."""
     if isinstance(body, str):
         body = body.encode("utf-8", "replace")
-    return Response(body, status, {"content-type": content_type})
+    return Response(body, code, {"content-type": content_type})
 
 
 def inflate(body: bytes, max_bytes: int) -> bytes:
@@ -159,7 +157,7 @@ def _model_spec(name: str, version: str, label: str) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=_unquote(name))
     if version:
         if int(version[:30]) >= 2**63:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Failed to convert version: {version} to numeric."
             )
         spec.version.value = int(version)

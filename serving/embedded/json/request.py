@@ -9,14 +9,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from serving.embedded import status
 from serving.embedded.json import text as json_text
 from serving.embedded.json.tensor import MAX_RANK
 from serving.embedded.json.tensor import dense
 from serving.embedded.json.tensor import fill
 from serving.embedded.json.tensor import is_base64_object
 from serving.embedded.json.tensor import suspects
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
 
 
 @json_text.bounded_depth()
@@ -45,7 +44,7 @@ def tensors(document: dict, types: Mapping[str, int]) -> dict[str, np.ndarray]:
             JSON form.
     """
     if not types:
-        raise invalid_argument(
+        raise status.invalid_argument(
             "Failed to get input map for signature: "
             f"{document['signature_name'] or 'DEFAULT'}"
         )
@@ -53,11 +52,13 @@ def tensors(document: dict, types: Mapping[str, int]) -> dict[str, np.ndarray]:
         return _rows(_instances(document), types)
     if "inputs" in document:
         return _columns(document["inputs"], types)
-    raise invalid_argument("Missing 'inputs' or 'instances' key")
+    raise status.invalid_argument("Missing 'inputs' or 'instances' key")
 
 
-def _faulty(document: dict, problem: str) -> StatusError:
-    return invalid_argument(f"JSON Value: {json_text.echo(document)} {problem}")
+def _faulty(document: dict, problem: str) -> status.StatusError:
+    return status.invalid_argument(
+        f"JSON Value: {json_text.echo(document)} {problem}"
+    )
 
 
 def _instances(document: dict) -> list:
@@ -78,7 +79,7 @@ def _instances(document: dict) -> list:
 def _columns(value: object, types: Mapping[str, int]) -> dict:
     if not isinstance(value, dict) or is_base64_object(value):
         if len(types) > 1:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 "inputs is a plain value/list, but expecting an object as "
                 "multiple input tensors required as per tensorinfo_map"
             )
@@ -87,7 +88,7 @@ def _columns(value: object, types: Mapping[str, int]) -> dict:
     arrays = {}
     for alias in sorted(types):
         if alias not in value:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Missing named input: {alias} in 'inputs' object."
             )
         arrays[alias] = fill(value[alias], types[alias])
@@ -97,7 +98,7 @@ def _columns(value: object, types: Mapping[str, int]) -> dict:
 def _rows(instances: list, types: Mapping[str, int]) -> dict:
     first = instances[0]
     if len(types) > 1 and not isinstance(first, dict):
-        raise invalid_argument(
+        raise status.invalid_argument(
             "instances is a plain list, but expecting list of objects as "
             "multiple input tensors required as per tensorinfo_map"
         )
@@ -108,7 +109,7 @@ def _rows(instances: list, types: Mapping[str, int]) -> dict:
     arrays = _dense_rows(instances, types)
     if arrays is None:
         _find_faulty_row(instances, types)
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"This server takes tensors of {MAX_RANK} dimensions."
         )
     return arrays
@@ -148,11 +149,11 @@ def _find_faulty_row(instances: list, types: Mapping[str, int]) -> None:
 
     for index, row in suspects(instances, are_regular):
         if named and not _is_named(row):
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Expecting object but got list at item {index} of input list"
             )
         if not named and _is_named(row):
-            raise invalid_argument(
+            raise status.invalid_argument(
                 "Expecting value/list but got object at item "
                 f"{index} of input list"
             )
@@ -161,13 +162,13 @@ def _find_faulty_row(instances: list, types: Mapping[str, int]) -> None:
             key = f" key: {alias}" if named else ""
             try:
                 _check_element(value, alias, types, shapes)
-            except StatusError as error:
-                raise invalid_argument(
+            except status.StatusError as error:
+                raise status.invalid_argument(
                     f"Failed to process element: {index}{key} of "
                     f"'instances' list. Error: {error}"
                 ) from error
         if values.keys() != set(types):
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Failed to process element: {index} of 'instances' list. "
                 f"JSON object: {json_text.echo(row)} keys must be equal "
                 f"to: {','.join(sorted(types))}"
@@ -177,18 +178,18 @@ def _find_faulty_row(instances: list, types: Mapping[str, int]) -> None:
 def _check_element(value, alias, types, shapes: dict) -> None:
     """`AddInstanceItem`: one value of one row."""
     if alias not in types:
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"JSON object: does not have named input: {alias}"
         )
     shape = fill(value, types[alias]).shape
     first = shapes.setdefault(alias, shape)
     if math.prod(first) != math.prod(shape):
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"Expecting tensor size: {math.prod(first)} but got: "
             f"{math.prod(shape)}"
         )
     if first != shape:
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"Expecting shape {_shape(first)} but got: {_shape(shape)}"
         )
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from serving.embedded import status
 from serving.embedded.run import tensors
-from serving.embedded.status import invalid_argument
 
 _DIGITS = {np.dtype(np.float32): 9, np.dtype(np.float64): 17}
 _CHUNK = 2**16
@@ -75,7 +75,7 @@ def write(outputs: Mapping[str, np.ndarray], row_format: bool) -> bytes:
             format, no batch axis or another batch size.
     """
     if not outputs:
-        raise invalid_argument("Cannot convert empty tensor map to JSON")
+        raise status.invalid_argument("Cannot convert empty tensor map to JSON")
     if row_format:
         batch = _batch_size(outputs)
         columns = [
@@ -126,11 +126,11 @@ def _batch_size(outputs: Mapping[str, np.ndarray]) -> int:
     batch = None
     for name, array in outputs.items():
         if array.ndim == 0:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Tensor name: {name}  has no shape information "
             )
         if batch is not None and batch != len(array):
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Tensor name: {name} has inconsistent batch size: "
                 f"{len(array)} expecting: {batch}"
             )
@@ -161,7 +161,7 @@ def _values(name: str, array: np.ndarray) -> list[str]:
         ]
     if array.size == 0:
         return []
-    raise invalid_argument(
+    raise status.invalid_argument(
         "Failed to write JSON value for tensor type: "
         f"{tensors.array_dtype_name(array)}"
     )

@@ -16,11 +16,9 @@ from collections.abc import Iterator
 import numpy as np
 from tensorflow.core.framework import types_pb2
 
+from serving.embedded import status
 from serving.embedded.json import text
 from serving.embedded.run import tensors
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
 
 _INT32 = (-(2**31), 2**31 - 1)
 # No range check for the narrow types: they wrap, as in C++.
@@ -97,13 +95,12 @@ def fill(value: object, data_type: int) -> np.ndarray:
         inner = inner[0]
     _find_fault(value, 0, tuple(shape), data_type)
     if len(shape) > MAX_RANK:
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"A tensor of {len(shape)} dimensions: this server takes "
             f"{MAX_RANK}."
         )
-    raise StatusError(
-        Code.UNIMPLEMENTED,
-        f"Conversion of JSON to type: {tensors.dtype_name(data_type)}",
+    raise status.unimplemented(
+        f"Conversion of JSON to type: {tensors.dtype_name(data_type)}"
     )
 
 
@@ -111,7 +108,7 @@ def _find_fault(value, level: int, shape: tuple, data_type: int) -> None:
     rank = len(shape)
     if type(value) is not list:
         if level != rank:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"JSON Value: {text.echo(value)} found at incorrect "
                 f"level: {level + 1} in the JSON DOM. Expected at level: "
                 f"{rank}"
@@ -119,11 +116,11 @@ def _find_fault(value, level: int, shape: tuple, data_type: int) -> None:
         _leaf(value, data_type)
         return
     if level >= rank:
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"Encountered list at unexpected level: {level} expected < {rank}"
         )
     if len(value) != shape[level]:
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"Encountered list at unexpected size: {len(value)} at level: "
             f"{level} expected size: {shape[level]}"
         )
@@ -153,13 +150,12 @@ def suspects(
 def _leaf(value: object, data_type: int) -> None:
     """Raises what `AddValueToTensor` says of one value, if anything."""
     if data_type not in _TYPES and type(value) is not dict:
-        raise StatusError(
-            Code.UNIMPLEMENTED,
+        raise status.unimplemented(
             f"Conversion of JSON Value: {text.echo(value)} to type: "
             f"{tensors.dtype_name(data_type)}",
         )
     if not _are_regular([value], data_type):
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"JSON Value: {text.echo(value)} Type: "
             f"{text.type_name(value)} is not of expected type: "
             f"{tensors.dtype_name(data_type)}"
@@ -175,7 +171,7 @@ def _leaves(values: list, data_type: int) -> np.ndarray | None:
     if data_type == types_pb2.DT_STRING:
         try:
             return np.fromiter(map(_bytes, values), object, len(values))
-        except StatusError:
+        except status.StatusError:
             return None
     dtype = tensors.numpy_dtype(data_type)
     if data_type in _INTEGERS:
@@ -184,7 +180,7 @@ def _leaves(values: list, data_type: int) -> np.ndarray | None:
     try:
         wide = np.array(values, np.float64)
     except OverflowError:  # an integer beyond the range of doubles
-        raise invalid_argument(
+        raise status.invalid_argument(
             "JSON Parse error: Number too big to be stored in double."
         ) from None
     with np.errstate(over="ignore", under="ignore"):
@@ -207,11 +203,11 @@ def _bytes(value: str | dict) -> bytes:
         try:
             return value.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 "JSON Parse error: The surrogate pair in string is invalid."
             ) from None
     if not is_base64_object(value):
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"JSON Value: {text.echo(value)} not formatted correctly for "
             "base64 data"
         )
@@ -222,7 +218,7 @@ def _bytes(value: str | dict) -> bytes:
             digits.encode() + b"=" * (-len(digits) % 4), validate=True
         )
     except (binascii.Error, UnicodeEncodeError):
-        raise invalid_argument("Unable to base64 decode") from None
+        raise status.invalid_argument("Unable to base64 decode") from None
 
 
 def _all(values: list, types: set) -> bool:

@@ -10,9 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
+from serving.embedded import status
 
 # RapidJSON's texts (rapidjson/error/en.h), by the start of Python's.
 _PARSE_ERRORS = {
@@ -52,23 +50,24 @@ def parse_object(body: bytes) -> dict:
     # moment in which it does nothing else: 64 MiB of them take 3 GiB and
     # seconds.
     if sum(map(body.count, (b",", b"[", b"{"))) > MAX_PARTS:
-        raise StatusError(
-            Code.RESOURCE_EXHAUSTED,
+        raise status.resource_exhausted(
             f"A request of more than {MAX_PARTS} parts, the limit of this "
             "server.",
         )
     text = body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     start = _BLANKS.match(text).end()
     if start == len(text):
-        raise invalid_argument("JSON Parse error: The document is empty")
+        raise status.invalid_argument("JSON Parse error: The document is empty")
     try:
         value = _decode(text, start)
     except json.JSONDecodeError as error:
         raise _parse_error(error, text) from error
     except (ValueError, OverflowError):  # an integer of thousands of digits
-        raise invalid_argument(f"JSON Parse error: {_TOO_BIG}") from None
+        raise status.invalid_argument(f"JSON Parse error: {_TOO_BIG}") from None
     if not isinstance(value, dict):
-        raise invalid_argument(f"JSON Value: {echo(value)} Is not object")
+        raise status.invalid_argument(
+            f"JSON Value: {echo(value)} Is not object"
+        )
     return value
 
 
@@ -78,7 +77,7 @@ def bounded_depth() -> Iterator[None]:
     try:
         yield
     except RecursionError:
-        raise invalid_argument(
+        raise status.invalid_argument(
             "JSON Parse error: nested too deep for this server."
         ) from None
 
@@ -106,7 +105,7 @@ def type_name(value: object) -> str:
     return "String" if isinstance(value, str) else "Number"
 
 
-def error_body(error: StatusError) -> bytes:
+def error_body(error: status.StatusError) -> bytes:
     """The body of a failed request: `{"error": "..."}`."""
     text = json.dumps({"error": error.message}, indent=4, ensure_ascii=False)
     return text.encode("utf-8", "replace")
@@ -128,7 +127,7 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _parse_error(error: json.JSONDecodeError, text: str) -> StatusError:
+def _parse_error(error: json.JSONDecodeError, text: str) -> status.StatusError:
     offset = len(text[: error.pos].encode("utf-8", "surrogateescape"))
     message = "Missing a comma or ] after an array element."
     if error.msg.startswith("Expecting ','") and _in_object(text, error.pos):
@@ -136,7 +135,9 @@ def _parse_error(error: json.JSONDecodeError, text: str) -> StatusError:
     for start, rapidjson_text in _PARSE_ERRORS.items():
         if error.msg.startswith(start):
             message = rapidjson_text
-    return invalid_argument(f"JSON Parse error: {message} at offset: {offset}")
+    return status.invalid_argument(
+        f"JSON Parse error: {message} at offset: {offset}"
+    )
 
 
 def _in_object(text: str, position: int) -> bool:

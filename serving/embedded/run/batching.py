@@ -18,12 +18,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from serving.embedded import status
 from serving.embedded.options import BatchingOptions
 from serving.embedded.run.engine import SavedModelVersion
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
-from serving.embedded.status import status_of
 
 
 class _Batch:
@@ -71,7 +68,7 @@ class BatchingVersion:
         if not rows:
             return self._version.run(feed, fetch)
         if rows > self._options.max_batch_size:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Task size {rows} is larger than maximum input batch size "
                 f"{self._options.max_batch_size}"
             )
@@ -82,7 +79,7 @@ class BatchingVersion:
             self._lead(kind, batch, fetch)
         error = batch.outputs.exception()
         if error is not None:
-            raise status_of(error)
+            raise status.status_of(error)
         return [
             output[start : start + rows] for output in batch.outputs.result()
         ]
@@ -98,8 +95,7 @@ class BatchingVersion:
             queue = self._queues.setdefault(kind, collections.deque())
             if not queue or queue[-1].rows + rows > options.max_batch_size:
                 if len(queue) >= options.max_enqueued_batches:
-                    raise StatusError(
-                        Code.UNAVAILABLE,
+                    raise status.unavailable(
                         "The batch scheduling queue to which this task was "
                         "submitted is full",
                     )
@@ -128,7 +124,7 @@ class BatchingVersion:
                 batch.outputs.set_result(self._run_together(batch, fetch))
         except BaseException as error:  # the others must not wait forever
             batch.outputs.set_exception(error)
-            if not isinstance(error, StatusError):
+            if not isinstance(error, status.StatusError):
                 raise
 
     def _run_together(self, batch: _Batch, fetch) -> list[np.ndarray]:
@@ -155,20 +151,20 @@ class BatchingVersion:
                     "dimension sizes of the input tensors"
                 )
             if problem:
-                raise StatusError(
-                    Code.FAILED_PRECONDITION, f"Batched output tensor{problem}"
+                raise status.failed_precondition(
+                    f"Batched output tensor{problem}"
                 )
         return outputs
 
 
 def _rows(feed: Mapping[str, np.ndarray]) -> int:
     if any(not array.ndim for array in feed.values()):
-        raise invalid_argument(
+        raise status.invalid_argument(
             "Batching Run() input tensors must have at least one dimension"
         )
     sizes = {len(array) for array in feed.values()}
     if len(sizes) > 1:
-        raise invalid_argument(
+        raise status.invalid_argument(
             "Batching Run() input tensors must have equal 0th-dimension size"
         )
     return max(sizes, default=0)

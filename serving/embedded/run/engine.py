@@ -18,9 +18,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
+from serving.embedded import status
 
 # Each output filter needs executors of its own; a client that sends ever
 # new filters would otherwise fill the memory.
@@ -84,11 +82,11 @@ class SavedModelVersion:
             run = self._callable(names, tuple(fetch))
             outputs = run(*[feed[name] for name in names])
         except tf.errors.OpError as error:
-            raise StatusError(error.error_code, error.message) from error
+            raise status.StatusError(error.error_code, error.message) from error
         except UnicodeDecodeError as error:
             # A text that quotes bytes of the request. TensorFlow drops the
             # code over it; what quotes the request finds fault with it.
-            raise invalid_argument(
+            raise status.invalid_argument(
                 error.object.decode("utf-8", "replace")
             ) from error
         # The session unwraps scalars; NumPy would make a text of one's bytes.
@@ -112,30 +110,28 @@ class SavedModelVersion:
             self._session = None
 
 
-def _load_status(error: Exception, path: str) -> StatusError:
+def _load_status(error: Exception, path: str) -> status.StatusError:
     """The status that TF Serving's loader would give, as near as it goes."""
     if isinstance(error, tf.errors.OpError):
         code = error.error_code
         message = error.message.removeprefix("Graph execution error:\n\n")
         if "No such file or directory" in message:
-            code = Code.NOT_FOUND
-        return StatusError(code, message)
+            code = status.Code.NOT_FOUND
+        return status.StatusError(code, message)
     text = str(error)
     if isinstance(error, OSError):
         if "does not exist" not in text:
-            return StatusError(Code.DATA_LOSS, text)
-        return StatusError(
-            Code.NOT_FOUND,
+            return status.data_loss(text)
+        return status.not_found(
             "Could not find SavedModel .pb or .pbtxt at supplied export "
             f"directory path: {path}",
         )
     if isinstance(error, RuntimeError):  # no graph with the tag "serve"
-        return StatusError(Code.NOT_FOUND, text)
+        return status.not_found(text)
     if isinstance(error, ValueError) and "not a valid checkpoint" in text:
         # TF Serving loads such a version and fails its every request; here
         # the version before it goes on serving.
-        return StatusError(
-            Code.NOT_FOUND,
-            f"Incomplete version: {path}/variables/variables.index is missing.",
+        return status.not_found(
+            f"Incomplete version: {path}/variables/variables.index is missing."
         )
-    return StatusError(Code.FAILED_PRECONDITION, text)
+    return status.failed_precondition(text)

@@ -15,11 +15,9 @@ import numpy as np
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from serving.embedded import status
 from serving.embedded.run import tensors
 from serving.embedded.run.engine import SavedModelVersion
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
 
 DEFAULT_SIGNATURE = "serving_default"
 _MAX_NAMES = 1000
@@ -35,9 +33,8 @@ def find_signature(
     """
     name = name or DEFAULT_SIGNATURE
     if name not in version.signatures:
-        raise StatusError(
-            Code.FAILED_PRECONDITION,
-            f'Serving signature key "{name}" not found.',
+        raise status.failed_precondition(
+            f'Serving signature key "{name}" not found.'
         )
     return version.signatures[name]
 
@@ -63,7 +60,7 @@ def decode_inputs(
     for alias in sorted(signature.inputs):
         source = protos if alias in protos else signature.defaults
         if alias not in source:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Signature input alias: {alias}(feed name: "
                 f"{signature.inputs[alias].name}) not found in request and "
                 "no default value provided. Inputs expected to be in the set "
@@ -99,7 +96,7 @@ def run(
         info = signature.inputs[alias]
         array = inputs[alias]
         if array.dtype != tensors.numpy_dtype(info.dtype):
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Expects arg[{position}] to be "
                 f"{tensors.dtype_name(info.dtype)} but "
                 f"{tensors.array_dtype_name(array)} is provided"
@@ -118,7 +115,7 @@ def check_count(
     if number > wanted or (number < wanted and not signature.defaults):
         extra = (name for name in sent if name not in signature.inputs)
         missing = (name for name in signature.inputs if name not in sent)
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"input size does not match signature: {number}!={wanted} "
             f"len({{{_names(sent)}}}) != "
             f"len({{{_names(signature.inputs)}}}). "
@@ -133,12 +130,14 @@ def _outputs(signature, output_filter) -> list[str]:
     aliases = set()
     for alias in output_filter:
         if alias not in signature.outputs:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"output tensor alias not found in signature: {alias} Outputs "
                 f"expected to be in the set {{{_names(signature.outputs)}}}."
             )
         if alias in aliases:
-            raise invalid_argument(f"duplicate output tensor alias: {alias}")
+            raise status.invalid_argument(
+                f"duplicate output tensor alias: {alias}"
+            )
         aliases.add(alias)
     return sorted(aliases)
 

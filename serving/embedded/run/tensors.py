@@ -12,9 +12,7 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.framework import types_pb2
 
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
+from serving.embedded import status
 
 STRING = types_pb2.DT_STRING
 # Those that NumPy has.
@@ -101,8 +99,7 @@ def from_proto(
 
     def check(length: int) -> None:
         if length > max_bytes:
-            raise StatusError(
-                Code.RESOURCE_EXHAUSTED,
+            raise status.resource_exhausted(
                 f"Tensor {alias} of shape {shape} decodes to more than "
                 f"{max_bytes} bytes, the limit of this server.",
             )
@@ -132,8 +129,8 @@ def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
     """
     data_type = _DATA_TYPE.get(array.dtype)
     if data_type is None:
-        raise StatusError(
-            Code.UNIMPLEMENTED, f"Output of type {array.dtype} in a response"
+        raise status.unimplemented(
+            f"Output of type {array.dtype} in a response"
         )
     proto = tensor_pb2.TensorProto(dtype=data_type)
     # Presence of the shape tells a scalar from an unknown shape.
@@ -157,5 +154,5 @@ def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
     return proto
 
 
-def _malformed(alias: str) -> StatusError:
-    return invalid_argument(f"tensor parsing error: {alias}")
+def _malformed(alias: str) -> status.StatusError:
+    return status.invalid_argument(f"tensor parsing error: {alias}")

@@ -13,11 +13,9 @@ from collections.abc import Callable
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.embedded import model_config
+from serving.embedded import status
 from serving.embedded.options import ServerOptions
 from serving.embedded.run.engine import SavedModelVersion
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import status_of
 from serving.embedded.versions import source
 from serving.embedded.versions.table import Servable
 from serving.embedded.versions.table import State
@@ -119,15 +117,14 @@ class ModelManager:
                     reasons = ", ".join(
                         f"{{{s} due to error: {s.error}}}" for s in failed
                     )
-                    raise StatusError(
-                        Code.UNKNOWN,
+                    raise status.unknown(
                         f"{len(failed)} servable(s) did not become "
                         f"available: {{{reasons}}}",
                     )
                 if self._stopping or not go_on():
                     names = ", ".join(sorted(waiting))
-                    raise StatusError(
-                        Code.CANCELLED, f"Gave up waiting for models: {names}"
+                    raise status.cancelled(
+                        f"Gave up waiting for models: {names}"
                     )
                 table.changed.wait(1)
 
@@ -171,7 +168,7 @@ class ModelManager:
         try:
             found = source.poll(config.config)
         except Exception as failure:  # the thread must outlive any one poll
-            error = status_of(failure).message
+            error = status.status_of(failure).message
         with self.table.changed:
             if config is not self._config:
                 return  # replaced meanwhile: poll the new one at once
@@ -203,7 +200,7 @@ class ModelManager:
         try:
             loaded = self._load(servable.path)
         except Exception as failure:  # the thread must outlive any one load
-            error = status_of(failure)
+            error = status.status_of(failure)
         end = time.monotonic()
         wait = self._options.load_retry_interval_micros / 1e6
         with self.table.changed:

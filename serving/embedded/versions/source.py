@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.embedded.status import invalid_argument
+from serving.embedded import status
 
 _INT64_MAX = 2**63 - 1
 _logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def _aspired(model) -> dict[int, str]:
         children = sorted(os.listdir(model.base_path))
     except (OSError, ValueError) as error:  # ValueError: a zero in the path
         reason = getattr(error, "strerror", None) or error
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"Could not find base path {model.base_path} for servable "
             f"{model.name} with error {reason}"
         ) from error

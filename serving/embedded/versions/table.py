@@ -16,10 +16,8 @@ from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving.embedded import status
 from serving.embedded.run.engine import SavedModelVersion
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
 
 State = get_model_status_pb2.ModelVersionStatus.State
 _WAITING = (State.START, State.LOADING)
@@ -34,7 +32,7 @@ class Servable:
     path: str
     aspired: bool = True  # the policy asks for it now
     state: int = State.START
-    error: StatusError | None = None  # why its last load failed
+    error: status.StatusError | None = None  # why its last load failed
     loaded: SavedModelVersion | None = None
     users: int = 0  # requests that run on it now
     busy: bool = False  # it is being loaded now
@@ -81,13 +79,13 @@ class Table:
     def _find(self, spec: model_pb2.ModelSpec) -> Servable:
         name = spec.name
         if not name:
-            raise invalid_argument("ModelSpec has no name specified.")
+            raise status.invalid_argument("ModelSpec has no name specified.")
         number = spec.version.value if spec.HasField("version") else None
         if number is None and spec.version_label:
             label = spec.version_label
             number = self._labels.get(name, {}).get(label)
             if number is None:
-                raise invalid_argument(
+                raise status.invalid_argument(
                     f"Unrecognized servable version label: {label}"
                 )
         versions = self._available(name)
@@ -96,9 +94,7 @@ class Table:
             number = max(versions, default=None)
             wanted = f"Latest({name})"
         if number not in versions:
-            raise StatusError(
-                Code.NOT_FOUND, f"Servable not found for request: {wanted}"
-            )
+            raise status.not_found(f"Servable not found for request: {wanted}")
         return versions[number]
 
     def states(self, spec: model_pb2.ModelSpec) -> list[Servable]:
@@ -118,9 +114,8 @@ class Table:
                 found = [s for s in found if s.version == number]
                 missing = f"version {number}"
             if not found:
-                raise StatusError(
-                    Code.NOT_FOUND,
-                    f"Could not find {missing} of model {spec.name}",
+                raise status.not_found(
+                    f"Could not find {missing} of model {spec.name}"
                 )
             found.sort(key=lambda s: s.version, reverse=True)
             return [dataclasses.replace(s) for s in found]
@@ -158,8 +153,7 @@ class Table:
                 kept = old.get(label, version) == version
                 if version in loaded or (allow_unavailable and kept):
                     continue
-                raise StatusError(
-                    Code.FAILED_PRECONDITION,
+                raise status.failed_precondition(
                     f"Request to assign label to version {version} of model "
                     f"{model.name}, which is not currently available for "
                     "inference",
