@@ -10,9 +10,6 @@ import functools
 
 import grpc
 
-GRPC_MESSAGE_LIMIT = 1024  # model_servers/grpc_status_util.cc
-
-
 # Canonical codes, numbered as in gRPC and TensorFlow.
 Code = enum.IntEnum("Code", {c.name: c.value[0] for c in grpc.StatusCode})
 
@@ -54,13 +51,6 @@ class StatusError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"
-
-    @property
-    def grpc_details(self) -> str:
-        """The text as gRPC carries it: cut at 1024 characters."""
-        if len(self.message) <= GRPC_MESSAGE_LIMIT:
-            return self.message
-        return self.message[:GRPC_MESSAGE_LIMIT] + "...TRUNCATED"
 
 
 # Made by these names; the caller raises it.

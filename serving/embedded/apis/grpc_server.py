@@ -27,6 +27,7 @@ from serving.embedded.apis.places import Places
 from serving.embedded.options import ServerOptions
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+_MESSAGE_LIMIT = 1024  # model_servers/grpc_status_util.cc
 _SERVICES = [
     prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"],
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"],
@@ -138,7 +139,10 @@ class GrpcServer:
                 failed = error
             finally:
                 here.clear()
-            await context.abort(_CODES[failed.code], failed.grpc_details)
+            text = failed.message
+            if len(text) > _MESSAGE_LIMIT:
+                text = text[:_MESSAGE_LIMIT] + "...TRUNCATED"
+            await context.abort(_CODES[failed.code], text)
 
         return grpc.unary_unary_rpc_method_handler(handle)
 

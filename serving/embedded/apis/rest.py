@@ -12,7 +12,7 @@ import urllib.parse
 import zlib
 
 from google.protobuf import json_format
-from google.protobuf import message
+from google.protobuf.message import Message
 from starlette.responses import Response
 from tensorflow_serving.apis import get_model_metadata_pb2
 from tensorflow_serving.apis import get_model_status_pb2
@@ -109,7 +109,7 @@ class RestApi:
             request = get_model_metadata_pb2.GetModelMetadataRequest(
                 model_spec=spec, metadata_field=["signature_def"]
             )
-            return _metadata_json(self._core.metadata(request))
+            return _json(self._core.metadata(request))
         if method == "GET":
             request = get_model_status_pb2.GetModelStatusRequest(
                 model_spec=spec
@@ -170,20 +170,12 @@ def _unquote(text: str) -> str:
     return urllib.parse.unquote(text, errors="replace")
 
 
-def _metadata_json(
-    reply: get_model_metadata_pb2.GetModelMetadataResponse,
-) -> str:
-    """The metadata without the type that JSON notes with an Any."""
-    fields = json.loads(_json(reply))
-    for value in fields["metadata"].values():
-        value.pop("@type", None)
-    return json.dumps(fields, indent=4, ensure_ascii=False)
-
-
-def _json(reply: message.Message) -> str:
-    return json_format.MessageToJson(
+def _json(reply: Message) -> str:
+    fields = json_format.MessageToDict(
         reply,
-        indent=4,
         preserving_proto_field_name=True,
         always_print_fields_with_no_presence=True,
     )
+    # The type that JSON notes with an Any, which is no part of the answer.
+    fields.get("metadata", {}).get("signature_def", {}).pop("@type", None)
+    return json.dumps(fields, indent=4, ensure_ascii=False)

@@ -7,6 +7,7 @@ some hundred levels.
 
 import contextlib
 import json
+import math
 import re
 from collections.abc import Iterator
 
@@ -31,7 +32,6 @@ MAX_PARTS = 2**22
 # Strings, and what is between brackets.
 _NO_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^\[\]{}"]+', re.DOTALL)
 _encoder = json.JSONEncoder(indent=4, ensure_ascii=False)
-_decoder = json.JSONDecoder()
 
 
 def parse_object(body: bytes) -> dict:
@@ -59,7 +59,11 @@ def parse_object(body: bytes) -> dict:
     if start == len(text):
         raise status.invalid_argument("JSON Parse error: The document is empty")
     try:
-        value = _decode(text, start)
+        # A double that overflows is an error in RapidJSON and infinity in
+        # Python, whose way to find it is slow.
+        strict = _EXPONENT_OF_THREE_DIGITS.search(text)
+        decoder = _strict_decoder if strict else _decoder
+        value, _ = decoder.raw_decode(text, start)
     except json.JSONDecodeError as error:
         raise _parse_error(error, text) from error
     except (ValueError, OverflowError):  # an integer of thousands of digits
@@ -94,15 +98,8 @@ def echo(value: object) -> str:
 
 def type_name(value: object) -> str:
     """RapidJSON's name of a value's type, as error texts have it."""
-    if value is None:
-        return "Null"
-    if isinstance(value, bool):
-        return str(value)
-    if isinstance(value, dict):
-        return "Object"
-    if isinstance(value, list):
-        return "Array"
-    return "String" if isinstance(value, str) else "Number"
+    names = {dict: "Object", list: "Array", str: "String", bool: str(value)}
+    return "Null" if value is None else names.get(type(value), "Number")
 
 
 def error_body(error: status.StatusError) -> bytes:
@@ -111,20 +108,15 @@ def error_body(error: status.StatusError) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _decode(text: str, start: int) -> object:
-    value, end = _decoder.raw_decode(text, start)
-    # A double that overflows is an error in RapidJSON and infinity in Python.
-    # The second, slow pass runs only where an exponent could do that.
-    if _EXPONENT_OF_THREE_DIGITS.search(text, start, end):
-        json.JSONDecoder(parse_float=_finite).raw_decode(text, start)
-    return value
-
-
 def _finite(digits: str) -> float:
     number = float(digits)
-    if number in (float("inf"), float("-inf")):
+    if math.isinf(number):
         raise OverflowError
     return number
+
+
+_decoder = json.JSONDecoder()
+_strict_decoder = json.JSONDecoder(parse_float=_finite)
 
 
 def _parse_error(error: json.JSONDecodeError, text: str) -> status.StatusError:

@@ -15,32 +15,24 @@ from tensorflow.core.framework import types_pb2
 from serving.embedded import status
 
 STRING = types_pb2.DT_STRING
-# Those that NumPy has.
-_NUMPY = {
-    dtype.as_datatype_enum: np.dtype(dtype.as_numpy_dtype)
-    for dtype in (
-        *(tf.half, tf.bfloat16, tf.float32, tf.float64),
-        *(tf.int8, tf.int16, tf.int32, tf.int64),
-        *(tf.uint8, tf.uint16, tf.uint32, tf.uint64),
-        *(tf.complex64, tf.complex128, tf.bool, tf.string),
-    )
+# Field of TensorProto -> the dtypes that it holds; those that NumPy has.
+_HELD = {
+    "float_val": [tf.float32],
+    "double_val": [tf.float64],
+    "int_val": [tf.int8, tf.int16, tf.int32, tf.uint8, tf.uint16],
+    "int64_val": [tf.int64],
+    "uint32_val": [tf.uint32],
+    "uint64_val": [tf.uint64],
+    "bool_val": [tf.bool],
+    "half_val": [tf.half, tf.bfloat16],
+    "scomplex_val": [tf.complex64],
+    "dcomplex_val": [tf.complex128],
+    "string_val": [tf.string],
 }
+_DTYPES = [d for dtypes in _HELD.values() for d in dtypes]
+_NUMPY = {d.as_datatype_enum: np.dtype(d.as_numpy_dtype) for d in _DTYPES}
 _DATA_TYPE = {dtype: number for number, dtype in _NUMPY.items()}
-
-# Field of TensorProto that holds a dtype's values, where it is not int_val.
-_FIELD = {
-    types_pb2.DT_FLOAT: "float_val",
-    types_pb2.DT_DOUBLE: "double_val",
-    types_pb2.DT_INT64: "int64_val",
-    types_pb2.DT_UINT32: "uint32_val",
-    types_pb2.DT_UINT64: "uint64_val",
-    types_pb2.DT_BOOL: "bool_val",
-    types_pb2.DT_HALF: "half_val",
-    types_pb2.DT_BFLOAT16: "half_val",
-    types_pb2.DT_COMPLEX64: "scomplex_val",
-    types_pb2.DT_COMPLEX128: "dcomplex_val",
-    types_pb2.DT_STRING: "string_val",
-}
+_FIELD = {d.as_datatype_enum: f for f in _HELD for d in _HELD[f]}
 # Of numbers whose wire format is the array itself, little endian.
 _PACKED = ("float_val", "double_val", "scomplex_val", "dcomplex_val")
 _MAX_RANK = 64  # NumPy's; TensorFlow itself stops at 254
@@ -137,7 +129,7 @@ def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
     proto.tensor_shape.SetInParent()
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
-    field = _FIELD.get(data_type, "int_val")
+    field = _FIELD[data_type]
     flat = array.ravel()
     if field in _PACKED and flat.size:
         # A packed field is written as a field of bytes is, but for its tag.

@@ -43,8 +43,7 @@ class ModelManager:
         self._load = load
         self._options = options
         self._config = model_server_config_pb2.ModelConfigList()
-        self._poll_error = None
-        self._without_version = set()
+        self._complaints = set()
         self._next_poll = _NEVER
         self._stopping = False
         self._threads = [
@@ -164,11 +163,14 @@ class ModelManager:
 
     def _poll(self, config: model_server_config_pb2.ModelConfigList) -> None:
         wait = self._options.file_system_poll_wait_seconds
-        error = found = None
+        found, complaints = None, set()
         try:
             found = source.poll(config.config)
         except Exception as failure:  # the thread must outlive any one poll
-            error = status.status_of(failure).message
+            complaints.add(
+                f"{status.status_of(failure).message}. No model is loaded or "
+                "updated until it is there."
+            )
         with self.table.changed:
             if config is not self._config:
                 return  # replaced meanwhile: poll the new one at once
@@ -176,23 +178,17 @@ class ModelManager:
             if found is not None:
                 self.table.aspire(found)
                 self.table.changed.notify_all()
+        for name, paths in (found or {}).items():
+            if not paths:
+                complaints.add(
+                    f"No versions of servable {name} found under its base "
+                    "path. Did you forget to name your leaf directory as a "
+                    "number (eg. '/1/')?"
+                )
         # What is wrong is told once, not at each poll.
-        if error and error != self._poll_error:
-            _logger.error(
-                "%s. No model is loaded or updated until it is there.", error
-            )
-        self._poll_error = error
-        if found is None:
-            return
-        empty = {name for name, paths in found.items() if not paths}
-        for name in empty - self._without_version:
-            _logger.warning(
-                "No versions of servable %s found under its base path. Did "
-                "you forget to name your leaf directory as a number "
-                "(eg. '/1/')?",
-                name,
-            )
-        self._without_version = empty
+        for complaint in complaints - self._complaints:
+            _logger.warning(complaint)
+        self._complaints = complaints
 
     def _load_now(self, servable: Servable) -> None:
         start = time.monotonic()
