@@ -57,7 +57,7 @@ class EmbeddedServer:
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="server", daemon=True
         )
-        core = Core(self.manager, self._metrics, options.max_request_bytes)
+        core = Core(self.manager, self._metrics, options)
         self._fronts = []
         self.grpc_port = self.rest_port = None
         try:

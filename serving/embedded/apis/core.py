@@ -17,6 +17,7 @@ from serving.embedded import status
 from serving.embedded.apis.metrics import Metrics
 from serving.embedded.json import request as json_request
 from serving.embedded.json import response as json_response
+from serving.embedded.options import ServerOptions
 from serving.embedded.run import predict
 from serving.embedded.run import tensors
 from serving.embedded.versions.manager import ModelManager
@@ -27,21 +28,15 @@ _logger = logging.getLogger(__name__)
 
 
 class Core:
-    """Answers requests from the loaded versions.
-
-    Args:
-        manager: the models.
-        metrics: where times and counts go.
-        max_tensor_bytes: limit of each tensor of a request, in bytes.
-    """
+    """Answers requests from the loaded versions."""
 
     def __init__(
-        self, manager: ModelManager, metrics: Metrics, max_tensor_bytes: int
+        self, manager: ModelManager, metrics: Metrics, options: ServerOptions
     ):
         self._manager = manager
         self._table = manager.table
         self.metrics = metrics
-        self._max_tensor_bytes = max_tensor_bytes
+        self._options = options
 
     def predict(
         self, request: predict_pb2.PredictRequest
@@ -54,7 +49,7 @@ class Core:
                 name = spec.signature_name
                 signature = predict.find_signature(servable.loaded, name)
                 inputs = predict.decode_inputs(
-                    signature, request.inputs, self._max_tensor_bytes
+                    signature, request.inputs, self._options.max_request_bytes
                 )
                 outputs = self._run(
                     servable, signature, inputs, request.output_filter
@@ -138,9 +133,7 @@ class Core:
     ) -> model_management_pb2.ReloadConfigResponse:
         """Serves other models, and waits until those that are new serve.
 
-        Args:
-            request: holds all of them.
-            go_on: asked every second; False gives up waiting.
+        `go_on` is asked every second; False gives up waiting.
         """
         if request.config.WhichOneof("config") != "model_config_list":
             raise status.invalid_argument(

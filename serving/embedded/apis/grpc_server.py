@@ -37,10 +37,6 @@ _SERVICES = [
 class GrpcServer:
     """The gRPC port.
 
-    Args:
-        core: answers requests for models.
-        options: see `ServerOptions`.
-
     Attributes:
         port: the port that will be used.
 
@@ -66,11 +62,7 @@ class GrpcServer:
         self.port = self._reserved.getsockname()[1]
 
     async def start(self) -> None:
-        """Listens, and answers from now on.
-
-        Raises:
-            OSError: the port was taken meanwhile.
-        """
+        """Listens, and answers from now on; an OSError for a taken port."""
         limit = self._options.max_request_bytes
         self._server = server = grpc.aio.server(
             options=[
@@ -109,11 +101,7 @@ class GrpcServer:
         await server.start()
 
     async def stop(self, grace_seconds: float) -> None:
-        """Takes no new request and waits for those under way.
-
-        Args:
-            grace_seconds: after this time they are cancelled.
-        """
+        """Takes nothing new; gives up what runs after that time."""
         self._reserved.close()
         if self._server is not None:
             stopping = asyncio.create_task(self._server.stop(grace_seconds))

@@ -30,10 +30,6 @@ class HttpServer:
     A body that is too large gets 413, a request that arrives too slowly 408,
     an answer that takes too long 504.
 
-    Args:
-        core: answers requests for models.
-        options: see `ServerOptions`.
-
     Attributes:
         port: the port that will be used.
 
@@ -69,11 +65,7 @@ class HttpServer:
         )
 
     async def start(self) -> None:
-        """Listens, and answers from now on.
-
-        Raises:
-            OSError: the port was taken meanwhile.
-        """
+        """Listens, and answers from now on; an OSError for a taken port."""
         try:
             self._socket.listen(_BACKLOG)
         except OSError as error:
@@ -85,11 +77,7 @@ class HttpServer:
             await asyncio.sleep(0.001)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Takes no new connection and waits for the requests under way.
-
-        Args:
-            grace_seconds: after this time they are given up.
-        """
+        """Takes nothing new; gives up what runs after that time."""
         self._server.config.timeout_graceful_shutdown = max(
             int(grace_seconds), 1
         )

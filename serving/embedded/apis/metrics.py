@@ -93,10 +93,7 @@ class Metrics:
     def request(self, model: str, api: str, entrypoint: str) -> Iterator[None]:
         """Counts a request by the status it ends with.
 
-        Args:
-            model: its model.
-            api: under which its time is noted, if it ends well; "" notes none.
-            entrypoint: GRPC or REST.
+        Its time is noted under `api` if it ends well, unless that is empty.
         """
         start = time.perf_counter()
         code = status.Code.INTERNAL

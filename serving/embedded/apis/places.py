@@ -12,15 +12,10 @@ _logger = logging.getLogger(__name__)
 
 
 class Places:
-    """A bounded number of requests under way.
+    """A number of threads, and of requests that may wait for one.
 
     A request asks for its place when it has arrived whole, so that clients
     that send nothing take none.
-
-    Args:
-        threads: requests answered at once.
-        queue: requests that may wait beyond that.
-        name: of the threads.
     """
 
     def __init__(self, threads: int, queue: int, name: str):

@@ -41,12 +41,7 @@ _NOTHING = re.compile("(?!)")
 
 
 class RestApi:
-    """Answers HTTP requests.
-
-    Args:
-        core: the loaded models.
-        options: see `ServerOptions`.
-    """
+    """Answers HTTP requests."""
 
     def __init__(self, core: Core, options: ServerOptions):
         self._core = core
@@ -55,7 +50,7 @@ class RestApi:
     def handle(
         self, method: str, target: str, headers: dict, body: bytes
     ) -> Response:
-        """Answers one request.
+        """Answers one request, or raises a StatusError.
 
         Args:
             method: GET, POST, ...
@@ -63,9 +58,6 @@ class RestApi:
                 so `:predict?x=1` is malformed.
             headers: lower-case name -> value, in bytes.
             body: as it came.
-
-        Raises:
-            StatusError: the request ended with an error.
         """
         if target == self._options.metrics_path:
             return reply(self._core.metrics.page(), content_type="text/plain")
@@ -136,13 +128,7 @@ def reply(
 def inflate(body: bytes, max_bytes: int) -> bytes:
     """Unpacks a body with `Content-Encoding: gzip`.
 
-    Args:
-        body: the compressed bytes.
-        max_bytes: limit of the result; TF Serving's own is 100 MiB.
-
-    Returns:
-        The unpacked bytes; none where the body is not gzip or too large, as
-        TF Serving goes on with.
+    One that is not gzip or too large is empty: TF Serving goes on with that.
     """
     limit = min(max_bytes, _MAX_INFLATED_BYTES)
     unpacker = zlib.decompressobj(wbits=31)

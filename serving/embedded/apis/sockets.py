@@ -6,11 +6,7 @@ import socket
 def bind(port: int) -> socket.socket:
     """Takes a port of 127.0.0.1, on which connections are still refused.
 
-    Args:
-        port: 0 takes a free one.
-
-    Raises:
-        OSError: the port is taken.
+    Port 0 takes a free one; a taken one raises OSError.
     """
     # The protocol is named for asyncio, which then sends each part of a reply
     # at once; else one may wait 40 ms for the receipt of the part before.

@@ -16,16 +16,8 @@ _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 def check_parts(body: bytes, kind: Descriptor, limit: int = MAX_PARTS) -> None:
     """Refuses a message of too many parts: fields, and those within them.
 
-    A packed field, as numbers are sent, is one part.
-
-    Args:
-        body: the bytes. What the parser will refuse is left to it.
-        kind: their type.
-        limit: parts at most.
-
-    Raises:
-        StatusError: RESOURCE_EXHAUSTED; INVALID_ARGUMENT for a group, which
-            no message of TF Serving has.
+    A packed field, as numbers are sent, is one part. What the parser will
+    refuse is left to it; a group no message of TF Serving has.
     """
     parts = position = 0
     inside = [(len(body), kind)]

@@ -38,10 +38,6 @@ def tensors(document: dict, types: Mapping[str, int]) -> dict[str, np.ndarray]:
     Args:
         document: of `parse`; "instances" in it ask for rows.
         types: alias -> DataType of the inputs of its signature.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT, or UNIMPLEMENTED for inputs without a
-            JSON form.
     """
     if not types:
         raise status.invalid_argument(

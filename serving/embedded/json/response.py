@@ -24,16 +24,11 @@ _INTEGERS = tuple(
 
 
 def format_floats(array: np.ndarray) -> list[str]:
-    """Writes numbers as `WriteDecimal` does.
+    """Writes float32 or float64 as `WriteDecimal` does, in C order.
 
     Six significant digits where they give the number back, else nine for
-    float32 and seventeen for float64; ".0" after a whole number.
-
-    Args:
-        array: float32 or float64, any shape.
-
-    Returns:
-        One text for each value, in C order: 0.5, 9e+06, 999999.0, NaN.
+    float32 and seventeen for float64; ".0" after a whole number: 0.5, 9e+06,
+    999999.0, NaN.
     """
     flat = array.ravel()
     texts = _format("%.6g ", flat)
@@ -69,10 +64,6 @@ def write(outputs: Mapping[str, np.ndarray], row_format: bool) -> bytes:
     Args:
         outputs: alias -> array; the name is left out where there is one.
         row_format: `predictions`, a list with one entry for each row.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT: an output has no JSON form, or, in row
-            format, no batch axis or another batch size.
     """
     if not outputs:
         raise status.invalid_argument("Cannot convert empty tensor map to JSON")

@@ -55,12 +55,7 @@ def is_base64_object(value: object) -> bool:
 def dense(value: object, data_type: int) -> np.ndarray | None:
     """Converts a regular value, or returns None.
 
-    Args:
-        value: a number, string, bool or nested lists of one shape.
-        data_type: the DataType of the input.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT, a number too big for any double.
+    A number, string, bool, or nested lists of one shape are regular.
     """
     shape = []
     level = [value]
@@ -78,10 +73,6 @@ def fill(value: object, data_type: int) -> np.ndarray:
     """Converts a value, or says what is wrong with it.
 
     Finds the first fault in the order of TF Serving's `FillTensorProto`.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT, or UNIMPLEMENTED for a dtype that has
-            no JSON form.
     """
     array = dense(value, data_type)
     if array is not None:

@@ -40,11 +40,6 @@ def parse_object(body: bytes) -> dict:
     `NaN`, `Infinity` and `-Infinity` are numbers, and what follows the first
     value is ignored, as TF Serving's parser flags have it. Bytes that are no
     UTF-8 come through as they are, by surrogate escapes.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT; RESOURCE_EXHAUSTED for more parts than
-            this server takes.
-        RecursionError: nested deeper than Python goes.
     """
     # Two bytes can be a list in a list, which takes Python a hundred and a
     # moment in which it does nothing else: 64 MiB of them take 3 GiB and

@@ -34,12 +34,7 @@ class _Batch:
 
 
 class BatchingVersion:
-    """A loaded version that runs the requests of its callers in batches.
-
-    Args:
-        version: what runs the batches; closed with this.
-        options: see `BatchingOptions`.
-    """
+    """A loaded version that runs its callers' requests in batches."""
 
     def __init__(self, version: SavedModelVersion, options: BatchingOptions):
         self.signatures = version.signatures
@@ -54,15 +49,8 @@ class BatchingVersion:
     ) -> list[np.ndarray]:
         """Runs the graph once, for this request and others like it.
 
-        Args:
-            feed: tensor name -> array, all with one number of rows. Without
-                arrays, or without rows, the request runs alone.
-            fetch: tensor names, which the arrays that come back follow.
-
-        Raises:
-            StatusError: INVALID_ARGUMENT, the request cannot be batched;
-                UNAVAILABLE, too many batches wait; or what the whole batch
-                got.
+        All arrays have one number of rows. Without arrays, or without rows,
+        the request runs alone.
         """
         rows = _rows(feed)
         if not rows:

@@ -37,32 +37,21 @@ class SavedModelVersion:
     """
 
     def __init__(self, path: str):
-        """Loads the graph tagged `serve` and its variables from a directory.
-
-        Raises:
-            StatusError: the directory holds no complete SavedModel.
-        """
+        """Loads the graph tagged `serve` and its variables from a directory."""
         self._callable = functools.lru_cache(_MAX_CALLABLES)(
             self._make_callable
         )
-        self._session = None
-        try:
-            self._load(path)
-        except BaseException:
-            self.close()
-            raise
-
-    def _load(self, path: str) -> None:
-        # The v1 loader is the one whose graph is TF Serving's.
         graph = tf.Graph()
-        with graph.as_default():
-            self._session = tf.compat.v1.Session(graph=graph)
-            try:
+        self._session = tf.compat.v1.Session(graph=graph)
+        try:
+            # The v1 loader is the one whose graph is TF Serving's.
+            with graph.as_default():
                 meta_graph = tf.compat.v1.saved_model.load(
                     self._session, [tf.saved_model.SERVING], path
                 )
-            except Exception as error:
-                raise _load_status(error, path) from error
+        except Exception as error:
+            self.close()
+            raise _load_status(error, path) from error
         self.signatures = dict(meta_graph.signature_def)
 
     def run(
@@ -73,9 +62,6 @@ class SavedModelVersion:
         Args:
             feed: tensor name -> array.
             fetch: tensor names, which the arrays that come back follow.
-
-        Raises:
-            StatusError: with the code and the text of the C++ session.
         """
         names = tuple(sorted(feed))
         try:

@@ -26,11 +26,7 @@ _MAX_NAMES = 1000
 def find_signature(
     version: SavedModelVersion, name: str
 ) -> meta_graph_pb2.SignatureDef:
-    """The signature of that name; an empty name means `serving_default`.
-
-    Raises:
-        StatusError: FAILED_PRECONDITION, as Predict over gRPC answers.
-    """
+    """The signature of that name; an empty name means `serving_default`."""
     name = name or DEFAULT_SIGNATURE
     if name not in version.signatures:
         raise status.failed_precondition(
@@ -47,13 +43,9 @@ def decode_inputs(
     """Checks the names of the inputs of a request and decodes them.
 
     Args:
-        signature: the signature that was asked for; its defaults stand in for
-            what was not sent.
+        signature: asked for; its defaults stand in for what was not sent.
         protos: alias -> TensorProto, as sent.
-        max_bytes: limit of each decoded tensor, in bytes.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT or RESOURCE_EXHAUSTED.
+        max_bytes: limit of each decoded tensor.
     """
     check_count(signature, protos)
     arrays = {}
@@ -84,9 +76,6 @@ def run(
         inputs: alias -> array, one for each input of the signature. Shapes
             are not compared with the signature's: neither does TF Serving.
         output_filter: aliases of the outputs to compute; empty means all.
-
-    Raises:
-        StatusError: what the checks or the graph say.
     """
     aliases = _outputs(signature, output_filter)
     feed = {}

@@ -71,10 +71,6 @@ def from_proto(
         max_bytes: limit of the decoded size. One value and a huge shape is a
             valid TensorProto of a few bytes; the C++ server allocates it.
             Strings count with their texts, each time they are repeated.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT for a malformed tensor,
-            RESOURCE_EXHAUSTED for one that decodes to more than `max_bytes`.
     """
     dtype = _NUMPY.get(proto.dtype)
     dims = proto.tensor_shape.dim
@@ -114,11 +110,7 @@ def from_proto(
 
 
 def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
-    """Converts an output, into typed fields as `Tensor::AsProtoField` does.
-
-    Raises:
-        StatusError: UNIMPLEMENTED for a dtype without a NumPy counterpart.
-    """
+    """Converts an output, into typed fields as `Tensor::AsProtoField` does."""
     data_type = _DATA_TYPE.get(array.dtype)
     if data_type is None:
         raise status.unimplemented(

@@ -19,14 +19,10 @@ FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 
 def run(version: SavedModelVersion, path: str, max_bytes: int) -> int:
-    """Runs the records of `<path>/assets.extra/tf_serving_warmup_requests`.
+    """Runs `<path>/assets.extra/tf_serving_warmup_requests`, if there.
 
     Returns:
-        The number of records run; 0 without a file.
-
-    Raises:
-        StatusError: a record failed, there are more than 1000, or the file is
-            not a TFRecord file of PredictionLog.
+        The number of records run.
     """
     file = os.path.join(path, FILE)
     if not os.path.exists(file):

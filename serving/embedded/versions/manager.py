@@ -29,7 +29,7 @@ class ModelManager:
     """The models of one server.
 
     Args:
-        load: makes a loaded version of its directory; raises StatusError.
+        load: makes a loaded version of its directory.
         options: how to poll and to retry.
 
     Attributes:
@@ -76,8 +76,7 @@ class ModelManager:
             The names of the models that were not in the old one.
 
         Raises:
-            StatusError: INVALID_ARGUMENT or, for a label on a version that
-                is not loaded, FAILED_PRECONDITION. Nothing is then changed.
+            StatusError: nothing is then changed.
         """
         model_config.validate(config)
         with self.table.changed:

@@ -22,13 +22,12 @@ def poll(
 ) -> dict[str, dict[int, str]]:
     """Reads the base path of every model.
 
+    A missing one is an error: TF Serving then leaves all models as they are
+    until the next poll.
+
     Returns:
         model name -> version -> directory, of the versions that the model's
         policy asks for and that exist.
-
-    Raises:
-        StatusError: a base path is missing. TF Serving then leaves all
-            models as they are until the next poll.
     """
     return {model.name: _aspired(model) for model in models}
 

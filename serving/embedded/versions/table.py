@@ -59,12 +59,7 @@ class Table:
 
     @contextlib.contextmanager
     def use(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
-        """Holds the version that a ModelSpec names while a request runs.
-
-        Raises:
-            StatusError: INVALID_ARGUMENT without a name or with an unknown
-                label, NOT_FOUND where nothing that fits is loaded.
-        """
+        """Holds the version that a ModelSpec names while a request runs."""
         with self.changed:
             servable = self._find(spec)
             servable.users += 1
@@ -102,9 +97,6 @@ class Table:
 
         The label of a ModelSpec is not looked at, nor is it by TF Serving's
         `get_model_status_impl.cc`.
-
-        Raises:
-            StatusError: NOT_FOUND.
         """
         with self.changed:
             found = self._versions(spec.name)
@@ -136,15 +128,12 @@ class Table:
         """Puts the labels of a configuration in the place of the old ones.
 
         As `UpdateModelVersionLabelMap` of TF Serving's
-        `model_servers/server_core.cc`.
+        `model_servers/server_core.cc`. Where it raises, nothing is changed.
 
         Args:
             config: the new configuration.
             allow_unavailable: a label that is new, or stays where it was, may
                 name a version that is not loaded.
-
-        Raises:
-            StatusError: FAILED_PRECONDITION. Nothing is then changed.
         """
         for model in config.config:
             old = self._labels.get(model.name, {})
