@@ -212,6 +212,27 @@ def _log(x):
     return log.SerializeToString()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "saved_model.pb",
+        "saved_model.pbtxt",
+        "variables/variables.index",
+        "assets.extra/tf_serving_warmup_requests",
+    ],
+)
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    path = tmp_path / "1"
+    serving_models.half_plus(2, path)
+    (path / name).unlink(missing_ok=True)
+    (path / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(path / name)
+    with pytest.raises(StatusError) as caught:
+        SavedModelVersion(str(path))
+    assert caught.value.code == Code.FAILED_PRECONDITION
+    assert caught.value.message == f"{path / name}: not a regular file"
+
+
 def test_warmup(tmp_path):
     path = tmp_path / "1"
     serving_models.half_plus(2, path)

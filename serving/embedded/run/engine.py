@@ -11,6 +11,7 @@ TensorFlow, hands the arrays to `Session::RunCallable` as they are.
 """
 
 import functools
+import os
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -38,6 +39,7 @@ class SavedModelVersion:
 
     def __init__(self, path: str):
         """Loads the graph tagged `serve` and its variables from a directory."""
+        _refuse_pipes(path)
         self._callable = functools.lru_cache(_MAX_CALLABLES)(
             self._make_callable
         )
@@ -94,6 +96,14 @@ class SavedModelVersion:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+
+def _refuse_pipes(path: str) -> None:
+    """Opening one would wait for a writer, and with it the whole server."""
+    for folder, _, names in os.walk(path):
+        for file in (os.path.join(folder, name) for name in names):
+            if os.path.exists(file) and not os.path.isfile(file):
+                raise status.failed_precondition(f"{file}: not a regular file")
 
 
 def _load_status(error: Exception, path: str) -> status.StatusError:
