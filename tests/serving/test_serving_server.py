@@ -200,6 +200,16 @@ def test_sigterm_before_there_is_a_model(tmp_path):
 
 
 @pytest.mark.slow
+def test_ctrl_c_while_tensorflow_is_imported():
+    with process("--model_base_path=/none") as running:
+        maps = pathlib.Path(f"/proc/{running.pid}/maps")
+        while "tensorflow" not in maps.read_text():
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 130
+        assert running.stderr.read() == ""
+
+
 def labelled(base):
     return (
         f'model_config_list {{ config {{ name: "m" base_path: "{base}" '
@@ -208,6 +218,7 @@ def labelled(base):
     )
 
 
+@pytest.mark.slow
 def test_labels_at_a_start_need_a_flag(tmp_path):
     file = tmp_path / "models.config"
     file.write_text(labelled(tmp_path))
