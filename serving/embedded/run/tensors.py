@@ -103,7 +103,10 @@ def from_proto(
         repeated = missing * len(texts[-1]) if texts else 0
         check(count * width + sum(map(len, texts)) + repeated)
     try:
-        tensor = tf.io.parse_tensor(proto.SerializeToString(), proto.dtype)
+        with tf.init_scope():
+            if not tf.executing_eagerly():  # a client in the midst of a graph
+                return tf.make_ndarray(proto)
+            tensor = tf.io.parse_tensor(proto.SerializeToString(), proto.dtype)
     except tf.errors.InvalidArgumentError as error:
         raise _malformed(alias) from error
     return np.asarray(tensor.numpy(), dtype)
