@@ -53,10 +53,10 @@ def parse(arguments: Sequence[str] | None = None) -> ServerOptions:
         print(DESCRIPTION.format(names))
         print(flags.get_help(include_special_flags=False).partition(":\n")[2])
         raise SystemExit(0)
-    passed_over = f"--undefok={','.join(WITHOUT_EFFECT)}"
+    undefok = f"--undefok={','.join(WITHOUT_EFFECT)}"
     try:
         arguments = flags.read_flags_from_files(arguments, force_gnu=False)
-        rest = flags([PROGRAM, passed_over, *arguments])[1:]
+        rest = flags([PROGRAM, undefok, *arguments])[1:]
     except (absl_flags.Error, ValueError) as error:
         _refuse(str(error))
     if rest:
@@ -69,13 +69,25 @@ def parse(arguments: Sequence[str] | None = None) -> ServerOptions:
         _refuse(f"--port and --rest_api_port are both {flags.port}")
     if flags.batching_parameters_file and not flags.enable_batching:
         _refuse("--batching_parameters_file needs --enable_batching")
-    given = [re.match("--?([^=]*)", a)[1] for a in arguments if a[0] == "-"]
     values = {name: flags[name].value for name in flags}
     for port in ("port", "rest_api_port"):
         values[port] = values[port] or None
-    known = {*flags, *(f"no{name}" for name in flags), "undefok"}
-    ignored = tuple(name for name in given if name not in known)
-    return ServerOptions(**values, without_effect=ignored)
+    passed_over = tuple(n for n in _passed_over(arguments) if n not in flags)
+    return ServerOptions(**values, without_effect=passed_over)
+
+
+def _passed_over(arguments: list[str]) -> list[str]:
+    """The flags among the arguments that --undefok lets pass."""
+    given, allowed = [], set(WITHOUT_EFFECT)
+    for argument, following in zip(
+        arguments, [*arguments[1:], ""], strict=True
+    ):
+        dashes, name, value = re.match("(-*)([^=]*)=?(.*)", argument).groups()
+        if dashes and name == "undefok":
+            allowed.update((value or following).split(","))
+        elif dashes:
+            given.append(name)
+    return [n for n in given if {n, n.removeprefix("no")} & allowed]
 
 
 def _define() -> absl_flags.FlagValues:

@@ -127,6 +127,11 @@ def test_what_undefok_names_is_ignored_and_told(caplog, monkeypatch, capsys):
         [*arguments, "--foo=1", "--nobar", "--noenable_batching"]
     )
     assert found.without_effect == ("foo", "nobar")
+    apart = ["--undefok", "foo", "--foo", "--model_name", ""]
+    apart += ["--file_system_poll_wait_seconds", "-1"]
+    found = flags.parse([*arguments[:1], *apart])
+    assert found.without_effect == ("foo",)
+    assert (found.model_name, found.file_system_poll_wait_seconds) == ("", -1)
     monkeypatch.setattr(launch, "EmbeddedServer", _no_server)
     assert launch.serve(found, threading.Event()) == 1
     assert "--foo has no effect in this server" in caplog.text

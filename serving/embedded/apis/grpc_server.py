@@ -20,10 +20,10 @@ from tensorflow_serving.apis import model_service_pb2
 from tensorflow_serving.apis import prediction_service_pb2
 
 from serving.embedded import status
-from serving.embedded.apis import sockets
 from serving.embedded.apis import wire
 from serving.embedded.apis.core import Core
 from serving.embedded.apis.places import Places
+from serving.embedded.apis.places import bind
 from serving.embedded.options import ServerOptions
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -58,7 +58,7 @@ class GrpcServer:
             options.grpc_max_threads, options.max_queued_requests, "grpc"
         )
         # gRPC's own port listens as soon as there is one; this one does not.
-        self._reserved = sockets.bind(options.port)
+        self._reserved = bind(options.port)
         self.port = self._reserved.getsockname()[1]
 
     async def start(self) -> None:

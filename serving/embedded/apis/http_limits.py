@@ -104,11 +104,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         cycle = self.cycle
-        if (
-            cycle is None
-            or cycle.response_complete
-            or not cycle.response_started
-        ):
+        if not cycle or cycle.response_complete or not cycle.response_started:
             body = json_text.error_body(error)
             self.transport.write(
                 b"HTTP/1.1 %s\r\ncontent-type: application/json\r\n"

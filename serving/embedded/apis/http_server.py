@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from serving.embedded import status
 from serving.embedded.apis import rest
-from serving.embedded.apis import sockets
 from serving.embedded.apis.core import Core
 from serving.embedded.apis.http_limits import LimitedProtocol
 from serving.embedded.apis.places import Places
+from serving.embedded.apis.places import bind
 from serving.embedded.json import text as json_text
 from serving.embedded.options import ServerOptions
 
@@ -46,7 +46,7 @@ class HttpServer:
         self._timeout = options.rest_api_timeout_in_ms / 1000
         self._held_bytes = 0
         self._running = None
-        self._socket = sockets.bind(options.rest_api_port)
+        self._socket = bind(options.rest_api_port)
         self.port = self._socket.getsockname()[1]
         self._server = uvicorn.Server(
             uvicorn.Config(
