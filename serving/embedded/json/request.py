@@ -185,15 +185,12 @@ def _check_element(value, alias, types, shapes: dict) -> None:
             f"{math.prod(shape)}"
         )
     if first != shape:
+        expected, got = (",".join(map(str, s)) for s in (first, shape))
         raise status.invalid_argument(
-            f"Expecting shape {_shape(first)} but got: {_shape(shape)}"
+            f"Expecting shape [{expected}] but got: [{got}]"
         )
 
 
 def _is_named(value: object) -> bool:
     """An object of named inputs, not one that stands for bytes."""
     return isinstance(value, dict) and not is_base64_object(value)
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "[" + ",".join(map(str, shape)) + "]"

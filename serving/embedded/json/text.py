@@ -29,8 +29,6 @@ _BLANKS = re.compile("[ \t\n\r]*")
 _TOO_BIG = "Number too big to be stored in double."
 _ECHO_LIMIT = 1024
 MAX_PARTS = 2**22
-# Strings, and what is between brackets.
-_NO_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^\[\]{}"]+', re.DOTALL)
 _encoder = json.JSONEncoder(indent=4, ensure_ascii=False)
 
 
@@ -129,12 +127,9 @@ def _parse_error(error: json.JSONDecodeError, text: str) -> status.StatusError:
 
 def _in_object(text: str, position: int) -> bool:
     """Whether the innermost bracket open at a position is a brace."""
-    depth = 0
-    for bracket in reversed(_NO_BRACKETS.sub("", text[:position])):
-        if bracket in "]}":
-            depth += 1
-        elif depth == 0:
-            return bracket == "{"
-        else:
-            depth -= 1
-    return False
+    text = text[:position]
+    try:
+        _decoder.raw_decode(text + "}", _BLANKS.match(text).end())
+    except json.JSONDecodeError as error:
+        return error.pos > position  # the brace was in its place
+    return True
