@@ -120,7 +120,9 @@ def _find_fault(value, level: int, shape: tuple, data_type: int) -> None:
         array = dense(items, data_type)
         return array is not None and array.shape[1:] == shape[level + 1 :]
 
-    for _, item in suspects(value, are_regular):
+    # A list in a list in a list ... goes deep, with fewer calls.
+    items = value if len(value) == 1 else None
+    for item in items or (i for _, i in suspects(value, are_regular)):
         _find_fault(item, level + 1, shape, data_type)
 
 
