@@ -202,8 +202,12 @@ def _check(arguments):
             "the server that is started, received both"
         )
     for url in arguments.urls:
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in _SCHEMES or not parts.port or parts.path:
+        try:
+            parts = urllib.parse.urlsplit(url)
+            is_whole = parts.hostname and parts.port and not parts.path
+        except ValueError:
+            is_whole = False
+        if not is_whole or parts.scheme not in _SCHEMES:
             raise InputError(
                 "expected --urls as grpc://HOST:PORT or http://HOST:PORT, "
                 f"received: {url}"

@@ -122,10 +122,10 @@ def served(version, arguments, stop):
     server = EmbeddedServer(
         model_config.single_model(base.name, str(base.absolute())),
         ServerOptions(
-            grpc_port=arguments.port,
-            rest_port=arguments.rest_api_port,
+            port=arguments.port,
+            rest_api_port=arguments.rest_api_port,
             # Exports come whole: minutes of trying again would not help.
-            max_load_retries=0,
+            max_num_load_retries=0,
         ),
     )
     try:
@@ -145,9 +145,13 @@ def main(argv=None):
     with reported_on_the_command_line():
         # Before minutes of training, not after them.
         guard.host_names(arguments.page_hosts)
-        ports.free(arguments.page_port, "--page-port")
-        ports.free(arguments.port, "--port")
-        ports.free(arguments.rest_api_port, "--rest-api-port")
+        ports.all_free(
+            {
+                "--page-port": arguments.page_port,
+                "--port": arguments.port,
+                "--rest-api-port": arguments.rest_api_port,
+            }
+        )
         if newest_export(arguments.models, arguments.model) is None:
             if arguments.model and arguments.model != "shapes":
                 raise InputError(

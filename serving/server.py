@@ -3,8 +3,9 @@
     python -m serving.server --model_name=film_vae \\
         --model_base_path=models/film_vae
 
-Exit codes: 0 after SIGTERM or Ctrl-C, 1 when a model or a port fails, 2 for
-a wrong command line or a wrong file named there.
+Exit codes: 0 after SIGTERM or Ctrl-C, 130 for Ctrl-C before there is anything
+to end, 1 when a model or a port fails, 2 for a wrong command line or a wrong
+file named there.
 """
 
 import logging
@@ -36,7 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # TensorFlow takes seconds to import: after the flags are known to be
     # right.
     # Its notices about oneDNN and CUDA come before its log level counts.
-    with held_back_stderr(), matplotlib_backend.set_aside():
+    with (
+        signals.quiet_interrupt(),
+        held_back_stderr(),
+        matplotlib_backend.set_aside(),
+    ):
         from serving.embedded import launch
 
     logging.basicConfig(

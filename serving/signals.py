@@ -24,6 +24,19 @@ def stop_event() -> threading.Event:
 
 
 @contextlib.contextmanager
+def quiet_interrupt():
+    """Ctrl-C within the block ends the process at once: exit code 130.
+
+    For imports, in which an exception may come from anywhere, or be lost.
+    """
+    before = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
 def held_back():
     """SIGTERM and Ctrl-C within the block take effect at its end.
 

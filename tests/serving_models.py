@@ -17,11 +17,11 @@ from serving.embedded.options import ServerOptions
 from serving.embedded.server import EmbeddedServer
 
 FAST = {
-    "grpc_port": 0,
-    "rest_port": 0,
-    "poll_wait_seconds": 0.05,
-    "max_load_retries": 0,
-    "load_retry_seconds": 0.05,
+    "port": 0,
+    "rest_api_port": 0,
+    "file_system_poll_wait_seconds": 0.05,
+    "max_num_load_retries": 0,
+    "load_retry_interval_micros": 50_000,
 }
 
 

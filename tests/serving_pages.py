@@ -41,11 +41,11 @@ def free_port():
         return s.getsockname()[1]
 
 
-def server(exported, grpc_port=0):
+def server(exported, port=0):
     """An embedded server, not started, for an export called `tiny`."""
     return EmbeddedServer(
         model_config.single_model("tiny", str(exported.path.parent)),
-        ServerOptions(grpc_port=grpc_port, rest_port=0, warmup=False),
+        ServerOptions(port=port, rest_api_port=0, enable_model_warmup=False),
     )
 
 

@@ -1,5 +1,7 @@
 """What can go wrong with a request, and what to do about it."""
 
+import contextlib
+
 
 class ServingError(Exception):
     """A request that got no answer. The text says what to do."""
@@ -80,3 +82,27 @@ def from_status(code, text, target):
                 f"{target} failed with {code}: {text}; the server's log may "
                 "say more"
             )
+
+
+@contextlib.contextmanager
+def reading(target, *more):
+    """Turns whatever a malformed answer causes into `ServerFault`.
+
+    Args:
+        target: what was asked.
+        *more: errors of the packages that read it.
+    """
+    try:
+        yield
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        *more,
+    ) as error:
+        raise ServerFault(
+            f"the answer of {target} is none of TF Serving's: "
+            f"{type(error).__name__}: {error}"
+        ) from error

@@ -1,6 +1,5 @@
 """TF Serving's REST API. Needs neither gRPC nor TensorFlow."""
 
-import contextlib
 import http.client
 import json
 import time
@@ -63,7 +62,7 @@ class RestTransport:
             ServingError: no answer, or one that says so.
         """
         reply = self._ask(target, "GET", "", None, seconds)
-        with _reading(target):
+        with errors.reading(target):
             return [
                 (
                     int(version["version"]),
@@ -80,7 +79,7 @@ class RestTransport:
             `Metadata`.
         """
         reply = self._ask(target, "GET", "/metadata", None, seconds)
-        with _reading(target):
+        with errors.reading(target):
             signatures = reply["metadata"]["signature_def"]["signature_def"]
             return metadata.make(
                 reply["model_spec"]["version"],
@@ -110,7 +109,7 @@ class RestTransport:
             }
         ).encode()
         reply = self._ask(target, "POST", ":predict", body, seconds)
-        with _reading(target):
+        with errors.reading(target):
             outputs = reply["outputs"]
             if len(signature.outputs) == 1:
                 # The name of a single output is left out.
@@ -143,27 +142,9 @@ class RestTransport:
         if response.status != 200:
             code = _CODES.get(response.status, f"HTTP {response.status}")
             raise errors.from_status(code, _error_text(text), target)
-        with _reading(target):
+        with errors.reading(target):
             # Python's parser takes NaN and Infinity, as TF Serving writes.
             return json.loads(text)
-
-
-@contextlib.contextmanager
-def _reading(target):
-    """Turns whatever a malformed answer causes into `ServerFault`."""
-    try:
-        yield
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
-        raise ServerFault(
-            f"the answer of {target} is none of TF Serving's: "
-            f"{type(error).__name__}: {error}"
-        ) from error
 
 
 def _failure(error, target, seconds):

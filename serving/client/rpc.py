@@ -59,16 +59,12 @@ class GrpcTransport:
         # A label counts for nothing here, as in REST.
         _fill(request.model_spec, target, with_label=False)
         reply = _ask(self._model.GetModelStatus, request, target, seconds)
-        return [
-            (
-                version.version,
-                get_model_status_pb2.ModelVersionStatus.State.Name(
-                    version.state
-                ),
-                version.status.error_message,
-            )
-            for version in reply.model_version_status
-        ]
+        name_of = get_model_status_pb2.ModelVersionStatus.State.Name
+        with errors.reading(target):
+            return [
+                (v.version, name_of(v.state), v.status.error_message)
+                for v in reply.model_version_status
+            ]
 
     def metadata(self, target, seconds):
         request = get_model_metadata_pb2.GetModelMetadataRequest(
@@ -79,19 +75,16 @@ class GrpcTransport:
             self._prediction.GetModelMetadata, request, target, seconds
         )
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        try:
-            reply.metadata["signature_def"].Unpack(signatures)
-        except DecodeError as error:
-            raise ServerFault(
-                f"the metadata of {target} cannot be read: {error}"
-            ) from error
-        return metadata.make(
-            reply.model_spec.version.value,
-            {
-                name: (_specs(found.inputs), _specs(found.outputs))
-                for name, found in signatures.signature_def.items()
-            },
-        )
+        with errors.reading(target, DecodeError):
+            if not reply.metadata["signature_def"].Unpack(signatures):
+                raise ValueError("it holds no signatures")
+            return metadata.make(
+                reply.model_spec.version.value,
+                {
+                    name: (_specs(found.inputs), _specs(found.outputs))
+                    for name, found in signatures.signature_def.items()
+                },
+            )
 
     def predict(self, target, name, signature, inputs, seconds):
         request = predict_pb2.PredictRequest()
@@ -100,21 +93,11 @@ class GrpcTransport:
         for alias, array in inputs.items():
             _write(request.inputs[alias], array, signature.inputs[alias])
         reply = _ask(self._prediction.Predict, request, target, seconds)
-        try:
-            outputs = {
+        with errors.reading(target, StatusError):
+            return {
                 alias: tensors.from_proto(proto, alias, _UNLIMITED)
                 for alias, proto in reply.outputs.items()
             }
-        except StatusError as error:
-            raise ServerFault(
-                f"the answer of {target} cannot be read: {error}"
-            ) from error
-        # Callers may write into what they get; a view of a message is
-        # read-only.
-        return {
-            alias: array if array.flags.writeable else array.copy()
-            for alias, array in outputs.items()
-        }
 
 
 def _fill(spec, target, with_label=True):

@@ -7,5 +7,7 @@ process, so that clients can be written and tested without containers.
 from yoto_tf import extras
 
 extras.require(
-    "serving", "absl", "grpc", "grpc_health", "grpc_reflection", "uvicorn"
+    "serving",
+    *("absl", "grpc", "grpc_health", "grpc_reflection"),
+    *("starlette", "uvicorn"),
 )

@@ -1,16 +1,13 @@
-"""The command line: `tensorflow_model_server`'s own names and defaults.
+"""The command line: `options.py` as flags."""
 
-Names, meanings and defaults are those of TF Serving's
-`model_servers/main.cc`.
-"""
-
-import os
+import dataclasses
 import re
 import sys
-import types
 from collections.abc import Sequence
 
 from absl import flags as absl_flags
+
+from serving.embedded.options import ServerOptions
 
 PROGRAM = "python -m serving.server"
 DESCRIPTION = f"""\
@@ -27,99 +24,6 @@ All others are refused.
 Relative paths are taken from the working directory, except in a
 --model_config_file, whose base paths must be absolute, as for TF Serving.
 """
-# Name -> default, what it does, bounds of a number.
-_THREADS = 4 * (os.cpu_count() or 1)
-FLAGS = {
-    "model_name": (
-        "default",
-        "name of the model; not used with --model_config_file",
-    ),
-    "model_base_path": (
-        "",
-        "directory that holds the versions, DIR/1, DIR/2, ...; not used with "
-        "--model_config_file",
-    ),
-    "model_config_file": (
-        "",
-        "text proto ModelServerConfig: several models, version policies and "
-        "labels",
-    ),
-    "model_config_file_poll_wait_seconds": (
-        0,
-        "time between looks at a changed --model_config_file; 0 reads it once",
-        0,
-    ),
-    "monitoring_config_file": (
-        "",
-        "text proto MonitoringConfig: serves Prometheus metrics on the REST "
-        "port",
-    ),
-    "port": (8500, "gRPC port; 0 for no gRPC", 0, 65535),
-    "rest_api_port": (
-        8501,
-        "REST port; 0 for no REST (TF Serving's own default)",
-        0,
-        65535,
-    ),
-    "rest_api_timeout_in_ms": (
-        30000,
-        "time for a REST request to arrive, and again for its answer",
-        1,
-    ),
-    "rest_api_num_threads": (_THREADS, "REST requests answered at once", 1),
-    "grpc_max_threads": (_THREADS, "gRPC requests answered at once", 1),
-    "enable_grpc_healthcheck_service": (
-        False,
-        "serve grpc.health.v1 on the gRPC port",
-    ),
-    "file_system_poll_wait_seconds": (
-        1,
-        "time between looks for new versions; 0 looks once, a negative number "
-        "never",
-    ),
-    "max_num_load_retries": (5, "tries after a first load that failed", 0),
-    "load_retry_interval_micros": (
-        60_000_000,
-        "time between them, in microseconds",
-        0,
-        2**53,
-    ),
-    "enable_model_warmup": (
-        True,
-        "replay assets.extra/tf_serving_warmup_requests at each load",
-    ),
-    "allow_version_labels_for_unavailable_models": (
-        False,
-        "a new label may name a version that is not loaded; needed to start "
-        "with labels in the --model_config_file",
-    ),
-    "enable_batching": (
-        False,
-        "run requests of several clients as one batch; a batch holds "
-        "--grpc_max_threads and --rest_api_num_threads requests at most",
-    ),
-    "batching_parameters_file": (
-        "",
-        "text proto BatchingParameters; TF Serving's defaults without it",
-    ),
-    "max_request_bytes": (
-        64 * 2**20,
-        "not TF Serving's: limit of a request and of each of its tensors",
-        1,
-    ),
-    "max_queued_requests": (
-        256,
-        "not TF Serving's: requests of each API that may wait for a thread; "
-        "one more is refused with RESOURCE_EXHAUSTED or 429",
-        0,
-    ),
-    "drain_seconds": (
-        30,
-        "not TF Serving's: time that running requests get after SIGTERM or "
-        "Ctrl-C; a second signal ends at once",
-        0,
-    ),
-}
 _MOST = 2**31 - 1
 # They tune speed, memory or hardware.
 WITHOUT_EFFECT = """
@@ -134,17 +38,13 @@ xla_cpu_compilation_enabled xla_gpu_compilation_enabled
 """.split()
 
 
-def parse(arguments: Sequence[str] | None = None) -> types.SimpleNamespace:
+def parse(arguments: Sequence[str] | None = None) -> ServerOptions:
     """Parses a command line.
 
     A wrong one ends the process: exit code 2, one sentence on stderr.
 
     Args:
         arguments: without the program's name; None takes the process's own.
-
-    Returns:
-        The flags as attributes; `without_effect` lists those that were given
-        and do nothing.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     flags = _define()
@@ -153,11 +53,11 @@ def parse(arguments: Sequence[str] | None = None) -> types.SimpleNamespace:
         print(DESCRIPTION.format(names))
         print(flags.get_help(include_special_flags=False).partition(":\n")[2])
         raise SystemExit(0)
-    ignored = list(filter(None, map(_without_effect, arguments)))
-    arguments = [a for a in arguments if not _without_effect(a)]
+    undefok = f"--undefok={','.join(WITHOUT_EFFECT)}"
     try:
-        rest = flags([PROGRAM, *arguments])[1:]
-    except absl_flags.Error as error:
+        arguments = flags.read_flags_from_files(arguments, force_gnu=False)
+        rest = flags([PROGRAM, undefok, *arguments])[1:]
+    except (absl_flags.Error, ValueError) as error:
         _refuse(str(error))
     if rest:
         _refuse(f"unexpected argument {rest[0]!r}")
@@ -169,9 +69,25 @@ def parse(arguments: Sequence[str] | None = None) -> types.SimpleNamespace:
         _refuse(f"--port and --rest_api_port are both {flags.port}")
     if flags.batching_parameters_file and not flags.enable_batching:
         _refuse("--batching_parameters_file needs --enable_batching")
-    return types.SimpleNamespace(
-        **{name: flags[name].value for name in FLAGS}, without_effect=ignored
-    )
+    values = {name: flags[name].value for name in flags}
+    for port in ("port", "rest_api_port"):
+        values[port] = values[port] or None
+    passed_over = tuple(n for n in _passed_over(arguments) if n not in flags)
+    return ServerOptions(**values, without_effect=passed_over)
+
+
+def _passed_over(arguments: list[str]) -> list[str]:
+    """The flags among the arguments that --undefok lets pass."""
+    given, allowed = [], set(WITHOUT_EFFECT)
+    for argument, following in zip(
+        arguments, [*arguments[1:], ""], strict=True
+    ):
+        dashes, name, value = re.match("(-*)([^=]*)=?(.*)", argument).groups()
+        if dashes and name == "undefok":
+            allowed.update((value or following).split(","))
+        elif dashes:
+            given.append(name)
+    return [n for n in given if {n, n.removeprefix("no")} & allowed]
 
 
 def _define() -> absl_flags.FlagValues:
@@ -181,20 +97,19 @@ def _define() -> absl_flags.FlagValues:
         int: absl_flags.DEFINE_integer,
         str: absl_flags.DEFINE_string,
     }
-    for name, (default, text, *bounds) in FLAGS.items():
-        kind = type(default)
+    for field in dataclasses.fields(ServerOptions):
+        if not field.metadata:
+            continue
+        kind = type(field.default)
+        bounds = list(field.metadata["bounds"])
         # TF Serving's are int32; more is no time to wait either.
         ends = (-_MOST, _MOST) if kind is int else ()
         bounds.extend(ends[len(bounds) :])
-        define[kind](name, default, text, *bounds, flag_values=flags)
+        text = field.metadata["text"]
+        define[kind](
+            field.name, field.default, text, *bounds, flag_values=flags
+        )
     return flags
-
-
-def _without_effect(argument: str) -> str:
-    """The flag without effect that an argument is, or nothing."""
-    # TensorFlow's parser has no values that stand apart.
-    dashes, name = re.match("(-*)([^=]*)", argument).groups()
-    return name if dashes and name in WITHOUT_EFFECT else ""
 
 
 def _refuse(sentence: str) -> None:

@@ -2,24 +2,20 @@
 
 import gc
 import logging
-import os
 import sys
 import threading
-import types
 
 import tensorflow as tf
 
 from serving.embedded import model_config
+from serving.embedded import status
 from serving.embedded.options import ServerOptions
-from serving.embedded.run.batching import BatchingOptions
 from serving.embedded.server import EmbeddedServer
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
 
 _logger = logging.getLogger("serving.server")
 
 
-def serve(flags: types.SimpleNamespace, stop: threading.Event) -> int:
+def serve(flags: ServerOptions, stop: threading.Event) -> int:
     """Serves until `stop` is set.
 
     Args:
@@ -32,9 +28,8 @@ def serve(flags: types.SimpleNamespace, stop: threading.Event) -> int:
     # Its notices of old names are of no use to a user of the server.
     tf.get_logger().setLevel(logging.ERROR)
     try:
-        config = _models(flags)
-        options = _options(flags)
-    except StatusError as error:
+        config, options = model_config.read(flags)
+    except status.StatusError as error:
         return _fail(2, error.message)
     _logger.info(
         "A development and test server with TF Serving's APIs; for anything "
@@ -52,25 +47,27 @@ def serve(flags: types.SimpleNamespace, stop: threading.Event) -> int:
     gc.set_threshold(100_000)
     for model in config.config:
         _logger.info("Model %s: versions under %s", model.name, model.base_path)
+    server = None
     try:
         server = EmbeddedServer(config, options)
-    except (StatusError, OSError) as error:
-        return _fail(1, f"Failed to start server. Error: {error}{_hint(error)}")
-    try:
         server.start(lambda: not stop.is_set())
-    except (StatusError, OSError) as error:
-        server.stop(0)
+    except (status.StatusError, OSError) as error:
+        if server is not None:
+            server.stop(0)
         if stop.is_set():
             return 0
-        return _fail(1, f"Failed to start server. Error: {error}")
+        hint = ""
+        if getattr(error, "code", None) == status.Code.FAILED_PRECONDITION:
+            hint = (
+                " (a first start with labels needs "
+                "--allow_version_labels_for_unavailable_models)"
+            )
+        return _fail(1, f"Failed to start server. Error: {error}{hint}")
     if server.grpc_port is not None:
         _logger.info("gRPC on 127.0.0.1:%d", server.grpc_port)
     if server.rest_port is not None:
         _logger.info("REST on http://127.0.0.1:%d", server.rest_port)
-    if flags.model_config_file:
-        poll = flags.model_config_file_poll_wait_seconds
-        follow(flags.model_config_file, poll, server, stop)
-    stop.wait()
+    follow(options, server, stop)
     _logger.info("Stopping: answering the requests under way.")
     server.stop(flags.drain_seconds)
     _logger.info("Stopped.")
@@ -78,81 +75,20 @@ def serve(flags: types.SimpleNamespace, stop: threading.Event) -> int:
 
 
 def follow(
-    path: str,
-    poll_seconds: float,
-    server: EmbeddedServer,
-    stop: threading.Event,
+    options: ServerOptions, server: EmbeddedServer, stop: threading.Event
 ) -> None:
-    """Reads a models.config again whenever its text changes.
-
-    Args:
-        path: the file.
-        poll_seconds: time between looks at it; 0 returns at once.
-        server: gets the new configuration.
-        stop: ends it when set.
-    """
-    last = None
-    while poll_seconds and not stop.wait(poll_seconds):
+    """Reads a models.config again whenever its text changes, until `stop`."""
+    path, last = options.model_config_file, None
+    wait = options.model_config_file_poll_wait_seconds if path else 0
+    while not stop.wait(wait or None):
         try:
             config = model_config.read_models(path)
             if config != last:
                 server.manager.reload(config)
                 _logger.info("Read %s", path)
             last = config
-        except StatusError as error:
+        except status.StatusError as error:
             _logger.error("%s is not used: %s", path, error.message)
-
-
-def _models(flags: types.SimpleNamespace):
-    if flags.model_config_file:
-        return model_config.read_models(flags.model_config_file)
-    return model_config.single_model(
-        flags.model_name, os.path.abspath(flags.model_base_path)
-    )
-
-
-def _batching(flags: types.SimpleNamespace) -> BatchingOptions | None:
-    if not flags.enable_batching:
-        return None
-    if not flags.batching_parameters_file:
-        return BatchingOptions()
-    return model_config.read_batching(flags.batching_parameters_file)
-
-
-def _options(flags: types.SimpleNamespace) -> ServerOptions:
-    metrics_path = None
-    if flags.monitoring_config_file:
-        metrics_path = model_config.read_monitoring(
-            flags.monitoring_config_file
-        )
-    return ServerOptions(
-        grpc_port=flags.port or None,
-        rest_port=flags.rest_api_port or None,
-        grpc_threads=flags.grpc_max_threads,
-        grpc_health=flags.enable_grpc_healthcheck_service,
-        rest_threads=flags.rest_api_num_threads,
-        queue=flags.max_queued_requests,
-        max_request_bytes=flags.max_request_bytes,
-        rest_timeout_seconds=flags.rest_api_timeout_in_ms / 1000,
-        metrics_path=metrics_path,
-        warmup=flags.enable_model_warmup,
-        batching=_batching(flags),
-        poll_wait_seconds=flags.file_system_poll_wait_seconds,
-        max_load_retries=flags.max_num_load_retries,
-        load_retry_seconds=flags.load_retry_interval_micros / 1e6,
-        allow_labels_for_unavailable=(
-            flags.allow_version_labels_for_unavailable_models
-        ),
-    )
-
-
-def _hint(error: Exception) -> str:
-    if getattr(error, "code", None) == Code.FAILED_PRECONDITION:
-        return (
-            " (a first start with labels needs "
-            "--allow_version_labels_for_unavailable_models)"
-        )
-    return ""
 
 
 def _fail(code: int, sentence: str) -> int:

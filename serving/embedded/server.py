@@ -6,17 +6,15 @@ import time
 
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving.embedded import status
 from serving.embedded.apis.core import Core
 from serving.embedded.apis.grpc_server import GrpcServer
 from serving.embedded.apis.http_server import HttpServer
 from serving.embedded.apis.metrics import Metrics
-from serving.embedded.apis.places import Places
-from serving.embedded.apis.rest import RestApi
 from serving.embedded.options import ServerOptions
 from serving.embedded.run import warmup
 from serving.embedded.run.batching import BatchingVersion
 from serving.embedded.run.engine import SavedModelVersion
-from serving.embedded.status import StatusError
 from serving.embedded.versions.manager import ModelManager
 
 
@@ -27,7 +25,8 @@ class EmbeddedServer:
 
     ```python
     config = model_config.single_model("half", "/models/half")
-    with EmbeddedServer(config, ServerOptions(0, 0)) as server:
+    options = ServerOptions(port=0, rest_api_port=0)
+    with EmbeddedServer(config, options) as server:
         print(server.grpc_port, server.rest_port)
     ```
 
@@ -38,7 +37,7 @@ class EmbeddedServer:
     Attributes:
         manager: the models.
         grpc_port: the port in use, None where gRPC is not served.
-        rest_port: the port in use, None where REST is not served.
+        rest_port: likewise.
 
     Raises:
         StatusError: the configuration is not valid.
@@ -58,33 +57,16 @@ class EmbeddedServer:
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="server", daemon=True
         )
-        core = Core(
-            self.manager.table, self._metrics, options.max_request_bytes
-        )
-        self._fronts, self._places = [], []
+        core = Core(self.manager, self._metrics, options)
+        self._fronts = []
         self.grpc_port = self.rest_port = None
         try:
-            if options.grpc_port is not None:
-                front = GrpcServer(
-                    core,
-                    self.manager,
-                    options.grpc_port,
-                    self._add_places(options.grpc_threads, "grpc"),
-                    options.max_request_bytes,
-                    options.grpc_health,
-                )
-                self._fronts.append(front)
-                self.grpc_port = front.port
-            if options.rest_port is not None:
-                front = HttpServer(
-                    RestApi(core, self._metrics, options.metrics_path),
-                    options.rest_port,
-                    self._add_places(options.rest_threads, "rest"),
-                    options.max_request_bytes,
-                    options.rest_timeout_seconds,
-                )
-                self._fronts.append(front)
-                self.rest_port = front.port
+            if options.port is not None:
+                self._fronts.append(GrpcServer(core, options))
+                self.grpc_port = self._fronts[-1].port
+            if options.rest_api_port is not None:
+                self._fronts.append(HttpServer(core, options))
+                self.rest_port = self._fronts[-1].port
         except OSError:
             self.stop()
             raise
@@ -117,17 +99,11 @@ class EmbeddedServer:
         end = time.monotonic() + grace_seconds
         for front in self._fronts:
             self._wait_for(front.stop(max(end - time.monotonic(), 0.1)))
-        for places in self._places:
-            places.close()
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
         self._loop.close()
         self.manager.stop()
-
-    def _add_places(self, threads: int, name: str) -> Places:
-        self._places.append(Places(threads, self._options.queue, name))
-        return self._places[-1]
 
     def _wait_for(self, coroutine) -> None:
         """Runs a coroutine in the event loop, or here, where it stands."""
@@ -151,19 +127,19 @@ class EmbeddedServer:
         version = SavedModelVersion(path)
         if self._options.batching is not None:
             version = BatchingVersion(version, self._options.batching)
-        if not self._options.warmup:
+        if not self._options.enable_model_warmup:
             return version
         start = time.perf_counter()
-        status = "OK"
+        outcome = "OK"
         try:
             records = warmup.run(version, path, self._options.max_request_bytes)
-        except StatusError as error:
-            records, status = 1, error.code.name
+        except status.StatusError as error:
+            records, outcome = 1, error.code.name
             version.close()
             raise
         finally:
             if records:
-                self._metrics.model_warmup_latency.observe(
-                    (time.perf_counter() - start) * 1e6, path, status
+                self._metrics.model_warmup_latency.add(
+                    path, outcome, value=(time.perf_counter() - start) * 1e6
                 )
         return version

@@ -6,31 +6,12 @@ and maps it to gRPC (`util/status_util.cc`) or to HTTP
 """
 
 import enum
+import functools
 
-GRPC_MESSAGE_LIMIT = 1024  # model_servers/grpc_status_util.cc
+import grpc
 
-
-class Code(enum.IntEnum):
-    """Canonical codes, numbered as in gRPC and TensorFlow."""
-
-    OK = 0
-    CANCELLED = 1
-    UNKNOWN = 2
-    INVALID_ARGUMENT = 3
-    DEADLINE_EXCEEDED = 4
-    NOT_FOUND = 5
-    ALREADY_EXISTS = 6
-    PERMISSION_DENIED = 7
-    RESOURCE_EXHAUSTED = 8
-    FAILED_PRECONDITION = 9
-    ABORTED = 10
-    OUT_OF_RANGE = 11
-    UNIMPLEMENTED = 12
-    INTERNAL = 13
-    UNAVAILABLE = 14
-    DATA_LOSS = 15
-    UNAUTHENTICATED = 16
-
+# Canonical codes, numbered as in gRPC and TensorFlow.
+Code = enum.IntEnum("Code", {c.name: c.value[0] for c in grpc.StatusCode})
 
 # All others are 500.
 _HTTP_STATUS = {
@@ -57,29 +38,41 @@ class StatusError(Exception):
     Attributes:
         code: `Code`, never `OK`.
         message: the text a client gets, without the name of the code.
+        http_status: of `ToHTTPStatusCode`, where no other is given.
     """
 
-    def __init__(self, code: Code, message: str):
+    def __init__(
+        self, code: Code, message: str, http_status: int | None = None
+    ):
         super().__init__(message)
         self.code = Code(code)
         self.message = message
+        self.http_status = http_status or _HTTP_STATUS.get(self.code, 500)
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"
 
-    @property
-    def http_status(self) -> int:
-        """The HTTP status of this error (`ToHTTPStatusCode`)."""
-        return _HTTP_STATUS.get(self.code, 500)
 
-    @property
-    def grpc_details(self) -> str:
-        """The text as gRPC carries it: cut at 1024 characters."""
-        if len(self.message) <= GRPC_MESSAGE_LIMIT:
-            return self.message
-        return self.message[:GRPC_MESSAGE_LIMIT] + "...TRUNCATED"
+# Made by these names; the caller raises it.
+invalid_argument = functools.partial(StatusError, Code.INVALID_ARGUMENT)
+not_found = functools.partial(StatusError, Code.NOT_FOUND)
+failed_precondition = functools.partial(StatusError, Code.FAILED_PRECONDITION)
+resource_exhausted = functools.partial(StatusError, Code.RESOURCE_EXHAUSTED)
+unimplemented = functools.partial(StatusError, Code.UNIMPLEMENTED)
+unavailable = functools.partial(StatusError, Code.UNAVAILABLE)
+deadline_exceeded = functools.partial(StatusError, Code.DEADLINE_EXCEEDED)
+cancelled = functools.partial(StatusError, Code.CANCELLED)
+data_loss = functools.partial(StatusError, Code.DATA_LOSS)
+internal = functools.partial(StatusError, Code.INTERNAL)
+unknown = functools.partial(StatusError, Code.UNKNOWN)
 
 
-def invalid_argument(message: str) -> StatusError:
-    """Makes the commonest error; the caller raises it."""
-    return StatusError(Code.INVALID_ARGUMENT, message)
+def status_of(error: BaseException) -> StatusError:
+    """A status as a new object, without the traceback of the old one.
+
+    That holds what is to be freed, or is another thread's. What is no status
+    is a fault of this server: INTERNAL.
+    """
+    if isinstance(error, StatusError):
+        return StatusError(error.code, error.message)
+    return internal(repr(error))

@@ -49,6 +49,15 @@ class Payload:
         # seconds that the messages' package takes to import.
         if self.reply_file.exists() and reply == _read_bytes(self.reply_file):
             return None
+        try:
+            return self._difference(reply)
+        except Exception as error:  # bytes of any kind, read by many packages
+            return (
+                f"{self.kind}: an answer that is none of TF Serving's: "
+                f"{type(error).__name__}: {str(error)[:200]}"
+            )
+
+    def _difference(self, reply: bytes) -> str | None:
         outputs = (
             _from_message(reply)
             if self.kind == GRPC

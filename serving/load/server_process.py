@@ -1,5 +1,6 @@
 """`serving.server` as a process of its own, on free ports."""
 
+import http.client
 import json
 import pathlib
 import signal
@@ -98,9 +99,11 @@ def is_available(url: str, name: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/v1/models/{name}", timeout=10) as r:
             versions = json.load(r)["model_version_status"]
-    except (OSError, ValueError, KeyError):
+        return any(v["state"] == "AVAILABLE" for v in versions)
+    except (OSError, http.client.HTTPException):
         return False
-    return any(v["state"] == "AVAILABLE" for v in versions)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False  # no answer of TF Serving's
 
 
 def _free_ports(count: int) -> list[int]:

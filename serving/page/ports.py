@@ -35,3 +35,23 @@ def free(port, option):
                 f"expected a free port, received: {option} {port} "
                 f"({error.strerror})"
             ) from error
+
+
+def all_free(chosen):
+    """Tries to listen on several ports, which have to differ.
+
+    Args:
+        chosen: option of the command line -> number of its port; 0 takes any.
+
+    Raises:
+        InputError: if one cannot be used, or two are the same.
+    """
+    seen = {}
+    for option, port in chosen.items():
+        free(port, option)
+        if port and port in seen:
+            raise InputError(
+                f"expected different ports, received: {seen[port]} and "
+                f"{option} {port}"
+            )
+        seen[port] = option

@@ -87,7 +87,7 @@ def until(condition):
 
 @contextlib.contextmanager
 def crowd(engine, **options):
-    options = BatchingOptions(**{"threads": 1, **options})
+    options = BatchingOptions(**{"num_batch_threads": 1, **options})
     found = Crowd(BatchingVersion(engine, options))
     try:
         yield found
@@ -129,7 +129,9 @@ def test_one_alone_runs_in_its_own_thread_at_once():
 
 def test_a_batch_waits_for_company_until_it_is_full():
     engine = Engine(held=False)
-    with crowd(engine, timeout_seconds=60, max_batch_size=4) as clients:
+    with crowd(
+        engine, batch_timeout_micros=60_000_000, max_batch_size=4
+    ) as clients:
         sent = [clients.send(1), clients.send(2, 3)]
         assert not engine.feeds
         sent.append(clients.send(4))
@@ -144,7 +146,7 @@ def test_a_batch_waits_for_company_until_it_is_full():
 
 def test_a_batch_that_stays_alone_runs_when_its_time_is_over():
     engine = Engine(held=False)
-    with crowd(engine, timeout_seconds=0.05) as clients:
+    with crowd(engine, batch_timeout_micros=50_000) as clients:
         start = time.monotonic()
         assert answers([clients.send(1)]) == [[2]]
         assert time.monotonic() - start >= 0.05
@@ -251,7 +253,7 @@ def test_many_clients_get_what_each_gets_alone():
     options = BatchingOptions(
         max_batch_size=16,
         allowed_batch_sizes=(4, 16),
-        threads=2,
+        num_batch_threads=2,
         max_enqueued_batches=1000,
     )
     version = BatchingVersion(engine, options)
@@ -296,7 +298,7 @@ def test_strings_and_empty_requests(loaded):
 
 def test_a_server_with_batching(tmp_path):
     serving_models.image(tmp_path / "1")
-    options = BatchingOptions(max_batch_size=8, timeout_seconds=0.02)
+    options = BatchingOptions(max_batch_size=8, batch_timeout_micros=20_000)
     requests = [serving_models.image_inputs(n % 3 + 1) for n in range(48)]
     with serving_models.running(tmp_path, batching=options) as server:
         client = serving_grpc_client.Client(server.grpc_port)
@@ -318,9 +320,9 @@ def test_a_server_with_batching(tmp_path):
 
 def test_a_server_ends_while_requests_wait_for_their_batch(tmp_path):
     serving_models.image(tmp_path / "1")
-    options = BatchingOptions(threads=1)
+    options = BatchingOptions(num_batch_threads=1)
     server = serving_models.make_server(
-        tmp_path, batching=options, rest_port=None
+        tmp_path, batching=options, rest_api_port=None
     )
     server.start()
     client = serving_grpc_client.Client(server.grpc_port)
@@ -338,9 +340,9 @@ def test_a_server_ends_while_requests_wait_for_their_batch(tmp_path):
 def test_the_shipped_file_means_what_it_says():
     assert model_config.read_batching(str(FILE)) == BatchingOptions(
         max_batch_size=32,
-        timeout_seconds=0.001,
+        batch_timeout_micros=1_000,
         max_enqueued_batches=100,
-        threads=4,
+        num_batch_threads=4,
         allowed_batch_sizes=(1, 2, 4, 8, 16, 32),
     )
 
@@ -391,14 +393,17 @@ def test_a_file_needs_its_flag(capsys):
     assert not flags.parse(arguments[:1]).enable_batching
 
 
+def _options(arguments):
+    return model_config.read(flags.parse(arguments))[1]
+
+
 def test_flags_without_a_file_and_with_the_shipped_one():
     arguments = ["--model_base_path=/m", "--enable_batching"]
-    found = launch._batching(flags.parse(arguments))
+    found = _options(arguments).batching
     assert (found.max_batch_size, found.max_enqueued_batches) == (1000, 10)
-    assert found.timeout_seconds == 0
-    assert launch._batching(flags.parse(arguments[:1])) is None
+    assert found.batch_timeout_micros == 0
+    assert _options(arguments[:1]).batching is None
     shipped = benchmark.Arguments(batching_parameters_file=FILE, threads=7)
-    found = flags.parse(arguments[:1] + list(benchmark._flags(shipped)))
-    options = launch._options(found)
+    options = _options(arguments[:1] + list(benchmark._flags(shipped)))
     assert options.batching == model_config.read_batching(str(FILE))
-    assert (options.grpc_threads, options.rest_threads) == (7, 7)
+    assert (options.grpc_max_threads, options.rest_api_num_threads) == (7, 7)

@@ -25,8 +25,10 @@ from serving.load import cells
 from serving.load import report
 from serving.load.payload import BYTES
 from serving.load.payload import FLOATS
+from serving.load.payload import GRPC
 from serving.load.payload import Payload
 from serving.load.request_maker import RequestMaker
+from serving.load.server_process import is_available
 from serving.load.workers import Samples
 
 SERVER = "serving.server"
@@ -167,6 +169,50 @@ def test_wrong_answers_are_found(made):
     assert payload.fault(json.dumps({"outputs": other}).encode())
 
 
+@pytest.mark.parametrize("kind", [GRPC, FLOATS, BYTES])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"",
+        b"\xff garbage",
+        b"5",
+        b"[" * 10**5,
+        b'{"outputs": 5}',
+        b'{"outputs": {"rate": "x", "image_bytes": [{"b64": "?"}, 1]}}',
+        b"\x0a\x05\x0a\x01y\x12\x00",
+    ],
+)
+def test_answers_of_something_else_are_faults(made, kind, reply):
+    assert made[kind][0].fault(reply).startswith(f"{kind}: ")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"no HTTP",
+        b"HTTP/1.1 200 OK\r\n\r\nno JSON",
+        b"HTTP/1.1 200 OK\r\n\r\n[5]",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 10**5,
+        b'HTTP/1.1 200 OK\r\n\r\n{"model_version_status": 5}',
+        b'HTTP/1.1 200 OK\r\n\r\n{"model_version_status": [5, {}]}',
+    ],
+)
+def test_a_status_of_something_else_is_no_model(reply):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(reply)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        assert not is_available(url, "m")
+        thread.join()
+
+
 def test_pictures_may_differ_by_a_rounding(made):
     payload: Payload = made[BYTES][0]
     with np.load(payload.answer_file) as file:
@@ -211,6 +257,10 @@ def free_port():
         (["--seconds", "0"], "and seconds=0"),
         (["--urls", "localhost:8500"], "as grpc://HOST:PORT or http://"),
         (["--urls", "grpc://localhost"], "as grpc://HOST:PORT or http://"),
+        (["--urls", "http://[::1"], "as grpc://HOST:PORT or http://"),
+        (["--urls", "http://[::1]:99999"], "as grpc://HOST:PORT or http://"),
+        (["--urls", "http://h:x"], "as grpc://HOST:PORT or http://"),
+        (["--urls", "grpc://:1", "--remote"], "as grpc://HOST:PORT or http"),
         (["--urls", "http://192.0.2.1:80"], "--remote allows it"),
         (["--urls", "grpc://localhost:1", "--threads", "9"], "received both"),
         (["--model", "none/such"], "expected --model to be a model's folder"),

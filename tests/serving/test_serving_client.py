@@ -54,9 +54,9 @@ def server(exported):
         model_server_config_pb2.ModelConfigList(),
     )
     options = ServerOptions(
-        grpc_port=0,
-        rest_port=0,
-        allow_labels_for_unavailable=True,
+        port=0,
+        rest_api_port=0,
+        allow_version_labels_for_unavailable_models=True,
     )
     with EmbeddedServer(config, options) as running:
         yield running

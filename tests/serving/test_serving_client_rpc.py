@@ -6,6 +6,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import any_pb2
 from serving_models import address
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -25,7 +26,7 @@ X = {"x": np.float32([1])}
 class Refusing:
     """A gRPC server whose `Predict` fails with given codes, then answers."""
 
-    def __init__(self, *codes, reply=None):
+    def __init__(self, *codes, reply=None, metadata=None, status=b""):
         self._codes = list(codes)
         self._reply = reply
         self.asked = 0
@@ -42,10 +43,18 @@ class Refusing:
                             self._predict
                         ),
                         "GetModelMetadata": grpc.unary_unary_rpc_method_handler(
-                            lambda request, context: _metadata_message()
+                            lambda *_: metadata or _metadata_message()
                         ),
                     },
-                )
+                ),
+                grpc.method_handlers_generic_handler(
+                    "tensorflow.serving.ModelService",
+                    {
+                        "GetModelStatus": grpc.unary_unary_rpc_method_handler(
+                            lambda *_: status
+                        ),
+                    },
+                ),
             ]
         )
         self.grpc_port = self._server.add_insecure_port("127.0.0.1:0")
@@ -117,3 +126,66 @@ def test_answers_over_grpc(codes, reply, error, message):
         with pytest.raises(error, match=message):
             client.predict("half", X)
         assert fake.asked == 1
+
+
+def _other_metadata(name, value):
+    reply = get_model_metadata_pb2.GetModelMetadataResponse()
+    reply.metadata[name].CopyFrom(value)
+    return reply.SerializeToString()
+
+
+def _any(message):
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed
+
+
+def _of_an_unknown_dtype():
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    signatures.signature_def["half"].inputs["x"].dtype = 9999
+    return _any(signatures)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        b"\xff\xff",
+        _other_metadata("other", _any(meta_graph_pb2.TensorInfo())),
+        _other_metadata("signature_def", _any(meta_graph_pb2.TensorInfo())),
+        _other_metadata("signature_def", _of_an_unknown_dtype()),
+        _other_metadata(
+            "signature_def",
+            any_pb2.Any(type_url="a/tensorflow.serving.SignatureDefMap",
+                        value=b"\xff"),
+        ),
+    ],
+)  # fmt: skip
+def test_metadata_that_is_none_over_grpc(metadata):
+    with (
+        Refusing(metadata=metadata) as fake,
+        Client(address(fake, "grpc"), model="m", timeout=5) as client,
+        pytest.raises(ServerFault),
+    ):
+        client.metadata()
+
+
+@pytest.mark.parametrize("status", [b"\xff\xff", b"\x0a\x02\x10\x07"])
+def test_a_status_that_is_none_over_grpc(status):
+    with (
+        Refusing(status=status) as fake,
+        Client(address(fake, "grpc"), model="m", timeout=5) as client,
+        pytest.raises(ServerFault),
+    ):
+        client.wait_until_ready(2)
+
+
+def test_answers_are_read_in_the_midst_of_a_graph():
+    reply = _predict_message(y=np.float32([2]))
+    with (
+        Refusing(reply=reply) as fake,
+        Client(address(fake, "grpc"), model="m", timeout=5) as client,
+        tf.Graph().as_default(),
+    ):
+        found = client.predict("half", X)["y"]
+    found += 1  # the caller's own
+    assert found.tolist() == [3]

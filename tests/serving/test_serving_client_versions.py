@@ -120,7 +120,7 @@ def test_another_model_under_the_same_number(tmp_path):
         (tmp_path / name).mkdir()
         publish(tmp_path / name / "1", betas)
     with serving_models.running(tmp_path / "a") as server:
-        ports = {"grpc_port": server.grpc_port, "rest_port": server.rest_port}
+        ports = {"port": server.grpc_port, "rest_api_port": server.rest_port}
         both = clients(server, timeout=5)
         impatient = clients(server, timeout=5, retries=0)
         for client in both + impatient:

@@ -10,6 +10,7 @@ import threading
 import urllib.request
 
 import pytest
+import serving_models
 from test_architecture import ROOT
 
 from serving import demo
@@ -67,15 +68,27 @@ def signals_kept():
     [
         (["--model", "film"], "error: expected an export of 'film' in"),
         (["--port", "-1"], "error: expected --port between 0 and 65535"),
+        (
+            ["--port", "{0}", "--page-port", "{0}"],
+            "error: expected different ports, received: --page-port and "
+            "--port {0}",
+        ),
+        (
+            ["--port", "{0}", "--rest-api-port", "{0}"],
+            "error: expected different ports, received: --port and "
+            "--rest-api-port {0}",
+        ),
     ],
 )
 def test_an_unknown_model_and_a_wrong_port_are_named(
     wrong, sentence, tmp_path, capsys
 ):
+    port = serving_models.free_port()
+    wrong = [word.format(port) for word in wrong]
     with pytest.raises(SystemExit) as ended:
         demo.main(["--models", str(tmp_path), *FREE_PORTS, *wrong])
     assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith(sentence)
+    assert capsys.readouterr().err.startswith(sentence.format(port))
 
 
 @pytest.mark.usefixtures("signals_kept")

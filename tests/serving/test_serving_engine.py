@@ -148,7 +148,7 @@ def test_ever_new_filters_do_not_fill_the_memory(version):
         wanted = [n for bit, n in enumerate(names) if mask >> bit & 1]
         found = run(version, "echo", wanted[::-1], **inputs)
         assert sorted(found) == wanted
-    assert len(version._callables) <= 32
+    assert version._callable.cache_info().currsize <= 32
 
 
 def _spoil(path, how):
@@ -210,6 +210,27 @@ def _log(x):
     request.model_spec.name = "any name"
     request.inputs["x"].CopyFrom(tf.make_tensor_proto(x))
     return log.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "saved_model.pb",
+        "saved_model.pbtxt",
+        "variables/variables.index",
+        "assets.extra/tf_serving_warmup_requests",
+    ],
+)
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    path = tmp_path / "1"
+    serving_models.half_plus(2, path)
+    (path / name).unlink(missing_ok=True)
+    (path / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(path / name)
+    with pytest.raises(StatusError) as caught:
+        SavedModelVersion(str(path))
+    assert caught.value.code == Code.FAILED_PRECONDITION
+    assert caught.value.message == f"{path / name}: not a regular file"
 
 
 def test_warmup(tmp_path):

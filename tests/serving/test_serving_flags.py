@@ -110,15 +110,47 @@ def test_flags_of_tf_serving_that_change_no_answer(caplog, monkeypatch):
             "num_load_threads",
         ]
     )
-    assert found.without_effect == [
+    assert found.without_effect == (
         "tensorflow_intra_op_parallelism",
         "flush_filesystem_caches",
-    ]
+    )
     assert found.model_name == "num_load_threads"
     monkeypatch.setattr(launch, "EmbeddedServer", _no_server)
     assert launch.serve(found, threading.Event()) == 1
     for name in found.without_effect:
         assert f"--{name} has no effect in this server" in caplog.text
+
+
+def test_what_undefok_names_is_ignored_and_told(caplog, monkeypatch, capsys):
+    arguments = ["--model_base_path=/m", "--undefok=foo,bar"]
+    found = flags.parse(
+        [*arguments, "--foo=1", "--nobar", "--noenable_batching"]
+    )
+    assert found.without_effect == ("foo", "nobar")
+    apart = ["--undefok", "foo", "--foo", "--model_name", ""]
+    apart += ["--file_system_poll_wait_seconds", "-1"]
+    found = flags.parse([*arguments[:1], *apart])
+    assert found.without_effect == ("foo",)
+    assert (found.model_name, found.file_system_poll_wait_seconds) == ("", -1)
+    monkeypatch.setattr(launch, "EmbeddedServer", _no_server)
+    assert launch.serve(found, threading.Event()) == 1
+    assert "--foo has no effect in this server" in caplog.text
+    with pytest.raises(SystemExit) as caught:
+        flags.parse([*arguments, "--fooo=1"])
+    assert caught.value.code == 2
+    assert "Unknown command line flag 'fooo'" in capsys.readouterr().err
+
+
+def test_a_file_of_flags(tmp_path, capsys):
+    file = tmp_path / "flags"
+    file.write_text("--model_base_path=/m\n--num_load_threads=2\n")
+    found = flags.parse([f"--flagfile={file}"])
+    assert found.model_base_path == "/m"
+    assert found.without_effect == ("num_load_threads",)
+    with pytest.raises(SystemExit) as caught:
+        flags.parse([f"--flagfile={tmp_path}/none"])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def _no_server(*_):

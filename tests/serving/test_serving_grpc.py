@@ -31,7 +31,7 @@ def client(tmp_path_factory):
     base = tmp_path_factory.mktemp("grpc")
     serving_models.image(base / "3")
     with serving_models.running(
-        base, max_request_bytes=BIG, grpc_health=True
+        base, max_request_bytes=BIG, enable_grpc_healthcheck_service=True
     ) as server:
         client = Client(server.grpc_port)
         with client.channel:
@@ -243,7 +243,9 @@ def test_metadata_requests_that_do_not_fit(client, fields, name, message):
 def test_the_queue_is_bounded(tmp_path):
     serving_models.image(tmp_path / "1")
     slow = request_of({"seconds": np.float32([0.3])}, "slow")
-    with serving_models.running(tmp_path, grpc_threads=1, queue=1) as server:
+    with serving_models.running(
+        tmp_path, grpc_max_threads=1, max_queued_requests=1
+    ) as server:
         client = Client(server.grpc_port)
         with client.channel:
             calls = [client.prediction.Predict.future(slow) for _ in range(5)]
@@ -340,7 +342,9 @@ def test_open_streams_do_not_hold_the_end_up(tmp_path):
         done.wait()
         yield from ()
 
-    server = serving_models.make_server(tmp_path, grpc_health=True)
+    server = serving_models.make_server(
+        tmp_path, enable_grpc_healthcheck_service=True
+    )
     server.start()
     client = Client(server.grpc_port)
     watch = health_pb2_grpc.HealthStub(client.channel).Watch(
@@ -372,7 +376,9 @@ def test_unfinished_calls_take_no_place(tmp_path):
         done.wait()
         yield from ()
 
-    with serving_models.running(tmp_path, grpc_threads=1, queue=1) as server:
+    with serving_models.running(
+        tmp_path, grpc_max_threads=1, max_queued_requests=1
+    ) as server:
         client = Client(server.grpc_port)
         unfinished = client.channel.stream_unary(
             "/tensorflow.serving.PredictionService/Predict"

@@ -21,10 +21,10 @@ def server(tmp_path_factory):
     serving_models.image(base / "1")
     with serving_models.running(
         base,
-        grpc_port=None,
-        rest_threads=1,
-        queue=1,
-        rest_timeout_seconds=SECONDS,
+        port=None,
+        rest_api_num_threads=1,
+        max_queued_requests=1,
+        rest_api_timeout_in_ms=1000 * SECONDS,
         max_request_bytes=BIG,
     ) as running:
         yield running

@@ -111,9 +111,9 @@ def test_time_and_queue_are_bounded(tmp_path):
     slow = {"signature_name": "slow", "inputs": [0.6]}
     with serving_models.running(
         tmp_path,
-        rest_threads=1,
-        queue=1,
-        rest_timeout_seconds=0.2,
+        rest_api_num_threads=1,
+        max_queued_requests=1,
+        rest_api_timeout_in_ms=200,
     ) as server:
         statuses = []
         threads = [
@@ -139,7 +139,7 @@ def test_time_and_queue_are_bounded(tmp_path):
 def test_a_slow_sender_holds_no_thread_for_ever(tmp_path):
     serving_models.half_plus(2, tmp_path / "1")
     with (
-        serving_models.running(tmp_path, rest_timeout_seconds=0.2) as server,
+        serving_models.running(tmp_path, rest_api_timeout_in_ms=200) as server,
         socket.create_connection(("127.0.0.1", server.rest_port)) as s,
     ):
         s.sendall(

@@ -104,14 +104,14 @@ def test_columnar_format():
     }
 
 
-def test_the_blanks_are_rapidjsons():
-    one = {"y": np.float32([2.5, 3, 4.5])}
-    assert json_response.write(one, True) == (
-        b'{\n    "predictions": [2.5, 3.0, 4.5\n    ]\n}'
+def test_the_bytes_of_a_body():
+    """Digits and all; RapidJSON's blanks alone are left out."""
+    two = {"y": np.float32([[2.5, 3]]), 'a"': np.array([b"50%"], object)}
+    assert json_response.write(two, True) == (
+        b'{"predictions": [{"y": [2.5, 3.0], "a\\"": "50%"}]}'
     )
-    assert json_response.write(one, False) == (
-        b'{\n    "outputs": [\n        2.5,\n        3.0,\n        4.5\n    ]'
-        b"\n}"
+    assert json_response.write(two, False) == (
+        b'{"outputs": {"y": [[2.5, 3.0]], "a\\"": ["50%"]}}'
     )
 
 

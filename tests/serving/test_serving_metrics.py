@@ -1,17 +1,17 @@
 """Prometheus text under TF Serving's names."""
 
-from serving.embedded.apis.metrics import Histogram
+from serving.embedded.apis.metrics import LIMITS
 from serving.embedded.apis.metrics import Metrics
 
 
 def test_the_page():
     metrics = Metrics()
-    metrics.request_count.increment("m", "OK")
-    metrics.request_count.increment("m", "OK")
-    metrics.request_count.increment('a"\\\n', "NOT_FOUND")
-    metrics.request_latency.observe(10, "m", "Predict", "GRPC")
-    metrics.request_latency.observe(9.5, "m", "Predict", "GRPC")
-    metrics.request_latency.observe(1e12, "m", "Predict", "GRPC")
+    metrics.request_count.add("m", "OK")
+    metrics.request_count.add("m", "OK")
+    metrics.request_count.add('a"\\\n', "NOT_FOUND")
+    metrics.request_latency.add("m", "Predict", "GRPC", value=10)
+    metrics.request_latency.add("m", "Predict", "GRPC", value=9.5)
+    metrics.request_latency.add("m", "Predict", "GRPC", value=1e12)
     lines = metrics.page().splitlines()
     assert lines[:3] == [
         "# TYPE :tensorflow:serving:request_count counter",
@@ -34,12 +34,12 @@ def test_the_page():
 
 
 def test_the_buckets_are_tf_servings():
-    assert len(Histogram.limits) == 33
-    assert Histogram.limits[:2] == (10, 18)
+    assert len(LIMITS) == 33
+    assert LIMITS[:2] == (10, 18)
 
 
 def test_the_number_of_series_is_bounded():
     metrics = Metrics()
     for number in range(5000):
-        metrics.request_count.increment(f"model{number}", "NOT_FOUND")
+        metrics.request_count.add(f"model{number}", "NOT_FOUND")
     assert len(metrics.page().splitlines()) == 1001

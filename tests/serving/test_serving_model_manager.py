@@ -28,8 +28,8 @@ def start():
     managers = []
 
     def starter(disk, config=None, **options):
-        options.setdefault("poll_wait_seconds", 0.01)
-        options.setdefault("max_load_retries", 0)
+        options.setdefault("file_system_poll_wait_seconds", 0.01)
+        options.setdefault("max_num_load_retries", 0)
         manager = ModelManager(disk.load, ServerOptions(**options))
         managers.append(manager)
         manager.reload(config or config_of(disk.base))
@@ -68,7 +68,9 @@ def test_a_new_version_takes_over_and_the_old_one_goes(disk, start):
 
 def test_the_old_version_serves_while_the_new_one_fails(disk, start):
     disk.put("1")
-    manager = start(disk, max_load_retries=2, load_retry_seconds=0.02)
+    manager = start(
+        disk, max_num_load_retries=2, load_retry_interval_micros=20_000
+    )
     manager.wait_until_available({"m"})
     disk.put("2", "broken")
     eventually(lambda: states(manager).get(2) == "END")
@@ -128,8 +130,8 @@ def test_requests_hold_a_version_that_goes(disk, start):
         time.sleep(0.03)
         assert not disk.versions[0].closed
         assert servable.version == 1
+    eventually(lambda: states(manager)[1] == "END")
     assert disk.versions[0].closed
-    assert states(manager)[1] == "END"
 
 
 def test_a_missing_base_path_changes_nothing_for_any_model(
@@ -164,12 +166,12 @@ def test_a_base_path_without_versions_unloads(disk, start, caplog):
 
 def test_poll_once_and_never(disk, start):
     disk.put("1")
-    once = start(disk, poll_wait_seconds=0)
+    once = start(disk, file_system_poll_wait_seconds=0)
     once.wait_until_available({"m"})
     disk.put("2")
     time.sleep(0.05)
     assert states(once) == {1: "AVAILABLE"}
-    never = start(disk, poll_wait_seconds=-1)
+    never = start(disk, file_system_poll_wait_seconds=-1)
     time.sleep(0.05)
     assert states(never) == {}
 
@@ -280,7 +282,9 @@ def test_a_slow_load_hides_no_version(disk, start, tmp_path, caplog):
 @pytest.mark.parametrize("ending", ["", " broken"])
 def test_a_version_that_goes_while_it_is_loaded_ends(disk, start, ending):
     disk.put("1")
-    manager = start(disk, max_load_retries=5, load_retry_seconds=0.01)
+    manager = start(
+        disk, max_num_load_retries=5, load_retry_interval_micros=10_000
+    )
     manager.wait_until_available({"m"})
     disk.put("2", "slow" + ending)
     eventually(lambda: states(manager).get(2) == "LOADING")

@@ -18,6 +18,7 @@ import serving_models
 from serving_models import free_port
 
 from serving.embedded import launch
+from serving.embedded.options import ServerOptions
 
 ROOT = pathlib.Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "serving.server"]
@@ -175,14 +176,14 @@ def test_a_model_that_cannot_load_and_a_port_that_is_taken(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.slow
-@pytest.mark.parametrize("front", ["grpc", "rest"])
+@pytest.mark.parametrize("front", ["port", "rest_api_port"])
 def test_a_taken_port(tmp_path, front):
     serving_models.half_plus(2, tmp_path / "1")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        ports = {"grpc_port": None, "rest_port": None, f"{front}_port": port}
+        ports = {"port": None, "rest_api_port": None, front: port}
         with pytest.raises(OSError, match=f"port {port} is taken"):
             serving_models.make_server(tmp_path, **ports)
 
@@ -199,6 +200,16 @@ def test_sigterm_before_there_is_a_model(tmp_path):
 
 
 @pytest.mark.slow
+def test_ctrl_c_while_tensorflow_is_imported():
+    with process("--model_base_path=/none") as running:
+        maps = pathlib.Path(f"/proc/{running.pid}/maps")
+        while "tensorflow" not in maps.read_text():
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 130
+        assert running.stderr.read() == ""
+
+
 def labelled(base):
     return (
         f'model_config_list {{ config {{ name: "m" base_path: "{base}" '
@@ -207,6 +218,7 @@ def labelled(base):
     )
 
 
+@pytest.mark.slow
 def test_labels_at_a_start_need_a_flag(tmp_path):
     file = tmp_path / "models.config"
     file.write_text(labelled(tmp_path))
@@ -222,9 +234,12 @@ def test_a_changed_models_config_is_read_again(tmp_path):
     file = tmp_path / "models.config"
     file.write_text(labelled(tmp_path).replace("version_labels", "#"))
     stop = threading.Event()
+    options = ServerOptions(
+        model_config_file=str(file), model_config_file_poll_wait_seconds=0.02
+    )
     with serving_models.running(tmp_path) as server:
         thread = threading.Thread(
-            target=launch.follow, args=(str(file), 0.02, server, stop)
+            target=launch.follow, args=(options, server, stop)
         )
         thread.start()
         file.write_text("broken")

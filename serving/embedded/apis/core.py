@@ -1,119 +1,97 @@
-"""What both APIs ask of a server, in protos and arrays."""
+"""What both APIs ask of a server, in protos and arrays.
 
+All that fails is a StatusError with TF Serving's code and text.
+"""
+
+import logging
 import time
+from collections.abc import Callable
 
 from tensorflow_serving.apis import get_model_metadata_pb2
 from tensorflow_serving.apis import get_model_status_pb2
+from tensorflow_serving.apis import model_management_pb2
 from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.apis import predict_pb2
 
+from serving.embedded import status
 from serving.embedded.apis.metrics import Metrics
 from serving.embedded.json import request as json_request
 from serving.embedded.json import response as json_response
+from serving.embedded.options import ServerOptions
 from serving.embedded.run import predict
 from serving.embedded.run import tensors
-from serving.embedded.status import invalid_argument
-from serving.embedded.versions.table import Table
+from serving.embedded.versions.manager import ModelManager
+from serving.embedded.versions.table import Servable
 
 _SIGNATURES = "signature_def"
+_logger = logging.getLogger(__name__)
 
 
 class Core:
-    """Answers requests from the loaded versions.
+    """Answers requests from the loaded versions."""
 
-    Args:
-        table: the loaded versions.
-        metrics: where times and counts go.
-        max_tensor_bytes: limit of each tensor of a request, in bytes.
-    """
-
-    def __init__(self, table: Table, metrics: Metrics, max_tensor_bytes: int):
-        self._table = table
-        self._metrics = metrics
-        self._max_tensor_bytes = max_tensor_bytes
+    def __init__(
+        self, manager: ModelManager, metrics: Metrics, options: ServerOptions
+    ):
+        self._manager = manager
+        self._table = manager.table
+        self.metrics = metrics
+        self._options = options
 
     def predict(
         self, request: predict_pb2.PredictRequest
     ) -> predict_pb2.PredictResponse:
-        """Predict, as gRPC carries it.
-
-        Raises:
-            StatusError: see `Table.use`, `predict` and `tensors`.
-        """
-        with self._metrics.request(request.model_spec.name, "Predict", "GRPC"):
-            return self._predict(request)
-
-    def _predict(self, request) -> predict_pb2.PredictResponse:
+        """Predict, as gRPC carries it."""
         spec = request.model_spec
-        _require_spec(request)
-        with self._table.use(spec) as servable:
-            signature = predict.find_signature(
-                servable.loaded, spec.signature_name
+        with self.metrics.request(spec.name, "Predict", "GRPC"):
+            _require_spec(request)
+            with self._table.use(spec) as servable:
+                name = spec.signature_name
+                signature = predict.find_signature(servable.loaded, name)
+                inputs = predict.decode_inputs(
+                    signature, request.inputs, self._options.max_request_bytes
+                )
+                outputs = self._run(
+                    servable, signature, inputs, request.output_filter
+                )
+            response = predict_pb2.PredictResponse()
+            response.model_spec.name = spec.name
+            response.model_spec.signature_name = (
+                name or predict.DEFAULT_SIGNATURE
             )
-            inputs = predict.decode_inputs(
-                signature, request.inputs, self._max_tensor_bytes
-            )
-            outputs = self._run(
-                servable, signature, inputs, request.output_filter
-            )
-        response = predict_pb2.PredictResponse()
-        response.model_spec.name = spec.name
-        response.model_spec.signature_name = (
-            spec.signature_name or predict.DEFAULT_SIGNATURE
-        )
-        response.model_spec.version.value = servable.version
-        for alias, array in outputs.items():
-            response.outputs[alias].MergeFrom(tensors.to_proto(array))
-        return response
+            response.model_spec.version.value = servable.version
+            for alias, array in outputs.items():
+                response.outputs[alias].MergeFrom(tensors.to_proto(array))
+            return response
 
     def predict_json(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
-        """Predict, as REST carries it.
-
-        Args:
-            spec: the model and maybe its version or label.
-            body: the JSON request.
-
-        Returns:
-            The JSON reply.
-
-        Raises:
-            StatusError: see `Table.use`, `json_request` and `predict`.
-        """
-
-        def data_types(name: str) -> dict[str, int]:
-            # The version is looked up only now: a malformed body for an
-            # unknown model is a malformed body.
-            name = name or predict.DEFAULT_SIGNATURE
-            with self._table.use(spec) as servable:
-                signature = servable.loaded.signatures.get(name)
-            if signature is None:
-                raise invalid_argument(
-                    f'Serving signature name: "{name}" not found in signature '
-                    "def"
-                )
-            return {
-                alias: info.dtype for alias, info in signature.inputs.items()
-            }
-
-        request = json_request.parse(body, data_types)
+        """Predict, as REST carries it: a JSON reply to a JSON request."""
+        # The version is looked up only then: a malformed body for an unknown
+        # model is a malformed body.
+        document = json_request.parse(body)
         with self._table.use(spec) as servable:
-            signature = predict.find_signature(
-                servable.loaded, request.signature_name
+            outputs = self._predict_document(servable, document)
+        return json_response.write(outputs, "instances" in document)
+
+    def _predict_document(self, servable: Servable, document: dict) -> dict:
+        name = document["signature_name"] or predict.DEFAULT_SIGNATURE
+        signature = servable.loaded.signatures.get(name)
+        if signature is None:
+            raise status.invalid_argument(
+                f'Serving signature name: "{name}" not found in signature def'
             )
-            predict.check_count(signature, request.inputs)
-            outputs = self._run(servable, signature, request.inputs, ())
-        return json_response.write(outputs, request.row_format)
+        types = {alias: info.dtype for alias, info in signature.inputs.items()}
+        inputs = json_request.tensors(document, types)
+        predict.check_count(signature, inputs)
+        return self._run(servable, signature, inputs, ())
 
     def status(
-        self, spec: model_pb2.ModelSpec
+        self, request: get_model_status_pb2.GetModelStatusRequest
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        """The state of one version of a model, or of all, newest first.
-
-        Raises:
-            StatusError: NOT_FOUND.
-        """
+        """The state of one version of a model, or of all, newest first."""
+        _require_spec(request)
         response = get_model_status_pb2.GetModelStatusResponse()
-        for servable in self._table.states(spec):
+        for servable in self._table.states(request.model_spec):
             entry = response.model_version_status.add(
                 version=servable.version, state=servable.state
             )
@@ -126,21 +104,16 @@ class Core:
     def metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        """The signatures of a model.
-
-        Raises:
-            StatusError: INVALID_ARGUMENT for another field than
-                `signature_def`; see `Table.use`.
-        """
+        """The signatures of a model."""
         _require_spec(request)
         if not request.metadata_field:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 "GetModelMetadataRequest must specify at least one "
                 "metadata_field"
             )
         for field in request.metadata_field:
             if field != _SIGNATURES:
-                raise invalid_argument(
+                raise status.invalid_argument(
                     f"Metadata field {field} is not supported"
                 )
         signatures = get_model_metadata_pb2.SignatureDefMap()
@@ -153,18 +126,42 @@ class Core:
         response.metadata[_SIGNATURES].Pack(signatures)
         return response
 
+    def reload(
+        self,
+        request: model_management_pb2.ReloadConfigRequest,
+        go_on: Callable[[], bool],
+    ) -> model_management_pb2.ReloadConfigResponse:
+        """Serves other models, and waits until those that are new serve.
+
+        `go_on` is asked every second; False gives up waiting.
+        """
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise status.invalid_argument(
+                "ServerModelConfig type not supported by "
+                "HandleReloadConfigRequest. Only ModelConfigList is currently "
+                "supported"
+            )
+        models = request.config.model_config_list
+        added = self._manager.reload(models)
+        names = ", ".join(model.name for model in models.config)
+        _logger.info("New configuration: %s", names)
+        self._manager.wait_until_available(added, go_on)
+        response = model_management_pb2.ReloadConfigResponse()
+        response.status.SetInParent()
+        return response
+
     def _run(self, servable, signature, inputs, output_filter):
         start = time.perf_counter()
         outputs = predict.run(servable.loaded, signature, inputs, output_filter)
-        self._metrics.runtime_latency.observe(
-            (time.perf_counter() - start) * 1e6,
+        self.metrics.runtime_latency.add(
             servable.model,
             "Predict",
             "TF1",
+            value=(time.perf_counter() - start) * 1e6,
         )
         return outputs
 
 
 def _require_spec(request) -> None:
     if not request.HasField("model_spec"):
-        raise invalid_argument("Missing ModelSpec")
+        raise status.invalid_argument("Missing ModelSpec")

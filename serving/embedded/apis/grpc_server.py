@@ -6,52 +6,36 @@ methods for tf.Example, which answer UNIMPLEMENTED; server reflection
 """
 
 import asyncio
-import logging
-import socket
+from collections.abc import Callable
 
 import grpc
 from google.protobuf import message
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor
 from grpc_health.v1 import health
 from grpc_health.v1 import health_pb2
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from tensorflow_serving.apis import model_management_pb2
 from tensorflow_serving.apis import model_service_pb2
-from tensorflow_serving.apis import model_service_pb2_grpc
 from tensorflow_serving.apis import prediction_service_pb2
-from tensorflow_serving.apis import prediction_service_pb2_grpc
 
+from serving.embedded import status
 from serving.embedded.apis import wire
 from serving.embedded.apis.core import Core
 from serving.embedded.apis.places import Places
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
-from serving.embedded.versions.manager import ModelManager
+from serving.embedded.apis.places import bind
+from serving.embedded.options import ServerOptions
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+_MESSAGE_LIMIT = 1024  # model_servers/grpc_status_util.cc
 _SERVICES = [
     prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"],
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"],
 ]
-_REQUESTS = {
-    f"/{service.full_name}/{method.name}": method.input_type
-    for service in _SERVICES
-    for method in service.methods
-}
-_logger = logging.getLogger(__name__)
 
 
 class GrpcServer:
     """The gRPC port.
-
-    Args:
-        core: answers requests for models.
-        manager: takes new configurations.
-        port: port on 127.0.0.1; 0 takes a free one.
-        places: the threads that answer.
-        max_message_bytes: limit of a request.
-        with_health: serve grpc.health.v1.
 
     Attributes:
         port: the port that will be used.
@@ -60,54 +44,44 @@ class GrpcServer:
         OSError: the port is taken.
     """
 
-    def __init__(
-        self,
-        core: Core,
-        manager: ModelManager,
-        port: int,
-        places: Places,
-        max_message_bytes: int,
-        with_health: bool,
-    ):
-        self._core = core
-        self._manager = manager
-        self._max_message_bytes = max_message_bytes
-        self._with_health = with_health
+    def __init__(self, core: Core, options: ServerOptions):
+        self._options = options
+        self._methods = {
+            "Predict": lambda request, _: core.predict(request),
+            "GetModelMetadata": lambda request, _: core.metadata(request),
+            "GetModelStatus": lambda request, _: core.status(request),
+            "HandleReloadConfigRequest": core.reload,
+        }
         self._server = None
-        self._statuses = _Statuses(places)
+        self._running = 0  # calls whose answers have not been sent
+        self._places = Places(
+            options.grpc_max_threads, options.max_queued_requests, "grpc"
+        )
         # gRPC's own port listens as soon as there is one; this one does not.
-        self._reserved = socket.socket()
-        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._reserved.bind(("127.0.0.1", port))
-        except OSError as error:
-            self._reserved.close()
-            raise OSError(f"port {port} is taken") from error
+        self._reserved = bind(options.port)
         self.port = self._reserved.getsockname()[1]
 
     async def start(self) -> None:
-        """Listens, and answers from now on.
-
-        Raises:
-            OSError: the port was taken meanwhile.
-        """
+        """Listens, and answers from now on; an OSError for a taken port."""
+        limit = self._options.max_request_bytes
         self._server = server = grpc.aio.server(
-            interceptors=[self._statuses],
             options=[
-                ("grpc.max_receive_message_length", self._max_message_bytes),
+                ("grpc.max_receive_message_length", limit),
                 ("grpc.max_send_message_length", -1),
                 # A second server on the port must fail, not share it.
                 ("grpc.so_reuseport", 0),
             ],
         )
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            _PredictionService(self._core), server
-        )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-            _ModelService(self._core, self._manager), server
-        )
+        for service in _SERVICES:
+            server.add_registered_method_handlers(
+                service.full_name,
+                {
+                    method.name: self._handler(method)
+                    for method in service.methods
+                },
+            )
         names = [service.full_name for service in _SERVICES]
-        if self._with_health:
+        if self._options.enable_grpc_healthcheck_service:
             servicer = health.aio.HealthServicer()
             # Without their package, as TF Serving names them.
             for service in _SERVICES:
@@ -127,124 +101,57 @@ class GrpcServer:
         await server.start()
 
     async def stop(self, grace_seconds: float) -> None:
-        """Takes no new request and waits for those under way.
-
-        Args:
-            grace_seconds: after this time they are cancelled.
-        """
+        """Takes nothing new; gives up what runs after that time."""
         self._reserved.close()
-        if self._server is None:
-            return
-        stopping = asyncio.create_task(self._server.stop(grace_seconds))
-        # Streams of health and reflection do not end by themselves.
-        while self._statuses.running and not stopping.done():
-            await asyncio.sleep(0.01)
-        await self._server.stop(0)
-        await stopping
+        if self._server is not None:
+            stopping = asyncio.create_task(self._server.stop(grace_seconds))
+            # Streams of health and reflection do not end by themselves.
+            while self._running and not stopping.done():
+                await asyncio.sleep(0.01)
+            await self._server.stop(0)
+            await stopping
+        self._places.close()
 
-
-class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, core: Core):
-        self._core = core
-
-    def Predict(self, request, context):
-        return self._core.predict(request)
-
-    def GetModelMetadata(self, request, context):
-        return self._core.metadata(request)
-
-
-class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, core: Core, manager: ModelManager):
-        self._core = core
-        self._manager = manager
-
-    def GetModelStatus(self, request, context):
-        if not request.HasField("model_spec"):
-            raise invalid_argument("Missing ModelSpec")
-        return self._core.status(request.model_spec)
-
-    def HandleReloadConfigRequest(self, request, context):
-        config = request.config
-        if config.WhichOneof("config") != "model_config_list":
-            raise invalid_argument(
-                "ServerModelConfig type not supported by "
-                "HandleReloadConfigRequest. Only ModelConfigList is currently "
-                "supported"
-            )
-        added = self._manager.reload(config.model_config_list)
-        _logger.info(
-            "New configuration: %s",
-            ", ".join(m.name for m in config.model_config_list.config),
-        )
-        self._manager.wait_until_available(added, context.is_active)
-        response = model_management_pb2.ReloadConfigResponse()
-        response.status.SetInParent()
-        return response
-
-
-class _Call:
-    """What the methods of a service see of their call."""
-
-    def __init__(self):
-        self.gone = False
-
-    def is_active(self) -> bool:
-        return not self.gone
-
-    def set_code(self, code) -> None:
-        """Called by the generated methods that are not served."""
-
-    set_details = set_code
-
-
-class _Statuses(grpc.aio.ServerInterceptor):
-    """Answers in a thread, and ends every fault in a status.
-
-    Attributes:
-        running: calls whose answers have not been sent.
-    """
-
-    def __init__(self, places: Places):
-        self._places = places
-        self.running = 0
-
-    def _ended(self, _) -> None:
-        self.running -= 1
-
-    async def intercept_service(self, continuation, details):
-        handler = await continuation(details)
-        if handler is None or details.method not in _REQUESTS:
-            return handler
-
-        def answer(body: bytes, call: _Call) -> bytes:
-            wire.check_parts(body, _REQUESTS[details.method])
-            try:
-                request = handler.request_deserializer(body)
-            except message.DecodeError as error:
-                raise invalid_argument(f"Malformed request: {error}") from error
-            response = handler.unary_unary(request, call)
-            return handler.response_serializer(response)
+    def _handler(self, method: MethodDescriptor) -> grpc.RpcMethodHandler:
+        """Answers in a thread, and ends every fault in a status."""
 
         async def handle(body: bytes, context) -> bytes:
-            self.running += 1
+            self._running += 1
             context.add_done_callback(self._ended)
-            call = _Call()
+            here = [True]
             try:
-                return await self._places.answer(answer, body, call)
-            except StatusError as error:
-                status = error
-            except NotImplementedError as error:
-                status = StatusError(Code.UNIMPLEMENTED, str(error))
-            except Exception:
-                # A fault of this server: seen in its log, and no more than
-                # that one request.
-                _logger.exception("gRPC request failed: %s", details.method)
-                status = StatusError(
-                    Code.INTERNAL, "Fault in the embedded server."
+                return await self._places.answer(
+                    self._answer, method, body, lambda: bool(here)
                 )
+            except status.StatusError as error:
+                failed = error
             finally:
-                call.gone = True
-            await context.abort(_CODES[status.code], status.grpc_details)
+                here.clear()
+            text = failed.message
+            if len(text) > _MESSAGE_LIMIT:
+                text = text[:_MESSAGE_LIMIT] + "...TRUNCATED"
+            await context.abort(_CODES[failed.code], text)
 
         return grpc.unary_unary_rpc_method_handler(handle)
+
+    def _answer(
+        self,
+        method: MethodDescriptor,
+        body: bytes,
+        is_active: Callable[[], bool],
+    ) -> bytes:
+        if method.name not in self._methods:
+            raise status.unimplemented("Method not implemented!")
+        wire.check_parts(body, method.input_type)
+        kind = message_factory.GetMessageClass(method.input_type)
+        try:
+            request = kind.FromString(body)
+        except message.DecodeError as error:
+            raise status.invalid_argument(
+                f"Malformed request: {error}"
+            ) from error
+        answer = self._methods[method.name]
+        return answer(request, is_active).SerializeToString()
+
+    def _ended(self, _) -> None:
+        self._running -= 1

@@ -8,9 +8,8 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serving.embedded import status
 from serving.embedded.json import text as json_text
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
 
 MAX_HEAD_BYTES = 64 * 2**10
 
@@ -49,8 +48,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > MAX_HEAD_BYTES + self._body_bytes:
-            error = StatusError(
-                Code.RESOURCE_EXHAUSTED,
+            error = status.resource_exhausted(
                 f"Request head larger than {MAX_HEAD_BYTES} bytes, the limit "
                 "of this server.",
             )
@@ -96,26 +94,21 @@ class LimitedProtocol(HttpToolsProtocol):
             # that request may not have been read.
             self._await_request()
             return
-        error = StatusError(
-            Code.DEADLINE_EXCEEDED,
-            f"The request did not arrive in {self._seconds:g} s.",
+        error = status.deadline_exceeded(
+            f"The request did not arrive in {self._seconds:g} s."
         )
         self._refuse(b"408 Request Timeout", error)
 
-    def _refuse(self, status: bytes, error: StatusError) -> None:
+    def _refuse(self, line: bytes, error: status.StatusError) -> None:
         """Ends the connection; says why where no reply was begun."""
         if self.transport.is_closing():
             return
         cycle = self.cycle
-        if (
-            cycle is None
-            or cycle.response_complete
-            or not cycle.response_started
-        ):
+        if not cycle or cycle.response_complete or not cycle.response_started:
             body = json_text.error_body(error)
             self.transport.write(
                 b"HTTP/1.1 %s\r\ncontent-type: application/json\r\n"
                 b"content-length: %d\r\nconnection: close\r\n\r\n%s"
-                % (status, len(body), body)
+                % (line, len(body), body)
             )
         self.transport.close()

@@ -7,102 +7,70 @@ format is the one of `util/prometheus_exporter.cc`.
 
 import bisect
 import contextlib
-import re
+import itertools
 import threading
 import time
 from collections.abc import Iterator
+from collections.abc import Sequence
 
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
+from serving.embedded import status
 
 # The name of a model in a request is the client's choice; without a limit a
 # client of random names would fill the memory.
 _MAX_SERIES = 1000
 
 
-class _Metric:
-    """A family of series, one for each combination of label values."""
-
-    type = ""
-
-    def __init__(self, name: str, labels: tuple[str, ...]):
-        self.name = re.sub("[^a-zA-Z0-9_]", ":", name)
-        self._label_names = labels
-        self._lock = threading.Lock()
-        self._series = {}
-
-    def _labels(self, values: tuple[str, ...]) -> str:
-        return ",".join(
-            f'{name}="{_escape(value)}"'
-            for name, value in zip(self._label_names, values, strict=True)
-        )
-
-    def _get(self, values: tuple[str, ...], make):
-        found = self._series.get(values)
-        if found is None and len(self._series) < _MAX_SERIES:
-            found = self._series[values] = make()
-        return found
-
-    def lines(self) -> list[str]:
-        """The family in text form, without its TYPE line."""
-        with self._lock:
-            return [
-                line
-                for values, state in self._series.items()
-                for line in self._write(self._labels(values), state)
-            ]
-
-    def _write(self, labels: str, state: list) -> list[str]:
-        raise NotImplementedError
+# util/prometheus_exporter.cc, cc/monitoring: microseconds.
+LIMITS = tuple(10 * 1.8**i for i in range(33))
 
 
-class Counter(_Metric):
-    """Counts events."""
+class Metric:
+    """Series of counts, one for each combination of label values.
 
-    type = "counter"
-
-    def increment(self, *labels: str) -> None:
-        """Adds one to the series of these label values."""
-        with self._lock:
-            series = self._get(labels, lambda: [0])
-            if series is not None:
-                series[0] += 1
-
-    def _write(self, labels: str, state: list) -> list[str]:
-        return [f"{self.name}{{{labels}}} {state[0]}"]
-
-
-class Histogram(_Metric):
-    """Distribution of times in microseconds, in TF Serving's buckets.
-
-    33 limits, 10 * 1.8^i: from 10 microseconds to some 20 minutes
-    (`servables/tensorflow/util.cc`).
+    Args:
+        name: the last part of TF Serving's.
+        labels: their names, with blanks between.
+        limits: upper ends of the buckets of a histogram; none for a counter.
     """
 
-    type = "histogram"
-    limits = tuple(10 * 1.8**i for i in range(33))
+    def __init__(self, name: str, labels: str, limits: Sequence[float] = ()):
+        self._name = f":tensorflow:serving:{name}"
+        self._labels = labels.split()
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._series = {}  # values of the labels -> counts of buckets, sum
 
-    def observe(self, microseconds: float, *labels: str) -> None:
-        """Adds one time to the series of these label values."""
-        bucket = bisect.bisect_right(self.limits, microseconds)
+    def add(self, *labels: str, value: float = 0.0) -> None:
+        """Counts an event in the series of these label values."""
         with self._lock:
-            series = self._get(
-                labels, lambda: [[0] * (len(self.limits) + 1), 0.0]
-            )
-            if series is not None:
-                series[0][bucket] += 1
-                series[1] += microseconds
+            if labels not in self._series and len(self._series) >= _MAX_SERIES:
+                return
+            empty = [0] * (len(self._limits) + 1), [0.0]
+            counts, total = self._series.setdefault(labels, empty)
+            counts[bisect.bisect_right(self._limits, value)] += 1
+            total[0] += value
 
-    def _write(self, labels: str, state: list) -> list[str]:
-        counts, total = state
-        lines = []
-        seen = 0
-        bounds = [f"{limit:g}" for limit in self.limits] + ["+Inf"]
-        for bound, count in zip(bounds, counts, strict=True):
-            seen += count
-            lines.append(f'{self.name}_bucket{{{labels},le="{bound}"}} {seen}')
-        lines.append(f"{self.name}_sum{{{labels}}} {total:g}")
-        lines.append(f"{self.name}_count{{{labels}}} {seen}")
+    def lines(self) -> list[str]:
+        """The metric in Prometheus' text form; nothing where nothing was."""
+        kind = "histogram" if self._limits else "counter"
+        with self._lock:
+            lines = [f"# TYPE {self._name} {kind}"] if self._series else []
+            for values, (counts, (total,)) in self._series.items():
+                labels = ",".join(
+                    f'{name}="{_escape(value)}"'
+                    for name, value in zip(self._labels, values, strict=True)
+                )
+                if not self._limits:
+                    lines.append(f"{self._name}{{{labels}}} {counts[0]}")
+                    continue
+                bounds = [f"{limit:g}" for limit in self._limits] + ["+Inf"]
+                sums = itertools.accumulate(counts)
+                lines += [
+                    f'{self._name}_bucket{{{labels},le="{bound}"}} {seen}'
+                    for bound, seen in zip(bounds, sums, strict=True)
+                ]
+                lines.append(f"{self._name}_sum{{{labels}}} {total:g}")
+                lines.append(f"{self._name}_count{{{labels}}} {sum(counts)}")
         return lines
 
 
@@ -110,54 +78,43 @@ class Metrics:
     """The metrics of one server."""
 
     def __init__(self):
-        self.request_count = Counter(
-            "/tensorflow/serving/request_count", ("model_name", "status")
+        self.request_count = Metric("request_count", "model_name status")
+        self.request_latency = Metric(
+            "request_latency", "model_name API entrypoint", LIMITS
         )
-        self.request_latency = Histogram(
-            "/tensorflow/serving/request_latency",
-            ("model_name", "API", "entrypoint"),
+        self.runtime_latency = Metric(
+            "runtime_latency", "model_name API runtime", LIMITS
         )
-        self.runtime_latency = Histogram(
-            "/tensorflow/serving/runtime_latency",
-            ("model_name", "API", "runtime"),
-        )
-        self.model_warmup_latency = Histogram(
-            "/tensorflow/serving/model_warmup_latency",
-            ("model_path", "status"),
+        self.model_warmup_latency = Metric(
+            "model_warmup_latency", "model_path status", LIMITS
         )
 
     @contextlib.contextmanager
     def request(self, model: str, api: str, entrypoint: str) -> Iterator[None]:
         """Counts a request by the status it ends with.
 
-        Args:
-            model: its model.
-            api: under which its time is noted, if it ends well; "" notes none.
-            entrypoint: GRPC or REST.
+        Its time is noted under `api` if it ends well, unless that is empty.
         """
         start = time.perf_counter()
-        status = Code.INTERNAL
+        code = status.Code.INTERNAL
         try:
             yield
-            status = Code.OK
-        except StatusError as error:
-            status = error.code
+            code = status.Code.OK
+        except status.StatusError as error:
+            code = error.code
             raise
         finally:
-            self.request_count.increment(model, status.name)
+            self.request_count.add(model, code.name)
         if api:
-            microseconds = (time.perf_counter() - start) * 1e6
-            self.request_latency.observe(microseconds, model, api, entrypoint)
+            seconds = time.perf_counter() - start
+            self.request_latency.add(
+                model, api, entrypoint, value=seconds * 1e6
+            )
 
     def page(self) -> str:
         """The whole page, as `PrometheusExporter::GeneratePage` writes it."""
-        lines = []
-        for metric in vars(self).values():
-            series = metric.lines()
-            if series:
-                lines.append(f"# TYPE {metric.name} {metric.type}")
-                lines.extend(series)
-        return "\n".join(lines) + "\n"
+        metrics = vars(self).values()
+        return "\n".join(line for m in metrics for line in m.lines()) + "\n"
 
 
 def _escape(value: str) -> str:

@@ -1,24 +1,22 @@
-"""Threads that answer requests, and who may wait for one."""
+"""What both ports have: threads that answer, places to wait, a socket."""
 
 import asyncio
 import concurrent.futures
 import contextlib
+import logging
+import socket
 from collections.abc import Callable
 
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
+from serving.embedded import status
+
+_logger = logging.getLogger(__name__)
 
 
 class Places:
-    """A bounded number of requests under way.
+    """A number of threads, and of requests that may wait for one.
 
     A request asks for its place when it has arrived whole, so that clients
     that send nothing take none.
-
-    Args:
-        threads: requests answered at once.
-        queue: requests that may wait beyond that.
-        name: of the threads.
     """
 
     def __init__(self, threads: int, queue: int, name: str):
@@ -35,12 +33,12 @@ class Places:
         """Calls a function in a thread. For one event loop alone.
 
         Raises:
-            StatusError: RESOURCE_EXHAUSTED, all places are taken; or what the
-                function raised.
+            StatusError: RESOURCE_EXHAUSTED, all places are taken; what the
+                function raised; INTERNAL where that was a fault of this
+                server, which costs no more than this one request.
         """
         if self._taken >= self._limit:
-            raise StatusError(
-                Code.RESOURCE_EXHAUSTED,
+            raise status.resource_exhausted(
                 f"{self._limit} requests are under way, the limit of this "
                 "server.",
             )
@@ -48,20 +46,41 @@ class Places:
         try:
             await self._free.acquire()
             answer = self._threads.submit(function, *arguments)
-            answer.add_done_callback(self._release(asyncio.get_running_loop()))
+            loop = asyncio.get_running_loop()
+            answer.add_done_callback(lambda _: self._release(loop))
             return await asyncio.wrap_future(answer)
+        except status.StatusError:
+            raise
+        except Exception as error:
+            _logger.exception("A request failed")
+            raise status.internal("Fault in the embedded server.") from error
         finally:
             self._taken -= 1
 
-    def _release(self, loop: asyncio.AbstractEventLoop) -> Callable:
+    def _release(self, loop: asyncio.AbstractEventLoop) -> None:
         """Frees a thread when it is done, which a client's leaving is not."""
-
-        def release(_):
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(self._free.release)
-
-        return release
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(self._free.release)
 
     def close(self) -> None:
         """Gives up the requests that wait."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def bind(port: int) -> socket.socket:
+    """Takes a port of 127.0.0.1, on which connections are still refused.
+
+    Port 0 takes a free one; a taken one raises OSError.
+    """
+    # The protocol is named for asyncio, which then sends each part of a reply
+    # at once; else one may wait 40 ms for the receipt of the part before.
+    bound = socket.socket(
+        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(("127.0.0.1", port))
+    except OSError as error:
+        bound.close()
+        raise OSError(f"port {port} is taken") from error
+    return bound

@@ -5,7 +5,6 @@ Follows TF Serving's `model_servers/http_rest_api_handler.cc` and
 requests.
 """
 
-import dataclasses
 import html
 import json
 import re
@@ -13,83 +12,55 @@ import urllib.parse
 import zlib
 
 from google.protobuf import json_format
-from google.protobuf import message
+from google.protobuf.message import Message
+from starlette.responses import Response
 from tensorflow_serving.apis import get_model_metadata_pb2
+from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.apis import model_pb2
 
+from serving.embedded import status
 from serving.embedded.apis.core import Core
-from serving.embedded.apis.metrics import Metrics
-from serving.embedded.json import text as json_text
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
+from serving.embedded.options import ServerOptions
 
-JSON = "application/json"
 # util/net_http/server/public/httpserver_interface.h
 _MAX_INFLATED_BYTES = 100 * 2**20
 
 _FLAGS = re.IGNORECASE | re.ASCII | re.DOTALL
 _API = re.compile("/v1/.*", _FLAGS)
 _VERSION_OR_LABEL = r"(?:/versions/(\d+)|/labels/([^/:]+))?"
-_POST = re.compile(
-    f"/v1/models/([^/:]+){_VERSION_OR_LABEL}:(classify|regress|predict)",
-    _FLAGS,
-)
-_GET = re.compile(
-    f"/v1/models(?:/([^/:]+))?{_VERSION_OR_LABEL}(?:/(metadata))?", _FLAGS
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Reply:
-    """An HTTP reply.
-
-    Attributes:
-        status: HTTP status.
-        content_type: value of the Content-Type header.
-        body: the bytes.
-    """
-
-    status: int
-    content_type: str
-    body: bytes
+_PATTERNS = {
+    "POST": re.compile(
+        f"/v1/models/([^/:]+){_VERSION_OR_LABEL}:(classify|regress|predict)",
+        _FLAGS,
+    ),
+    "GET": re.compile(
+        f"/v1/models(?:/([^/:]+))?{_VERSION_OR_LABEL}(?:/(metadata))?", _FLAGS
+    ),
+}
+_NOTHING = re.compile("(?!)")
 
 
 class RestApi:
-    """Answers HTTP requests.
+    """Answers HTTP requests."""
 
-    Args:
-        core: the loaded models.
-        metrics: what the metrics page shows.
-        metrics_path: path of that page, None for no page.
-    """
-
-    def __init__(
-        self, core: Core, metrics: Metrics, metrics_path: str | None = None
-    ):
+    def __init__(self, core: Core, options: ServerOptions):
         self._core = core
-        self._metrics = metrics
-        self._metrics_path = metrics_path
+        self._options = options
 
     def handle(
-        self,
-        method: str,
-        target: str,
-        body: bytes = b"",
-        origin: str | None = None,
-    ) -> Reply:
-        """Answers one request. Never raises.
+        self, method: str, target: str, headers: dict, body: bytes
+    ) -> Response:
+        """Answers one request, or raises a StatusError.
 
         Args:
             method: GET, POST, ...
             target: path and query as sent. TF Serving matches both together,
                 so `:predict?x=1` is malformed.
-            body: the body, inflated.
-            origin: the Origin header, for OPTIONS.
+            headers: lower-case name -> value, in bytes.
+            body: as it came.
         """
-        if self._metrics_path and target == self._metrics_path:
-            page = self._metrics.page().encode()
-            return Reply(200, "text/plain", page)
+        if target == self._options.metrics_path:
+            return reply(self._core.metrics.page(), content_type="text/plain")
         if not _API.fullmatch(target):
             # What libevent answers where no handler is registered.
             shown = html.escape(target)
@@ -98,71 +69,66 @@ class RestApi:
                 f"<H1>Not Found</H1>\n<P>The requested URL {shown} was not "
                 "found on this server.</P>\n</BODY></HTML>\n"
             )
-            return Reply(404, "text/html", text.encode("utf-8", "replace"))
+            return reply(text, 404, "text/html")
         if method == "OPTIONS":
-            if re.match("https?://", origin or ""):
-                return Reply(200, JSON, b"")
-            return failure(
-                StatusError(
-                    Code.FAILED_PRECONDITION,
-                    "OPTIONS needs an Origin header of http:// or https://",
+            if not re.match(b"https?://", headers.get(b"origin", b"")):
+                raise status.failed_precondition(
+                    "OPTIONS needs an Origin header of http:// or https://"
                 )
-            )
-        pattern = {"POST": _POST, "GET": _GET}.get(method)
-        match = pattern and pattern.fullmatch(target)
+            return reply("")
+        match = _PATTERNS.get(method, _NOTHING).fullmatch(target)
         if match is None:
-            return failure(_malformed(method, target))
+            raise _malformed(method, target)
         if not match[1]:
-            return failure(invalid_argument("Missing model name in request."))
+            raise status.invalid_argument("Missing model name in request.")
+        if headers.get(b"content-encoding", b"").lower() == b"gzip":
+            body = inflate(body, self._options.max_request_bytes)
         api = "predict" if match[4] == "predict" else ""
-        try:
-            # Over REST questions about a model count as well as predictions.
-            with self._metrics.request(_unquote(match[1]), api, "REST"):
-                return Reply(200, JSON, self._answer(method, match, body))
-        except StatusError as error:
-            return failure(error)
+        # Over REST questions about a model count as well as predictions.
+        with self._core.metrics.request(_unquote(match[1]), api, "REST"):
+            return reply(self._answer(method, match, body))
 
-    def _answer(self, method: str, match: re.Match, body: bytes) -> bytes:
+    def _answer(self, method: str, match: re.Match, body: bytes) -> str | bytes:
         spec = _model_spec(*match.group(1, 2, 3))
-        if method == "GET" and match[4] is None:
-            return _json(self._core.status(spec))
         # The verb is matched in any case and compared in lower case.
         if match[4] == "predict":
             return self._core.predict_json(spec, body)
         if match[4] in ("classify", "regress"):
-            raise StatusError(
-                Code.UNIMPLEMENTED,
-                f"The embedded server answers :predict, not :{match[4]}",
+            raise status.unimplemented(
+                f"The embedded server answers :predict, not :{match[4]}"
             )
         if match[4] == "metadata":
             request = get_model_metadata_pb2.GetModelMetadataRequest(
                 model_spec=spec, metadata_field=["signature_def"]
             )
-            return _metadata_json(self._core.metadata(request))
-        if method == "GET":  # another spelling of "metadata"
-            return _json(self._core.status(spec))
+            return _json(self._core.metadata(request))
+        if method == "GET":
+            request = get_model_status_pb2.GetModelStatusRequest(
+                model_spec=spec
+            )
+            return _json(self._core.status(request))
         raise _malformed(method, match[0])
 
 
-def _malformed(method: str, target: str) -> StatusError:
-    return invalid_argument(f"Malformed request: {method} {target}")
+def _malformed(method: str, target: str) -> status.StatusError:
+    return status.invalid_argument(f"Malformed request: {method} {target}")
 
 
-def failure(error: StatusError, status: int | None = None) -> Reply:
-    """The reply to a request that ended with an error."""
-    return Reply(status or error.http_status, JSON, json_text.error_body(error))
+def reply(
+    body: str | bytes,
+    code: int = 200,
+    content_type: str = "application/json",
+) -> Response:
+    """An HTTP reply."""
+    if isinstance(body, str):
+        body = body.encode("utf-8", "replace")
+    return Response(body, code, {"content-type": content_type})
 
 
 def inflate(body: bytes, max_bytes: int) -> bytes:
     """Unpacks a body with `Content-Encoding: gzip`.
 
-    Args:
-        body: the compressed bytes.
-        max_bytes: limit of the result; TF Serving's own is 100 MiB.
-
-    Returns:
-        The unpacked bytes; none where the body is not gzip or too large, as
-        TF Serving goes on with.
+    One that is not gzip or too large is empty: TF Serving goes on with that.
     """
     limit = min(max_bytes, _MAX_INFLATED_BYTES)
     unpacker = zlib.decompressobj(wbits=31)
@@ -177,7 +143,7 @@ def _model_spec(name: str, version: str, label: str) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=_unquote(name))
     if version:
         if int(version[:30]) >= 2**63:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Failed to convert version: {version} to numeric."
             )
         spec.version.value = int(version)
@@ -190,20 +156,12 @@ def _unquote(text: str) -> str:
     return urllib.parse.unquote(text, errors="replace")
 
 
-def _metadata_json(
-    reply: get_model_metadata_pb2.GetModelMetadataResponse,
-) -> bytes:
-    """The metadata without the type that JSON notes with an Any."""
-    fields = json.loads(_json(reply))
-    for value in fields["metadata"].values():
-        value.pop("@type", None)
-    return json.dumps(fields, indent=4, ensure_ascii=False).encode()
-
-
-def _json(reply: message.Message) -> bytes:
-    return json_format.MessageToJson(
+def _json(reply: Message) -> str:
+    fields = json_format.MessageToDict(
         reply,
-        indent=4,
         preserving_proto_field_name=True,
         always_print_fields_with_no_presence=True,
-    ).encode()
+    )
+    # The type that JSON notes with an Any, which is no part of the answer.
+    fields.get("metadata", {}).get("signature_def", {}).pop("@type", None)
+    return json.dumps(fields, indent=4, ensure_ascii=False)

@@ -7,9 +7,7 @@ of them take 3 GiB and ten seconds.
 
 from google.protobuf.descriptor import Descriptor
 
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
+from serving.embedded import status
 
 MAX_PARTS = 2**20
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
@@ -18,16 +16,8 @@ _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 def check_parts(body: bytes, kind: Descriptor, limit: int = MAX_PARTS) -> None:
     """Refuses a message of too many parts: fields, and those within them.
 
-    A packed field, as numbers are sent, is one part.
-
-    Args:
-        body: the bytes. What the parser will refuse is left to it.
-        kind: their type.
-        limit: parts at most.
-
-    Raises:
-        StatusError: RESOURCE_EXHAUSTED; INVALID_ARGUMENT for a group, which
-            no message of TF Serving has.
+    A packed field, as numbers are sent, is one part. What the parser will
+    refuse is left to it; a group no message of TF Serving has.
     """
     parts = position = 0
     inside = [(len(body), kind)]
@@ -38,8 +28,7 @@ def check_parts(body: bytes, kind: Descriptor, limit: int = MAX_PARTS) -> None:
             continue
         parts += 1
         if parts > limit:
-            raise StatusError(
-                Code.RESOURCE_EXHAUSTED,
+            raise status.resource_exhausted(
                 f"A request of more than {limit} parts, the limit of this "
                 "server.",
             )
@@ -61,7 +50,7 @@ def check_parts(body: bytes, kind: Descriptor, limit: int = MAX_PARTS) -> None:
         elif wire_type == _FOUR_BYTES:
             position += 4
         elif wire_type != _VARINT:
-            raise invalid_argument("Malformed request: a group")
+            raise status.invalid_argument("Malformed request: a group")
 
 
 def _varint(body: bytes, position: int) -> tuple[int, int]:

@@ -4,129 +4,97 @@ Follows `FillPredictRequestFromJson` of TF Serving's `util/json_tensor.cc`:
 its checks, in its order, with its texts.
 """
 
-import dataclasses
 import math
-from collections.abc import Callable
 from collections.abc import Mapping
 
 import numpy as np
 
+from serving.embedded import status
 from serving.embedded.json import text as json_text
-from serving.embedded.json.tensor import CHUNK
 from serving.embedded.json.tensor import MAX_RANK
 from serving.embedded.json.tensor import dense
 from serving.embedded.json.tensor import fill
 from serving.embedded.json.tensor import is_base64_object
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
+from serving.embedded.json.tensor import suspects
 
 
-@dataclasses.dataclass(frozen=True)
-class PredictRequest:
-    """A parsed body.
-
-    Attributes:
-        signature_name: as sent; empty for the default.
-        row_format: `instances` were sent, so `predictions` are due.
-        inputs: alias -> array.
-    """
-
-    signature_name: str
-    row_format: bool
-    inputs: dict[str, np.ndarray]
+@json_text.bounded_depth()
+def parse(body: bytes) -> dict:
+    """The JSON object of a body, whose `signature_name` is a string."""
+    document = json_text.parse_object(body)
+    if not isinstance(document.setdefault("signature_name", ""), str):
+        raise _faulty(
+            document,
+            "not formatted correctly. 'signature_name' key must be a string "
+            "value.",
+        )
+    return document
 
 
-def parse(
-    body: bytes, data_types: Callable[[str], Mapping[str, int]]
-) -> PredictRequest:
-    """Parses a body.
+@json_text.bounded_depth()
+def tensors(document: dict, types: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """The inputs of a document, alias -> array.
 
     Args:
-        body: the bytes of the request.
-        data_types: gives, for a signature name, alias -> DataType of the
-            signature's inputs; raises StatusError where there is none.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT, UNIMPLEMENTED for inputs without a
-            JSON form, RESOURCE_EXHAUSTED for too many values, or what
-            `data_types` raised.
+        document: of `parse`; "instances" in it ask for rows.
+        types: alias -> DataType of the inputs of its signature.
     """
-    try:
-        return _parse(body, data_types)
-    except RecursionError:
-        raise invalid_argument(
-            "JSON Parse error: nested too deep for this server."
-        ) from None
-
-
-def _parse(body, data_types) -> PredictRequest:
-    document = json_text.parse_object(body)
-    name = document.get("signature_name", "")
-    if not isinstance(name, str):
-        raise invalid_argument(
-            f"JSON Value: {json_text.echo(document)} not formatted correctly."
-            " 'signature_name' key must be a string value."
-        )
-    types = data_types(name)
     if not types:
-        raise invalid_argument(
-            f"Failed to get input map for signature: {name or 'DEFAULT'}"
+        raise status.invalid_argument(
+            "Failed to get input map for signature: "
+            f"{document['signature_name'] or 'DEFAULT'}"
         )
     if "instances" in document:
-        instances = _instances(document)
-        return PredictRequest(name, True, _rows(instances, types))
+        return _rows(_instances(document), types)
     if "inputs" in document:
-        return PredictRequest(name, False, _columns(document["inputs"], types))
-    raise invalid_argument("Missing 'inputs' or 'instances' key")
+        return _columns(document["inputs"], types)
+    raise status.invalid_argument("Missing 'inputs' or 'instances' key")
+
+
+def _faulty(document: dict, problem: str) -> status.StatusError:
+    return status.invalid_argument(
+        f"JSON Value: {json_text.echo(document)} {problem}"
+    )
 
 
 def _instances(document: dict) -> list:
     instances = document["instances"]
-    problem = None
     if "inputs" in document:
-        problem = (
+        raise _faulty(
+            document,
             "Not formatted correctly expecting only one of 'inputs' or "
-            "'instances' keys to exist "
+            "'instances' keys to exist ",
         )
-    elif not isinstance(instances, list):
-        problem = "Expecting 'instances' to be an list/array"
-    elif not instances:
-        problem = "No values in 'instances' array"
-    if problem:
-        raise invalid_argument(
-            f"JSON Value: {json_text.echo(document)} {problem}"
-        )
+    if not isinstance(instances, list):
+        raise _faulty(document, "Expecting 'instances' to be an list/array")
+    if not instances:
+        raise _faulty(document, "No values in 'instances' array")
     return instances
 
 
 def _columns(value: object, types: Mapping[str, int]) -> dict:
     if not isinstance(value, dict) or is_base64_object(value):
         if len(types) > 1:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 "inputs is a plain value/list, but expecting an object as "
                 "multiple input tensors required as per tensorinfo_map"
             )
         (alias,) = types
-        return {alias: _tensor(value, types[alias])}
+        return {alias: fill(value, types[alias])}
     arrays = {}
     for alias in sorted(types):
         if alias not in value:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Missing named input: {alias} in 'inputs' object."
             )
-        arrays[alias] = _tensor(value[alias], types[alias])
+        arrays[alias] = fill(value[alias], types[alias])
     return arrays
-
-
-def _tensor(value: object, data_type: int) -> np.ndarray:
-    array = dense(value, data_type)
-    return fill(value, data_type) if array is None else array
 
 
 def _rows(instances: list, types: Mapping[str, int]) -> dict:
     first = instances[0]
     if len(types) > 1 and not isinstance(first, dict):
-        raise invalid_argument(
+        raise status.invalid_argument(
             "instances is a plain list, but expecting list of objects as "
             "multiple input tensors required as per tensorinfo_map"
         )
@@ -137,7 +105,7 @@ def _rows(instances: list, types: Mapping[str, int]) -> dict:
     arrays = _dense_rows(instances, types)
     if arrays is None:
         _find_faulty_row(instances, types)
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"This server takes tensors of {MAX_RANK} dimensions."
         )
     return arrays
@@ -168,65 +136,61 @@ def _find_faulty_row(instances: list, types: Mapping[str, int]) -> None:
     """`FillTensorMapFromInstancesList`, where the error texts come from."""
     named = _is_named(instances[0])
     shapes = {}
-    for start in range(0, len(instances), CHUNK):
-        rows = instances[start : start + CHUNK]
-        arrays = _dense_rows(rows, types) if start else None
-        if arrays is not None and all(
+
+    def are_regular(rows: list) -> bool:
+        arrays = _dense_rows(rows, types) if shapes else None
+        return arrays is not None and all(
             array.shape[1:] == shapes[alias] for alias, array in arrays.items()
-        ):
-            continue
-        for index, row in enumerate(rows, start):
-            if named and not _is_named(row):
-                raise invalid_argument(
-                    f"Expecting object but got list at item {index} of input "
-                    "list"
-                )
-            if not named and _is_named(row):
-                raise invalid_argument(
-                    "Expecting value/list but got object at item "
-                    f"{index} of input list"
-                )
-            values = row if named else dict.fromkeys(types, row)
-            for alias, value in values.items():
-                key = f" key: {alias}" if named else ""
-                try:
-                    _check_element(value, alias, types, shapes)
-                except StatusError as error:
-                    raise invalid_argument(
-                        f"Failed to process element: {index}{key} of "
-                        f"'instances' list. Error: {error}"
-                    ) from error
-            if values.keys() != set(types):
-                raise invalid_argument(
-                    f"Failed to process element: {index} of 'instances' list. "
-                    f"JSON object: {json_text.echo(row)} keys must be equal "
-                    f"to: {','.join(sorted(types))}"
-                )
+        )
+
+    for index, row in suspects(instances, are_regular):
+        if named and not _is_named(row):
+            raise status.invalid_argument(
+                f"Expecting object but got list at item {index} of input list"
+            )
+        if not named and _is_named(row):
+            raise status.invalid_argument(
+                "Expecting value/list but got object at item "
+                f"{index} of input list"
+            )
+        values = row if named else dict.fromkeys(types, row)
+        for alias, value in values.items():
+            key = f" key: {alias}" if named else ""
+            try:
+                _check_element(value, alias, types, shapes)
+            except status.StatusError as error:
+                raise status.invalid_argument(
+                    f"Failed to process element: {index}{key} of "
+                    f"'instances' list. Error: {error}"
+                ) from error
+        if values.keys() != set(types):
+            raise status.invalid_argument(
+                f"Failed to process element: {index} of 'instances' list. "
+                f"JSON object: {json_text.echo(row)} keys must be equal "
+                f"to: {','.join(sorted(types))}"
+            )
 
 
 def _check_element(value, alias, types, shapes: dict) -> None:
     """`AddInstanceItem`: one value of one row."""
     if alias not in types:
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"JSON object: does not have named input: {alias}"
         )
     shape = fill(value, types[alias]).shape
     first = shapes.setdefault(alias, shape)
     if math.prod(first) != math.prod(shape):
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"Expecting tensor size: {math.prod(first)} but got: "
             f"{math.prod(shape)}"
         )
     if first != shape:
-        raise invalid_argument(
-            f"Expecting shape {_shape(first)} but got: {_shape(shape)}"
+        expected, got = (",".join(map(str, s)) for s in (first, shape))
+        raise status.invalid_argument(
+            f"Expecting shape [{expected}] but got: [{got}]"
         )
 
 
 def _is_named(value: object) -> bool:
     """An object of named inputs, not one that stands for bytes."""
     return isinstance(value, dict) and not is_base64_object(value)
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "[" + ",".join(map(str, shape)) + "]"

@@ -1,17 +1,19 @@
 """The body of a REST predict reply.
 
 Follows `MakeJsonFromTensors` of TF Serving's `util/json_tensor.cc`, to the
-digits of the numbers and the blanks of RapidJSON's pretty writer.
+digits of the numbers. RapidJSON's blanks, which mean nothing, are left out.
 """
 
 import base64
 import json
+import math
+from collections.abc import Iterable
 from collections.abc import Mapping
 
 import numpy as np
 
+from serving.embedded import status
 from serving.embedded.run import tensors
-from serving.embedded.status import invalid_argument
 
 _DIGITS = {np.dtype(np.float32): 9, np.dtype(np.float64): 17}
 _CHUNK = 2**16
@@ -22,53 +24,38 @@ _INTEGERS = tuple(
 
 
 def format_floats(array: np.ndarray) -> list[str]:
-    """Writes numbers as `WriteDecimal` does.
+    """Writes float32 or float64 as `WriteDecimal` does, in C order.
 
     Six significant digits where they give the number back, else nine for
-    float32 and seventeen for float64; ".0" after a whole number.
-
-    Args:
-        array: float32 or float64, any shape.
-
-    Returns:
-        One text for each value, in C order: 0.5, 9e+06, 999999.0, NaN.
+    float32 and seventeen for float64; ".0" after a whole number: 0.5, 9e+06,
+    999999.0, NaN.
     """
     flat = array.ravel()
-    is_long = _surely_needs_all_digits(flat)
-    unsure = np.flatnonzero(~is_long)
-    short = _format(["%.6g"] * len(unsure), flat[unsure])
-    back = np.fromiter(map(float, short), np.float64, len(unsure))
-    with np.errstate(over="ignore", invalid="ignore"):
-        is_long[unsure] = back.astype(flat.dtype) != flat[unsure]
-    formats = np.where(is_long, f"%.{_DIGITS[array.dtype]}g", "%.6g")
-    texts = _format(formats.tolist(), flat)
+    texts = _format("%.6g ", flat)
+    back = np.fromiter(map(float, texts), np.float64, len(flat))
+    with np.errstate(over="ignore"):
+        unlike = np.flatnonzero(back.astype(flat.dtype) != flat)
+    long = _format(f"%.{_DIGITS[array.dtype]}g ", flat[unlike])
+    for position, text in zip(unlike.tolist(), long, strict=True):
+        texts[position] = text
     return [text if "." in text else _finish(text) for text in texts]
 
 
-def _surely_needs_all_digits(flat: np.ndarray) -> np.ndarray:
-    """Which values six digits do not give back, as far as arithmetic can tell.
-
-    Rounded to six digits, they move by more than half of the way to their
-    neighbour. For the others the digits have to be tried.
-    """
-    with np.errstate(all="ignore"):
-        wide = np.abs(flat.astype(np.float64))
-        unit = 10 ** (np.floor(np.log10(wide)) - 5)
-        moved = np.abs(np.rint(wide / unit) * unit - wide)
-        # The second term covers what this very arithmetic loses.
-        far = 0.6 * np.abs(np.spacing(flat)) + 8 * np.spacing(wide)
-        return moved > far
-
-
-def _format(formats: list[str], values: np.ndarray) -> list[str]:
+def _format(form: str, values: np.ndarray) -> list[str]:
     # One operation for many values: much faster than one for each. For all of
     # them it would keep Python from anything else for seconds.
     texts = []
     for start in range(0, len(values), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        joined = " ".join(formats[part]) % tuple(values[part].tolist())
-        texts += joined.split()
+        part = values[start : start + _CHUNK].tolist()
+        texts += (form * len(part) % tuple(part)).split()
     return texts
+
+
+def _finish(text: str) -> str:
+    """A text without a point, as JSON has it."""
+    if text in ("nan", "inf", "-inf"):
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[text]
+    return text if "e" in text else text + ".0"
 
 
 def write(outputs: Mapping[str, np.ndarray], row_format: bool) -> bytes:
@@ -77,70 +64,64 @@ def write(outputs: Mapping[str, np.ndarray], row_format: bool) -> bytes:
     Args:
         outputs: alias -> array; the name is left out where there is one.
         row_format: `predictions`, a list with one entry for each row.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT: an output has no JSON form, or, in row
-            format, no batch axis or another batch size.
     """
     if not outputs:
-        raise invalid_argument("Cannot convert empty tensor map to JSON")
-    body = _rows(outputs) if row_format else _columns(outputs)
+        raise status.invalid_argument("Cannot convert empty tensor map to JSON")
+    if row_format:
+        batch = _batch_size(outputs)
+        columns = [
+            _texts(name, array, array.shape[1:], batch)
+            for name, array in outputs.items()
+        ]
+        rows = ", ".join(_objects(outputs, columns))
+        body = f'{{"predictions": [{rows}]}}'
+    else:
+        columns = [
+            _texts(name, array, array.shape, 1)
+            for name, array in outputs.items()
+        ]
+        body = f'{{"outputs": {_objects(outputs, columns)[0]}}}'
     return body.encode("utf-8", "surrogateescape")
 
 
-def _columns(outputs: Mapping[str, np.ndarray]) -> str:
-    if len(outputs) == 1:
-        ((name, array),) = outputs.items()
-        value = _nest(_values(name, array), array.shape, 1, False)
-        return f'{{\n    "outputs": {value}\n}}'
-    members = [
-        (name, _nest(_values(name, array), array.shape, 2, False))
-        for name, array in outputs.items()
+def _texts(name: str, array, shape: tuple[int, ...], count: int) -> list[str]:
+    """A tensor as `count` JSON texts, each of this shape."""
+    values = _values(name, array)
+    size = math.prod(shape)
+    template = _template(shape)
+    return [
+        template % tuple(values[start * size : (start + 1) * size])
+        for start in range(count)
     ]
-    return f'{{\n    "outputs": {_object(members, 1)}\n}}'
 
 
-def _rows(outputs: Mapping[str, np.ndarray]) -> str:
-    batch = _batch_size(outputs)
-    if not batch:
-        return '{\n    "predictions": []\n}'
-    named = len(outputs) > 1
-    columns = []
-    for name, array in outputs.items():
-        values = _values(name, array)
-        size = len(values) // batch
-        level = 3 if named else 2
-        columns.append(
-            [
-                _nest(
-                    values[start : start + size], array.shape[1:], level, True
-                )
-                for start in range(0, batch * size, size)
-            ]
-            if size
-            else [_nest([], array.shape[1:], level, True)] * batch
-        )
-    if named:
-        rows = [
-            _object(zip(outputs, row, strict=True), 2)
-            for row in zip(*columns, strict=True)
-        ]
-        listed = _list(rows, 1)
-    else:
-        # RapidJSON's quirk: the values on one line, the bracket on the next.
-        listed = f"[{', '.join(columns[0])}{_line(1)}]"
-    return f'{{\n    "predictions": {listed}\n}}'
+def _template(shape: tuple[int, ...]) -> str:
+    if not shape:
+        return "%s"
+    return f"[{', '.join([_template(shape[1:])] * shape[0])}]"
+
+
+def _objects(names: Iterable[str], columns: list[list[str]]) -> list[str]:
+    """Objects with a member of each column; of one column its own texts."""
+    if len(columns) == 1:
+        return columns[0]
+    keys = [json.dumps(name, ensure_ascii=False) for name in names]
+    objects = []
+    for row in zip(*columns, strict=True):
+        members = map(": ".join, zip(keys, row, strict=True))
+        objects.append(f"{{{', '.join(members)}}}")
+    return objects
 
 
 def _batch_size(outputs: Mapping[str, np.ndarray]) -> int:
     batch = None
     for name, array in outputs.items():
         if array.ndim == 0:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Tensor name: {name}  has no shape information "
             )
         if batch is not None and batch != len(array):
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Tensor name: {name} has inconsistent batch size: "
                 f"{len(array)} expecting: {batch}"
             )
@@ -160,7 +141,7 @@ def _values(name: str, array: np.ndarray) -> list[str]:
     if array.dtype == object:
         if name.endswith("_bytes"):
             return [
-                f'{{ "b64": "{base64.b64encode(value).decode()}" }}'
+                f'{{"b64": "{base64.b64encode(value).decode()}"}}'
                 for value in flat
             ]
         return [
@@ -171,57 +152,7 @@ def _values(name: str, array: np.ndarray) -> list[str]:
         ]
     if array.size == 0:
         return []
-    raise invalid_argument(
+    raise status.invalid_argument(
         "Failed to write JSON value for tensor type: "
         f"{tensors.array_dtype_name(array)}"
     )
-
-
-def _nest(
-    values: list[str], shape: tuple[int, ...], level: int, one_line: bool
-) -> str:
-    """Values as lists in lists; a scalar as it is.
-
-    Args:
-        values: the texts of the values, in C order.
-        shape: of the tensor.
-        level: depth of the members of the outermost list.
-        one_line: lists stand on one line, as in the row format.
-    """
-    return _template(shape, level, one_line) % tuple(values)
-
-
-def _template(shape: tuple[int, ...], level: int, one_line: bool) -> str:
-    if not shape:
-        return "%s"
-    item = _template(shape[1:], level + 1, one_line)
-    return _list([item] * shape[0], level, one_line)
-
-
-def _list(items: list[str], level: int, one_line: bool = False) -> str:
-    if not items:
-        return "[]"
-    if one_line:
-        return f"[{', '.join(items)}]"
-    separator = "," + _line(level + 1)
-    return f"[{_line(level + 1)}{separator.join(items)}{_line(level)}]"
-
-
-def _object(members, level: int) -> str:
-    separator = "," + _line(level + 1)
-    lines = separator.join(
-        f"{json.dumps(name, ensure_ascii=False)}: {value}"
-        for name, value in members
-    )
-    return f"{{{_line(level + 1)}{lines}{_line(level)}}}"
-
-
-def _line(level: int) -> str:
-    return "\n" + " " * 4 * level
-
-
-def _finish(text: str) -> str:
-    """A text without a point, as JSON has it."""
-    if text in ("nan", "inf", "-inf"):
-        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[text]
-    return text if "e" in text else text + ".0"

@@ -10,15 +10,15 @@ import base64
 import binascii
 import itertools
 import re
+from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 from tensorflow.core.framework import types_pb2
 
+from serving.embedded import status
 from serving.embedded.json import text
 from serving.embedded.run import tensors
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
 
 _INT32 = (-(2**31), 2**31 - 1)
 # No range check for the narrow types: they wrap, as in C++.
@@ -40,7 +40,7 @@ _TYPES = dict.fromkeys(_INTEGERS, {int}) | {
 }
 _BLANKS = re.compile(r"[ \t\r\n\v\f]")
 MAX_RANK = 63  # one less than NumPy's: rows are stacked
-CHUNK = 1024  # values, or rows, that are looked at together
+_CHUNK = 1024
 
 
 def is_base64_object(value: object) -> bool:
@@ -55,12 +55,7 @@ def is_base64_object(value: object) -> bool:
 def dense(value: object, data_type: int) -> np.ndarray | None:
     """Converts a regular value, or returns None.
 
-    Args:
-        value: a number, string, bool or nested lists of one shape.
-        data_type: the DataType of the input.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT, a number too big for any double.
+    A number, string, bool, or nested lists of one shape are regular.
     """
     shape = []
     level = [value]
@@ -78,11 +73,10 @@ def fill(value: object, data_type: int) -> np.ndarray:
     """Converts a value, or says what is wrong with it.
 
     Finds the first fault in the order of TF Serving's `FillTensorProto`.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT, or UNIMPLEMENTED for a dtype that has
-            no JSON form.
     """
+    array = dense(value, data_type)
+    if array is not None:
+        return array
     shape = []
     inner = value
     while type(inner) is list:
@@ -91,17 +85,13 @@ def fill(value: object, data_type: int) -> np.ndarray:
             break
         inner = inner[0]
     _find_fault(value, 0, tuple(shape), data_type)
-    array = None if len(shape) > MAX_RANK else dense(value, data_type)
-    if array is not None:
-        return array
     if len(shape) > MAX_RANK:
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"A tensor of {len(shape)} dimensions: this server takes "
             f"{MAX_RANK}."
         )
-    raise StatusError(
-        Code.UNIMPLEMENTED,
-        f"Conversion of JSON to type: {tensors.dtype_name(data_type)}",
+    raise status.unimplemented(
+        f"Conversion of JSON to type: {tensors.dtype_name(data_type)}"
     )
 
 
@@ -109,7 +99,7 @@ def _find_fault(value, level: int, shape: tuple, data_type: int) -> None:
     rank = len(shape)
     if type(value) is not list:
         if level != rank:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"JSON Value: {text.echo(value)} found at incorrect "
                 f"level: {level + 1} in the JSON DOM. Expected at level: "
                 f"{rank}"
@@ -117,36 +107,48 @@ def _find_fault(value, level: int, shape: tuple, data_type: int) -> None:
         _leaf(value, data_type)
         return
     if level >= rank:
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"Encountered list at unexpected level: {level} expected < {rank}"
         )
     if len(value) != shape[level]:
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"Encountered list at unexpected size: {len(value)} at level: "
             f"{level} expected size: {shape[level]}"
         )
-    for start in range(0, len(value), CHUNK):
-        chunk = value[start : start + CHUNK]
-        # What is regular is passed over in one go: a million values take
-        # Python a second one by one.
-        if len(chunk) > 1:
-            array = dense(chunk, data_type)
-            if array is not None and array.shape[1:] == shape[level + 1 :]:
-                continue
-        for item in chunk:
-            _find_fault(item, level + 1, shape, data_type)
+
+    def are_regular(items: list) -> bool:
+        array = dense(items, data_type)
+        return array is not None and array.shape[1:] == shape[level + 1 :]
+
+    # A list in a list in a list ... goes deep, with fewer calls.
+    items = value if len(value) == 1 else None
+    for item in items or (i for _, i in suspects(value, are_regular)):
+        _find_fault(item, level + 1, shape, data_type)
+
+
+def suspects(
+    values: list, are_regular: Callable[[list], bool]
+) -> Iterator[tuple[int, object]]:
+    """The values among which a fault may be, and their positions.
+
+    What is regular is passed over in one go: a million values take Python a
+    second one by one.
+    """
+    for start in range(0, len(values), _CHUNK):
+        chunk = values[start : start + _CHUNK]
+        if len(chunk) == 1 or not are_regular(chunk):
+            yield from enumerate(chunk, start)
 
 
 def _leaf(value: object, data_type: int) -> None:
     """Raises what `AddValueToTensor` says of one value, if anything."""
     if data_type not in _TYPES and type(value) is not dict:
-        raise StatusError(
-            Code.UNIMPLEMENTED,
+        raise status.unimplemented(
             f"Conversion of JSON Value: {text.echo(value)} to type: "
             f"{tensors.dtype_name(data_type)}",
         )
     if not _are_regular([value], data_type):
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"JSON Value: {text.echo(value)} Type: "
             f"{text.type_name(value)} is not of expected type: "
             f"{tensors.dtype_name(data_type)}"
@@ -162,7 +164,7 @@ def _leaves(values: list, data_type: int) -> np.ndarray | None:
     if data_type == types_pb2.DT_STRING:
         try:
             return np.fromiter(map(_bytes, values), object, len(values))
-        except StatusError:
+        except status.StatusError:
             return None
     dtype = tensors.numpy_dtype(data_type)
     if data_type in _INTEGERS:
@@ -171,7 +173,7 @@ def _leaves(values: list, data_type: int) -> np.ndarray | None:
     try:
         wide = np.array(values, np.float64)
     except OverflowError:  # an integer beyond the range of doubles
-        raise invalid_argument(
+        raise status.invalid_argument(
             "JSON Parse error: Number too big to be stored in double."
         ) from None
     with np.errstate(over="ignore", under="ignore"):
@@ -194,11 +196,11 @@ def _bytes(value: str | dict) -> bytes:
         try:
             return value.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 "JSON Parse error: The surrogate pair in string is invalid."
             ) from None
     if not is_base64_object(value):
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"JSON Value: {text.echo(value)} not formatted correctly for "
             "base64 data"
         )
@@ -209,7 +211,7 @@ def _bytes(value: str | dict) -> bytes:
             digits.encode() + b"=" * (-len(digits) % 4), validate=True
         )
     except (binascii.Error, UnicodeEncodeError):
-        raise invalid_argument("Unable to base64 decode") from None
+        raise status.invalid_argument("Unable to base64 decode") from None
 
 
 def _all(values: list, types: set) -> bool:

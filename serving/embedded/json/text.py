@@ -5,12 +5,13 @@ surrogates, and nesting, which TF Serving takes to any depth and Python to
 some hundred levels.
 """
 
+import contextlib
 import json
+import math
 import re
+from collections.abc import Iterator
 
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
+from serving.embedded import status
 
 # RapidJSON's texts (rapidjson/error/en.h), by the start of Python's.
 _PARSE_ERRORS = {
@@ -28,10 +29,7 @@ _BLANKS = re.compile("[ \t\n\r]*")
 _TOO_BIG = "Number too big to be stored in double."
 _ECHO_LIMIT = 1024
 MAX_PARTS = 2**22
-# Strings, and what is between brackets.
-_NO_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^\[\]{}"]+', re.DOTALL)
 _encoder = json.JSONEncoder(indent=4, ensure_ascii=False)
-_decoder = json.JSONDecoder()
 
 
 def parse_object(body: bytes) -> dict:
@@ -40,34 +38,45 @@ def parse_object(body: bytes) -> dict:
     `NaN`, `Infinity` and `-Infinity` are numbers, and what follows the first
     value is ignored, as TF Serving's parser flags have it. Bytes that are no
     UTF-8 come through as they are, by surrogate escapes.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT; RESOURCE_EXHAUSTED for more parts than
-            this server takes.
-        RecursionError: nested deeper than Python goes.
     """
     # Two bytes can be a list in a list, which takes Python a hundred and a
     # moment in which it does nothing else: 64 MiB of them take 3 GiB and
     # seconds.
     if sum(map(body.count, (b",", b"[", b"{"))) > MAX_PARTS:
-        raise StatusError(
-            Code.RESOURCE_EXHAUSTED,
+        raise status.resource_exhausted(
             f"A request of more than {MAX_PARTS} parts, the limit of this "
             "server.",
         )
     text = body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     start = _BLANKS.match(text).end()
     if start == len(text):
-        raise invalid_argument("JSON Parse error: The document is empty")
+        raise status.invalid_argument("JSON Parse error: The document is empty")
     try:
-        value = _decode(text, start)
+        # A double that overflows is an error in RapidJSON and infinity in
+        # Python, whose way to find it is slow.
+        strict = _EXPONENT_OF_THREE_DIGITS.search(text)
+        decoder = _strict_decoder if strict else _decoder
+        value, _ = decoder.raw_decode(text, start)
     except json.JSONDecodeError as error:
         raise _parse_error(error, text) from error
     except (ValueError, OverflowError):  # an integer of thousands of digits
-        raise invalid_argument(f"JSON Parse error: {_TOO_BIG}") from None
+        raise status.invalid_argument(f"JSON Parse error: {_TOO_BIG}") from None
     if not isinstance(value, dict):
-        raise invalid_argument(f"JSON Value: {echo(value)} Is not object")
+        raise status.invalid_argument(
+            f"JSON Value: {echo(value)} Is not object"
+        )
     return value
+
+
+@contextlib.contextmanager
+def bounded_depth() -> Iterator[None]:
+    """Python's limit of depth as an error of the request."""
+    try:
+        yield
+    except RecursionError:
+        raise status.invalid_argument(
+            "JSON Parse error: nested too deep for this server."
+        ) from None
 
 
 def echo(value: object) -> str:
@@ -82,40 +91,28 @@ def echo(value: object) -> str:
 
 def type_name(value: object) -> str:
     """RapidJSON's name of a value's type, as error texts have it."""
-    if value is None:
-        return "Null"
-    if isinstance(value, bool):
-        return str(value)
-    if isinstance(value, dict):
-        return "Object"
-    if isinstance(value, list):
-        return "Array"
-    return "String" if isinstance(value, str) else "Number"
+    names = {dict: "Object", list: "Array", str: "String", bool: str(value)}
+    return "Null" if value is None else names.get(type(value), "Number")
 
 
-def error_body(error: StatusError) -> bytes:
+def error_body(error: status.StatusError) -> bytes:
     """The body of a failed request: `{"error": "..."}`."""
     text = json.dumps({"error": error.message}, indent=4, ensure_ascii=False)
     return text.encode("utf-8", "replace")
 
 
-def _decode(text: str, start: int) -> object:
-    value, end = _decoder.raw_decode(text, start)
-    # A double that overflows is an error in RapidJSON and infinity in Python.
-    # The second, slow pass runs only where an exponent could do that.
-    if _EXPONENT_OF_THREE_DIGITS.search(text, start, end):
-        json.JSONDecoder(parse_float=_finite).raw_decode(text, start)
-    return value
-
-
 def _finite(digits: str) -> float:
     number = float(digits)
-    if number in (float("inf"), float("-inf")):
+    if math.isinf(number):
         raise OverflowError
     return number
 
 
-def _parse_error(error: json.JSONDecodeError, text: str) -> StatusError:
+_decoder = json.JSONDecoder()
+_strict_decoder = json.JSONDecoder(parse_float=_finite)
+
+
+def _parse_error(error: json.JSONDecodeError, text: str) -> status.StatusError:
     offset = len(text[: error.pos].encode("utf-8", "surrogateescape"))
     message = "Missing a comma or ] after an array element."
     if error.msg.startswith("Expecting ','") and _in_object(text, error.pos):
@@ -123,17 +120,16 @@ def _parse_error(error: json.JSONDecodeError, text: str) -> StatusError:
     for start, rapidjson_text in _PARSE_ERRORS.items():
         if error.msg.startswith(start):
             message = rapidjson_text
-    return invalid_argument(f"JSON Parse error: {message} at offset: {offset}")
+    return status.invalid_argument(
+        f"JSON Parse error: {message} at offset: {offset}"
+    )
 
 
 def _in_object(text: str, position: int) -> bool:
     """Whether the innermost bracket open at a position is a brace."""
-    depth = 0
-    for bracket in reversed(_NO_BRACKETS.sub("", text[:position])):
-        if bracket in "]}":
-            depth += 1
-        elif depth == 0:
-            return bracket == "{"
-        else:
-            depth -= 1
-    return False
+    text = text[:position]
+    try:
+        _decoder.raw_decode(text + "}", _BLANKS.match(text).end())
+    except json.JSONDecodeError as error:
+        return error.pos > position  # the brace was in its place
+    return True

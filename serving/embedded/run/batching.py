@@ -11,39 +11,16 @@ request that waits is not looked at.
 """
 
 import collections
-import dataclasses
-import os
+import concurrent.futures
 import threading
 from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
 
+from serving.embedded import status
+from serving.embedded.options import BatchingOptions
 from serving.embedded.run.engine import SavedModelVersion
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
-
-
-@dataclasses.dataclass(frozen=True)
-class BatchingOptions:
-    """How requests are put together; the defaults are TF Serving's.
-
-    Attributes:
-        max_batch_size: rows of a batch, and of a request, at most.
-        timeout_seconds: how long a batch waits for company; 0 takes what
-            waits already.
-        max_enqueued_batches: batches of one kind that may wait.
-        threads: batches that run at once.
-        allowed_batch_sizes: rising, the last is `max_batch_size`; a batch is
-            filled up to one of them. Empty allows all.
-    """
-
-    max_batch_size: int = 1000
-    timeout_seconds: float = 0.0
-    max_enqueued_batches: int = 10
-    threads: int = os.cpu_count() or 1
-    allowed_batch_sizes: tuple[int, ...] = ()
 
 
 class _Batch:
@@ -53,21 +30,11 @@ class _Batch:
         self.feeds = []
         self.rows = 0
         self.full = threading.Event()
-        self.done = threading.Event()
-        self.outputs = None
-        self.error = None
+        self.outputs = concurrent.futures.Future()
 
 
 class BatchingVersion:
-    """A loaded version that runs the requests of its callers in batches.
-
-    Args:
-        version: what runs the batches; closed with this.
-        options: see `BatchingOptions`.
-
-    Attributes:
-        signatures: name -> SignatureDef, as in the saved file.
-    """
+    """A loaded version that runs its callers' requests in batches."""
 
     def __init__(self, version: SavedModelVersion, options: BatchingOptions):
         self.signatures = version.signatures
@@ -75,50 +42,35 @@ class BatchingVersion:
         self._options = options
         self._lock = threading.Lock()
         self._queues = {}  # kind of request -> batches that wait, oldest first
-        self._threads = threading.Semaphore(options.threads)
+        self._threads = threading.Semaphore(options.num_batch_threads)
 
     def run(
-        self,
-        feed: Mapping[str, np.ndarray],
-        fetch: Sequence[str],
+        self, feed: Mapping[str, np.ndarray], fetch: Sequence[str]
     ) -> list[np.ndarray]:
         """Runs the graph once, for this request and others like it.
 
-        Args:
-            feed: tensor name -> array, all with one number of rows. Without
-                arrays, or without rows, the request runs alone.
-            fetch: tensor names.
-
-        Returns:
-            One array for each name of `fetch`, in that order.
-
-        Raises:
-            StatusError: INVALID_ARGUMENT, the request cannot be batched;
-                UNAVAILABLE, too many batches wait; or what the whole batch
-                got.
+        All arrays have one number of rows. Without arrays, or without rows,
+        the request runs alone.
         """
         rows = _rows(feed)
         if not rows:
             return self._version.run(feed, fetch)
         if rows > self._options.max_batch_size:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Task size {rows} is larger than maximum input batch size "
                 f"{self._options.max_batch_size}"
             )
-        names = sorted(feed)
-        kind = (
-            *((name, feed[name].dtype, feed[name].shape[1:]) for name in names),
-            *fetch,
-        )
+        kinds = [(n, a.dtype, a.shape[1:]) for n, a in sorted(feed.items())]
+        kind = (*kinds, *fetch)
         batch, start = self._join(kind, feed, rows)
         if start == 0:
             self._lead(kind, batch, fetch)
-        else:
-            batch.done.wait()
-        if batch.error is not None:
-            # A copy: threads that raise one object mix their tracebacks.
-            raise StatusError(batch.error.code, batch.error.message)
-        return [output[start : start + rows] for output in batch.outputs]
+        error = batch.outputs.exception()
+        if error is not None:
+            raise status.status_of(error)
+        return [
+            output[start : start + rows] for output in batch.outputs.result()
+        ]
 
     def close(self) -> None:
         """Frees the session. No run may be under way."""
@@ -131,8 +83,7 @@ class BatchingVersion:
             queue = self._queues.setdefault(kind, collections.deque())
             if not queue or queue[-1].rows + rows > options.max_batch_size:
                 if len(queue) >= options.max_enqueued_batches:
-                    raise StatusError(
-                        Code.UNAVAILABLE,
+                    raise status.unavailable(
                         "The batch scheduling queue to which this task was "
                         "submitted is full",
                     )
@@ -150,22 +101,19 @@ class BatchingVersion:
     def _lead(self, kind, batch: _Batch, fetch) -> None:
         """Runs a batch once its time has come; others join it until then."""
         try:
-            if self._options.timeout_seconds:
-                batch.full.wait(self._options.timeout_seconds)
+            if self._options.batch_timeout_micros:
+                batch.full.wait(self._options.batch_timeout_micros / 1e6)
             with self._threads:
                 with self._lock:
                     queue = self._queues[kind]
                     queue.remove(batch)
                     if not queue:
                         del self._queues[kind]
-                batch.outputs = self._run_together(batch, fetch)
-        except StatusError as error:
-            batch.error = error
+                batch.outputs.set_result(self._run_together(batch, fetch))
         except BaseException as error:  # the others must not wait forever
-            batch.error = StatusError(Code.INTERNAL, repr(error))
-            raise
-        finally:
-            batch.done.set()
+            batch.outputs.set_exception(error)
+            if not isinstance(error, status.StatusError):
+                raise
 
     def _run_together(self, batch: _Batch, fetch) -> list[np.ndarray]:
         size = next(
@@ -182,28 +130,29 @@ class BatchingVersion:
                 feed[name] = np.concatenate(parts)
         outputs = self._version.run(feed, fetch)
         for output in outputs:
+            problem = ""
             if not output.ndim:
-                raise StatusError(
-                    Code.FAILED_PRECONDITION,
-                    "Batched output tensor has 0 dimensions",
+                problem = " has 0 dimensions"
+            elif len(output) != size:
+                problem = (
+                    "'s 0th dimension does not equal the sum of the 0th "
+                    "dimension sizes of the input tensors"
                 )
-            if len(output) != size:
-                raise StatusError(
-                    Code.FAILED_PRECONDITION,
-                    "Batched output tensor's 0th dimension does not equal "
-                    "the sum of the 0th dimension sizes of the input tensors",
+            if problem:
+                raise status.failed_precondition(
+                    f"Batched output tensor{problem}"
                 )
         return outputs
 
 
 def _rows(feed: Mapping[str, np.ndarray]) -> int:
     if any(not array.ndim for array in feed.values()):
-        raise invalid_argument(
+        raise status.invalid_argument(
             "Batching Run() input tensors must have at least one dimension"
         )
     sizes = {len(array) for array in feed.values()}
     if len(sizes) > 1:
-        raise invalid_argument(
+        raise status.invalid_argument(
             "Batching Run() input tensors must have equal 0th-dimension size"
         )
     return max(sizes, default=0)

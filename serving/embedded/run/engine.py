@@ -10,8 +10,8 @@ and rewrites error texts. `_make_callable_from_options`, a private method of
 TensorFlow, hands the arrays to `Session::RunCallable` as they are.
 """
 
-import collections
-import threading
+import functools
+import os
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -19,9 +19,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
+from serving.embedded import status
 
 # Each output filter needs executors of its own; a client that sends ever
 # new filters would otherwise fill the memory.
@@ -40,124 +38,96 @@ class SavedModelVersion:
     """
 
     def __init__(self, path: str):
-        """Loads the graph tagged `serve` and its variables.
-
-        Args:
-            path: the version directory, which holds saved_model.pb.
-
-        Raises:
-            StatusError: the directory holds no complete SavedModel.
-        """
-        self._callables = collections.OrderedDict()
-        self._lock = threading.Lock()
-        self._session = None
-        try:
-            self._load(path)
-        except BaseException:
-            self.close()
-            raise
-
-    def _load(self, path: str) -> None:
-        # The v1 loader is the one whose graph is TF Serving's.
+        """Loads the graph tagged `serve` and its variables from a directory."""
+        _refuse_pipes(path)
+        self._callable = functools.lru_cache(_MAX_CALLABLES)(
+            self._make_callable
+        )
         graph = tf.Graph()
-        with graph.as_default():
-            self._session = tf.compat.v1.Session(graph=graph)
-            try:
+        self._session = tf.compat.v1.Session(graph=graph)
+        try:
+            # The v1 loader is the one whose graph is TF Serving's.
+            with graph.as_default():
                 meta_graph = tf.compat.v1.saved_model.load(
                     self._session, [tf.saved_model.SERVING], path
                 )
-            except Exception as error:
-                raise _load_status(error, path) from error
+        except Exception as error:
+            self.close()
+            raise _load_status(error, path) from error
         self.signatures = dict(meta_graph.signature_def)
 
     def run(
-        self,
-        feed: Mapping[str, np.ndarray],
-        fetch: Sequence[str],
+        self, feed: Mapping[str, np.ndarray], fetch: Sequence[str]
     ) -> list[np.ndarray]:
         """Runs the graph once.
 
         Args:
             feed: tensor name -> array.
-            fetch: tensor names.
-
-        Returns:
-            One array for each name of `fetch`, in that order.
-
-        Raises:
-            StatusError: with the code and the text of the C++ session.
+            fetch: tensor names, which the arrays that come back follow.
         """
         names = tuple(sorted(feed))
         try:
             run = self._callable(names, tuple(fetch))
             outputs = run(*[feed[name] for name in names])
         except tf.errors.OpError as error:
-            raise StatusError(error.error_code, error.message) from error
+            raise status.StatusError(error.error_code, error.message) from error
         except UnicodeDecodeError as error:
             # A text that quotes bytes of the request. TensorFlow drops the
             # code over it; what quotes the request finds fault with it.
-            raise invalid_argument(
+            raise status.invalid_argument(
                 error.object.decode("utf-8", "replace")
             ) from error
-        return [_as_array(output) for output in outputs]
+        # The session unwraps scalars; NumPy would make a text of one's bytes.
+        return [
+            np.asarray(o, object if isinstance(o, bytes) else None)
+            for o in outputs
+        ]
 
-    def _callable(self, feed: tuple, fetch: tuple):
-        key = feed, fetch
-        with self._lock:
-            found = self._callables.get(key)
-            if found is None:
-                found = self._session._make_callable_from_options(
-                    config_pb2.CallableOptions(
-                        feed=feed, fetch=fetch, run_options=_RUN_OPTIONS
-                    )
-                )
-                self._callables[key] = found
-                if len(self._callables) > _MAX_CALLABLES:
-                    self._callables.popitem(last=False)
-            else:
-                self._callables.move_to_end(key)
-        return found
+    def _make_callable(self, feed: tuple, fetch: tuple):
+        return self._session._make_callable_from_options(
+            config_pb2.CallableOptions(
+                feed=feed, fetch=fetch, run_options=_RUN_OPTIONS
+            )
+        )
 
     def close(self) -> None:
         """Frees the session. No run may be under way."""
-        self._callables.clear()
+        self._callable.cache_clear()
         if self._session is not None:
             self._session.close()
             self._session = None
 
 
-def _as_array(output: object) -> np.ndarray:
-    """An output as an array: the session unwraps scalars."""
-    if isinstance(output, bytes):
-        array = np.empty((), object)
-        array[()] = output
-        return array
-    return np.asarray(output)
+def _refuse_pipes(path: str) -> None:
+    """Opening one would wait for a writer, and with it the whole server."""
+    for folder, _, names in os.walk(path):
+        for file in (os.path.join(folder, name) for name in names):
+            if os.path.exists(file) and not os.path.isfile(file):
+                raise status.failed_precondition(f"{file}: not a regular file")
 
 
-def _load_status(error: Exception, path: str) -> StatusError:
+def _load_status(error: Exception, path: str) -> status.StatusError:
     """The status that TF Serving's loader would give, as near as it goes."""
     if isinstance(error, tf.errors.OpError):
         code = error.error_code
         message = error.message.removeprefix("Graph execution error:\n\n")
         if "No such file or directory" in message:
-            code = Code.NOT_FOUND
-        return StatusError(code, message)
-    if isinstance(error, OSError) and "does not exist" in str(error):
-        return StatusError(
-            Code.NOT_FOUND,
+            code = status.Code.NOT_FOUND
+        return status.StatusError(code, message)
+    text = str(error)
+    if isinstance(error, OSError):
+        if "does not exist" not in text:
+            return status.data_loss(text)
+        return status.not_found(
             "Could not find SavedModel .pb or .pbtxt at supplied export "
             f"directory path: {path}",
         )
-    if isinstance(error, OSError):
-        return StatusError(Code.DATA_LOSS, str(error))
     if isinstance(error, RuntimeError):  # no graph with the tag "serve"
-        return StatusError(Code.NOT_FOUND, str(error))
-    if isinstance(error, ValueError) and "not a valid checkpoint" in str(error):
+        return status.not_found(text)
+    if isinstance(error, ValueError) and "not a valid checkpoint" in text:
         # TF Serving loads such a version and fails its every request; here
         # the version before it goes on serving.
-        return StatusError(
-            Code.NOT_FOUND,
-            f"Incomplete version: {path}/variables/variables.index is missing.",
+        return status.not_found(
+            f"Incomplete version: {path}/variables/variables.index is missing."
         )
-    return StatusError(Code.FAILED_PRECONDITION, f"{error}")
+    return status.failed_precondition(text)

@@ -15,11 +15,9 @@ import numpy as np
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from serving.embedded import status
 from serving.embedded.run import tensors
 from serving.embedded.run.engine import SavedModelVersion
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
 
 DEFAULT_SIGNATURE = "serving_default"
 _MAX_NAMES = 1000
@@ -28,19 +26,13 @@ _MAX_NAMES = 1000
 def find_signature(
     version: SavedModelVersion, name: str
 ) -> meta_graph_pb2.SignatureDef:
-    """The signature of that name; an empty name means `serving_default`.
-
-    Raises:
-        StatusError: FAILED_PRECONDITION, as Predict over gRPC answers.
-    """
+    """The signature of that name; an empty name means `serving_default`."""
     name = name or DEFAULT_SIGNATURE
-    try:
-        return version.signatures[name]
-    except KeyError:
-        raise StatusError(
-            Code.FAILED_PRECONDITION,
-            f'Serving signature key "{name}" not found.',
-        ) from None
+    if name not in version.signatures:
+        raise status.failed_precondition(
+            f'Serving signature key "{name}" not found.'
+        )
+    return version.signatures[name]
 
 
 def decode_inputs(
@@ -51,32 +43,22 @@ def decode_inputs(
     """Checks the names of the inputs of a request and decodes them.
 
     Args:
-        signature: the signature that was asked for.
+        signature: asked for; its defaults stand in for what was not sent.
         protos: alias -> TensorProto, as sent.
-        max_bytes: limit of each decoded tensor, in bytes.
-
-    Returns:
-        alias -> array, for each input of the signature; a missing one comes
-        from the defaults of the signature where it has them.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT or RESOURCE_EXHAUSTED.
+        max_bytes: limit of each decoded tensor.
     """
     check_count(signature, protos)
     arrays = {}
     for alias in sorted(signature.inputs):
-        if alias in protos:
-            proto = protos[alias]
-        elif alias in signature.defaults:
-            proto = signature.defaults[alias]
-        else:
-            raise invalid_argument(
+        source = protos if alias in protos else signature.defaults
+        if alias not in source:
+            raise status.invalid_argument(
                 f"Signature input alias: {alias}(feed name: "
                 f"{signature.inputs[alias].name}) not found in request and "
                 "no default value provided. Inputs expected to be in the set "
                 f"{{{_names(signature.inputs)}}}."
             )
-        arrays[alias] = tensors.from_proto(proto, alias, max_bytes)
+        arrays[alias] = tensors.from_proto(source[alias], alias, max_bytes)
     return arrays
 
 
@@ -89,17 +71,11 @@ def run(
     """Runs a signature.
 
     Args:
-        version: the loaded version the signature belongs to.
-        signature: the signature.
+        version: the loaded version.
+        signature: one of its signatures.
         inputs: alias -> array, one for each input of the signature. Shapes
             are not compared with the signature's: neither does TF Serving.
         output_filter: aliases of the outputs to compute; empty means all.
-
-    Returns:
-        alias -> array.
-
-    Raises:
-        StatusError: what the checks or the graph say.
     """
     aliases = _outputs(signature, output_filter)
     feed = {}
@@ -109,7 +85,7 @@ def run(
         info = signature.inputs[alias]
         array = inputs[alias]
         if array.dtype != tensors.numpy_dtype(info.dtype):
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"Expects arg[{position}] to be "
                 f"{tensors.dtype_name(info.dtype)} but "
                 f"{tensors.array_dtype_name(array)} is provided"
@@ -122,23 +98,13 @@ def run(
 def check_count(
     signature: meta_graph_pb2.SignatureDef, sent: Collection[str]
 ) -> None:
-    """Compares the inputs sent with the signature's by their number.
-
-    TF Serving's `VerifyRequestInputsSize`.
-
-    Args:
-        signature: the signature that was asked for.
-        sent: the aliases in the request.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT.
-    """
+    """Refuses other numbers of inputs, as `VerifyRequestInputsSize` does."""
     number = len(sent)
     wanted = len(signature.inputs)
     if number > wanted or (number < wanted and not signature.defaults):
         extra = (name for name in sent if name not in signature.inputs)
         missing = (name for name in signature.inputs if name not in sent)
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"input size does not match signature: {number}!={wanted} "
             f"len({{{_names(sent)}}}) != "
             f"len({{{_names(signature.inputs)}}}). "
@@ -150,18 +116,19 @@ def check_count(
 def _outputs(signature, output_filter) -> list[str]:
     if not output_filter:
         return sorted(signature.outputs)
-    seen = set()
+    aliases = set()
     for alias in output_filter:
         if alias not in signature.outputs:
-            raise invalid_argument(
+            raise status.invalid_argument(
                 f"output tensor alias not found in signature: {alias} Outputs "
-                "expected to be in the set "
-                f"{{{_names(signature.outputs)}}}."
+                f"expected to be in the set {{{_names(signature.outputs)}}}."
             )
-        if alias in seen:
-            raise invalid_argument(f"duplicate output tensor alias: {alias}")
-        seen.add(alias)
-    return sorted(seen)
+        if alias in aliases:
+            raise status.invalid_argument(
+                f"duplicate output tensor alias: {alias}"
+            )
+        aliases.add(alias)
+    return sorted(aliases)
 
 
 def _names(names: Iterable[str]) -> str:

@@ -1,11 +1,10 @@
 """TensorProto to NumPy and back, as the C++ server converts them.
 
-`tf.make_ndarray` and `tf.make_tensor_proto` loop over the values in Python.
-Here the packed `float_val` and `double_val` fields are copied in one piece,
-through their wire format, so that an image costs microseconds.
+`from_proto` leaves the conversion to C++, after a look at what it would cost.
+`to_proto` writes floats in one piece, through their wire format, so that an
+image costs microseconds; `tf.make_tensor_proto` writes no typed fields.
 """
 
-import itertools
 import math
 
 import numpy as np
@@ -13,53 +12,29 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.framework import types_pb2
 
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
+from serving.embedded import status
 
 STRING = types_pb2.DT_STRING
-
-_NUMPY = {
-    types_pb2.DT_FLOAT: np.dtype(np.float32),
-    types_pb2.DT_DOUBLE: np.dtype(np.float64),
-    types_pb2.DT_INT8: np.dtype(np.int8),
-    types_pb2.DT_INT16: np.dtype(np.int16),
-    types_pb2.DT_INT32: np.dtype(np.int32),
-    types_pb2.DT_INT64: np.dtype(np.int64),
-    types_pb2.DT_UINT8: np.dtype(np.uint8),
-    types_pb2.DT_UINT16: np.dtype(np.uint16),
-    types_pb2.DT_UINT32: np.dtype(np.uint32),
-    types_pb2.DT_UINT64: np.dtype(np.uint64),
-    types_pb2.DT_BOOL: np.dtype(np.bool_),
-    types_pb2.DT_HALF: np.dtype(np.float16),
-    types_pb2.DT_BFLOAT16: np.dtype(tf.bfloat16.as_numpy_dtype),
-    types_pb2.DT_COMPLEX64: np.dtype(np.complex64),
-    types_pb2.DT_COMPLEX128: np.dtype(np.complex128),
-    types_pb2.DT_STRING: np.dtype(object),
+# Field of TensorProto -> the dtypes that it holds; those that NumPy has.
+_HELD = {
+    "float_val": [tf.float32],
+    "double_val": [tf.float64],
+    "int_val": [tf.int8, tf.int16, tf.int32, tf.uint8, tf.uint16],
+    "int64_val": [tf.int64],
+    "uint32_val": [tf.uint32],
+    "uint64_val": [tf.uint64],
+    "bool_val": [tf.bool],
+    "half_val": [tf.half, tf.bfloat16],
+    "scomplex_val": [tf.complex64],
+    "dcomplex_val": [tf.complex128],
+    "string_val": [tf.string],
 }
+_DTYPES = [d for dtypes in _HELD.values() for d in dtypes]
+_NUMPY = {d.as_datatype_enum: np.dtype(d.as_numpy_dtype) for d in _DTYPES}
 _DATA_TYPE = {dtype: number for number, dtype in _NUMPY.items()}
-
-# Field of TensorProto that holds a dtype's values, where it is not int_val.
-_FIELD = {
-    types_pb2.DT_FLOAT: "float_val",
-    types_pb2.DT_DOUBLE: "double_val",
-    types_pb2.DT_INT64: "int64_val",
-    types_pb2.DT_UINT32: "uint32_val",
-    types_pb2.DT_UINT64: "uint64_val",
-    types_pb2.DT_BOOL: "bool_val",
-    types_pb2.DT_HALF: "half_val",
-    types_pb2.DT_BFLOAT16: "half_val",
-    types_pb2.DT_COMPLEX64: "scomplex_val",
-    types_pb2.DT_COMPLEX128: "dcomplex_val",
-    types_pb2.DT_STRING: "string_val",
-}
-# Fields whose wire format is the array itself, little endian.
-_PACKED = {
-    "float_val": np.dtype("<f4"),
-    "double_val": np.dtype("<f8"),
-    "scomplex_val": np.dtype("<f4"),
-    "dcomplex_val": np.dtype("<f8"),
-}
+_FIELD = {d.as_datatype_enum: f for f in _HELD for d in _HELD[f]}
+# Of numbers whose wire format is the array itself, little endian.
+_PACKED = ("float_val", "double_val", "scomplex_val", "dcomplex_val")
 _MAX_RANK = 64  # NumPy's; TensorFlow itself stops at 254
 # Values that are moved in one operation, in which Python does nothing else.
 _CHUNK = 2**16
@@ -96,10 +71,6 @@ def from_proto(
         max_bytes: limit of the decoded size. One value and a huge shape is a
             valid TensorProto of a few bytes; the C++ server allocates it.
             Strings count with their texts, each time they are repeated.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT for a malformed tensor,
-            RESOURCE_EXHAUSTED for one that decodes to more than `max_bytes`.
     """
     dtype = _NUMPY.get(proto.dtype)
     dims = proto.tensor_shape.dim
@@ -116,8 +87,7 @@ def from_proto(
 
     def check(length: int) -> None:
         if length > max_bytes:
-            raise StatusError(
-                Code.RESOURCE_EXHAUSTED,
+            raise status.resource_exhausted(
                 f"Tensor {alias} of shape {shape} decodes to more than "
                 f"{max_bytes} bytes, the limit of this server.",
             )
@@ -126,50 +96,42 @@ def from_proto(
     # An axis of length 0 does not excuse the others: NumPy cannot hold some,
     # and a graph may walk along them.
     check(math.prod(max(size, 1) for size in shape) * width)
-    count = math.prod(shape)
-    content = proto.tensor_content
-    if content and count:
-        if proto.dtype == STRING or len(content) != count * width:
-            raise _malformed(alias)
-        return np.frombuffer(content, dtype).reshape(shape)
-    values = _values(proto, dtype, count)
-    missing = count - len(values)
     if proto.dtype == STRING:
-        texts = sum(map(len, values))
-        last = len(values[-1]) if len(values) else 0
-        check(count * width + texts + missing * last)
-    if missing:
-        fill = values[-1] if len(values) else _zero(dtype)
-        whole = np.full(count, fill, dtype)
-        whole[: len(values)] = values
-        values = whole
-    return values.reshape(shape)
+        count = math.prod(shape)
+        texts = proto.string_val[:count]
+        missing = count - len(texts)
+        repeated = missing * len(texts[-1]) if texts else 0
+        check(count * width + sum(map(len, texts)) + repeated)
+    try:
+        with tf.init_scope():
+            if not tf.executing_eagerly():  # a client in the midst of a graph
+                return tf.make_ndarray(proto)
+            tensor = tf.io.parse_tensor(proto.SerializeToString(), proto.dtype)
+    except tf.errors.InvalidArgumentError as error:
+        raise _malformed(alias) from error
+    return np.asarray(tensor.numpy(), dtype)
 
 
 def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
-    """Converts an output, into typed fields as `Tensor::AsProtoField` does.
-
-    Raises:
-        StatusError: UNIMPLEMENTED for a dtype without a NumPy counterpart.
-    """
+    """Converts an output, into typed fields as `Tensor::AsProtoField` does."""
     data_type = _DATA_TYPE.get(array.dtype)
     if data_type is None:
-        raise StatusError(
-            Code.UNIMPLEMENTED, f"Output of type {array.dtype} in a response"
+        raise status.unimplemented(
+            f"Output of type {array.dtype} in a response"
         )
     proto = tensor_pb2.TensorProto(dtype=data_type)
     # Presence of the shape tells a scalar from an unknown shape.
     proto.tensor_shape.SetInParent()
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
-    field = _FIELD.get(data_type, "int_val")
+    field = _FIELD[data_type]
     flat = array.ravel()
-    if field in _PACKED:
-        raw = np.ascontiguousarray(flat).view(_PACKED[field]).tobytes()
+    if field in _PACKED and flat.size:
+        # A packed field is written as a field of bytes is, but for its tag.
+        raw = flat.astype(flat.dtype.newbyteorder("<"), copy=False).tobytes()
+        wire = tensor_pb2.TensorProto(tensor_content=raw).SerializeToString()
         number = proto.DESCRIPTOR.fields_by_name[field].number
-        proto.MergeFromString(
-            _varint(number << 3 | 2) + _varint(len(raw)) + raw
-        )
+        proto.MergeFromString(bytes([number << 3 | 2]) + wire[1:])
     elif field == "half_val":
         proto.half_val.extend(flat.view(np.uint16).tolist())
     else:
@@ -179,53 +141,5 @@ def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
     return proto
 
 
-def _malformed(alias: str) -> StatusError:
-    return invalid_argument(f"tensor parsing error: {alias}")
-
-
-def _values(
-    proto: tensor_pb2.TensorProto, dtype: np.dtype, count: int
-) -> np.ndarray:
-    """The first `count` typed values of a tensor as a flat array."""
-    field = _FIELD.get(proto.dtype, "int_val")
-    values = getattr(proto, field)
-    if field in _PACKED:
-        if not values:
-            return np.empty(0, dtype)
-        packed = tensor_pb2.TensorProto()
-        getattr(packed, field).MergeFrom(values)
-        wire = packed.SerializeToString()
-        body = len(values) * _PACKED[field].itemsize
-        flat = np.frombuffer(wire, _PACKED[field], offset=len(wire) - body)
-        # An odd number of parts is half a complex number: dropped.
-        whole = len(flat) * flat.itemsize // dtype.itemsize
-        flat = flat[: whole * dtype.itemsize // flat.itemsize]
-        return flat.view(dtype)[:count]
-    found = min(len(values), count)
-    values = itertools.islice(values, found)
-    if field == "string_val":
-        return np.fromiter(values, object, found)
-    if field == "half_val":
-        return (
-            np.fromiter(values, np.int32, found).astype(np.uint16).view(dtype)
-        )
-    wide = np.uint64 if field == "uint64_val" else np.int64
-    flat = np.empty(found, dtype)
-    for start in range(0, found, _CHUNK):
-        chunk = list(itertools.islice(values, _CHUNK))
-        # The narrow integers wrap, as the C++ cast does.
-        flat[start : start + _CHUNK] = np.array(chunk, wide).astype(dtype)
-    return flat
-
-
-def _zero(dtype: np.dtype) -> object:
-    return b"" if dtype.hasobject else dtype.type(0)
-
-
-def _varint(number: int) -> bytes:
-    parts = bytearray()
-    while number > 127:
-        parts.append(number & 127 | 128)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)
+def _malformed(alias: str) -> status.StatusError:
+    return status.invalid_argument(f"tensor parsing error: {alias}")

@@ -7,32 +7,22 @@ record that fails fails the load.
 import os
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
+from serving.embedded import status
 from serving.embedded.run import predict
 from serving.embedded.run.engine import SavedModelVersion
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
 
 MAX_RECORDS = 1000
 FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 
 def run(version: SavedModelVersion, path: str, max_bytes: int) -> int:
-    """Runs the records of `<path>/assets.extra/tf_serving_warmup_requests`.
-
-    Args:
-        version: the loaded version.
-        path: its directory.
-        max_bytes: limit of each tensor, in bytes.
+    """Runs `<path>/assets.extra/tf_serving_warmup_requests`, if there.
 
     Returns:
-        The number of records run; 0 without a file.
-
-    Raises:
-        StatusError: a record failed, there are more than 1000, or the file is
-            not a TFRecord file of PredictionLog.
+        The number of records run.
     """
     file = os.path.join(path, FILE)
     if not os.path.exists(file):
@@ -42,13 +32,13 @@ def run(version: SavedModelVersion, path: str, max_bytes: int) -> int:
         for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
             count += 1
             if count > MAX_RECORDS:
-                raise invalid_argument(
+                raise status.invalid_argument(
                     "Number of warmup records exceeds the maximum "
                     f"({MAX_RECORDS}) at {file}"
                 )
             _replay(version, record, file, max_bytes)
     except tf.errors.OpError as error:
-        raise StatusError(
+        raise status.StatusError(
             error.error_code, f"{error.message}; file: {file}"
         ) from error
     return count
@@ -58,14 +48,13 @@ def _replay(version, record: bytes, file: str, max_bytes: int) -> None:
     log = prediction_log_pb2.PredictionLog()
     try:
         log.ParseFromString(record)
-    except Exception as error:
-        raise invalid_argument(
+    except DecodeError as error:
+        raise status.invalid_argument(
             f"Failed to parse warmup record: {file}"
         ) from error
     if log.WhichOneof("log_type") != "predict_log":
-        raise StatusError(
-            Code.UNIMPLEMENTED,
-            f"Unsupported log_type for warmup: {log.WhichOneof('log_type')}",
+        raise status.unimplemented(
+            f"Unsupported log_type for warmup: {log.WhichOneof('log_type')}"
         )
     request = log.predict_log.request
     signature = predict.find_signature(

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.embedded import model_config
+from serving.embedded import status
 from serving.embedded.options import ServerOptions
 from serving.embedded.run.engine import SavedModelVersion
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
 from serving.embedded.versions import source
 from serving.embedded.versions.table import Servable
 from serving.embedded.versions.table import State
@@ -30,7 +29,7 @@ class ModelManager:
     """The models of one server.
 
     Args:
-        load: makes a loaded version of its directory; raises StatusError.
+        load: makes a loaded version of its directory.
         options: how to poll and to retry.
 
     Attributes:
@@ -38,16 +37,13 @@ class ModelManager:
     """
 
     def __init__(
-        self,
-        load: Callable[[str], SavedModelVersion],
-        options: ServerOptions,
+        self, load: Callable[[str], SavedModelVersion], options: ServerOptions
     ):
         self.table = Table()
         self._load = load
         self._options = options
         self._config = model_server_config_pb2.ModelConfigList()
-        self._poll_error = None
-        self._without_version = set()
+        self._complaints = set()
         self._next_poll = _NEVER
         self._stopping = False
         self._threads = [
@@ -68,31 +64,29 @@ class ModelManager:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
-        self.table.unload_all()
+        for servable in self.table.idle():
+            self._end(servable)
 
     def reload(
         self, config: model_server_config_pb2.ModelConfigList
     ) -> set[str]:
         """Puts a new configuration in the place of the old one.
 
-        Args:
-            config: all models to serve; others are unloaded.
-
         Returns:
             The names of the models that were not in the old one.
 
         Raises:
-            StatusError: INVALID_ARGUMENT or, for a label on a version that
-                is not loaded, FAILED_PRECONDITION. Nothing is then changed.
+            StatusError: nothing is then changed.
         """
         model_config.validate(config)
         with self.table.changed:
             self.table.set_labels(
-                config, self._options.allow_labels_for_unavailable
+                config,
+                self._options.allow_version_labels_for_unavailable_models,
             )
             old = {model.name for model in self._config.config}
             self._config = config
-            if self._options.poll_wait_seconds >= 0:
+            if self._options.file_system_poll_wait_seconds >= 0:
                 self._next_poll = 0.0
             self.table.changed.notify_all()
         return {model.name for model in config.config} - old
@@ -106,7 +100,7 @@ class ModelManager:
         then lead to what they name.
 
         Args:
-            models: names of configured models.
+            models: their names.
             go_on: asked every second; False gives up.
 
         Raises:
@@ -121,102 +115,98 @@ class ModelManager:
                     reasons = ", ".join(
                         f"{{{s} due to error: {s.error}}}" for s in failed
                     )
-                    raise StatusError(
-                        Code.UNKNOWN,
+                    raise status.unknown(
                         f"{len(failed)} servable(s) did not become "
                         f"available: {{{reasons}}}",
                     )
                 if self._stopping or not go_on():
                     names = ", ".join(sorted(waiting))
-                    raise StatusError(
-                        Code.CANCELLED, f"Gave up waiting for models: {names}"
+                    raise status.cancelled(
+                        f"Gave up waiting for models: {names}"
                     )
                 table.changed.wait(1)
 
     def _poll_versions(self) -> None:
         while True:
             with self.table.changed:
-                while not self._stopping and self._next_poll > time.monotonic():
-                    self._wait_until(self._next_poll)
                 if self._stopping:
                     return
+                if self._wait_until(self._next_poll):
+                    continue
                 config = self._config
             self._poll(config)
 
     def _load_versions(self) -> None:
         while True:
             with self.table.changed:
-                servable = None
-                while not self._stopping and servable is None:
-                    servable = self.table.next_action()
-                    if servable is None:
-                        self._wait_until(self.table.next_retry())
                 if self._stopping:
                     return
+                servable = self.table.next_action()
+                if servable is None:
+                    self._wait_until(self.table.next_retry())
+                    continue
+                self.table.changed.notify_all()
             if servable.state == State.LOADING:
                 self._load_now(servable)
             else:
-                self.table.unload_when_idle(servable)
+                self._end(servable)
 
-    def _wait_until(self, end: float) -> None:
-        seconds = max(end - time.monotonic(), 0)
+    def _wait_until(self, end: float) -> bool:
+        """Waits for a change, or for a time; returns whether it waited."""
+        seconds = end - time.monotonic()
+        if seconds <= 0:
+            return False
         # An hour stands for ever: a lock takes no infinite time.
         self.table.changed.wait(min(seconds, 3600))
+        return True
 
     def _poll(self, config: model_server_config_pb2.ModelConfigList) -> None:
-        wait = self._options.poll_wait_seconds
-        error = found = None
+        wait = self._options.file_system_poll_wait_seconds
+        found, complaints = None, set()
         try:
             found = source.poll(config.config)
-        except StatusError as failure:
-            error = failure.message
         except Exception as failure:  # the thread must outlive any one poll
-            error = repr(failure)
+            complaints.add(
+                f"{status.status_of(failure).message}. No model is loaded or "
+                "updated until it is there."
+            )
         with self.table.changed:
             if config is not self._config:
                 return  # replaced meanwhile: poll the new one at once
             self._next_poll = time.monotonic() + wait if wait > 0 else _NEVER
             if found is not None:
                 self.table.aspire(found)
+                self.table.changed.notify_all()
+        for name, paths in (found or {}).items():
+            if not paths:
+                complaints.add(
+                    f"No versions of servable {name} found under its base "
+                    "path. Did you forget to name your leaf directory as a "
+                    "number (eg. '/1/')?"
+                )
         # What is wrong is told once, not at each poll.
-        if error and error != self._poll_error:
-            _logger.error(
-                "%s. No model is loaded or updated until it is there.", error
-            )
-        self._poll_error = error
-        if found is None:
-            return
-        empty = {name for name, paths in found.items() if not paths}
-        for name in empty - self._without_version:
-            _logger.warning(
-                "No versions of servable %s found under its base path. Did "
-                "you forget to name your leaf directory as a number "
-                "(eg. '/1/')?",
-                name,
-            )
-        self._without_version = empty
+        for complaint in complaints - self._complaints:
+            _logger.warning(complaint)
+        self._complaints = complaints
 
     def _load_now(self, servable: Servable) -> None:
         start = time.monotonic()
         loaded = error = None
         try:
             loaded = self._load(servable.path)
-        except StatusError as failure:
-            # A copy: the traceback of the original holds the half-made graph.
-            error = StatusError(failure.code, failure.message)
         except Exception as failure:  # the thread must outlive any one load
-            error = StatusError(Code.INTERNAL, repr(failure))
+            error = status.status_of(failure)
         end = time.monotonic()
-        options = self._options
+        wait = self._options.load_retry_interval_micros / 1e6
         with self.table.changed:
             servable.attempts += 1
             servable.busy = False
             servable.loaded = loaded
             servable.error = error
-            servable.not_before = end + options.load_retry_seconds
+            servable.not_before = end + wait
             retry = (
                 servable.aspired
-                and servable.attempts <= options.max_load_retries
+                and servable.attempts <= self._options.max_num_load_retries
             )
             if loaded is not None:
                 servable.state = State.AVAILABLE
@@ -226,12 +216,14 @@ class ModelManager:
         where = f"{servable} from {servable.path}"
         if loaded is not None:
             _logger.info("Loaded %s in %.2f s", where, end - start)
-        elif retry:
-            _logger.error(
-                "Loading %s failed: %s (next try in %g s)",
-                where,
-                error,
-                options.load_retry_seconds,
-            )
-        else:
-            _logger.error("Loading %s failed: %s (given up)", where, error)
+            return
+        then = f"next try in {wait:g} s" if retry else "given up"
+        _logger.error("Loading %s failed: %s (%s)", where, error, then)
+
+    def _end(self, servable: Servable) -> None:
+        servable.loaded.close()
+        with self.table.changed:
+            servable.loaded = None
+            servable.state = State.END
+            self.table.changed.notify_all()
+        _logger.info("Unloaded %s", servable)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.embedded.status import invalid_argument
+from serving.embedded import status
 
 _INT64_MAX = 2**63 - 1
 _logger = logging.getLogger(__name__)
@@ -22,16 +22,12 @@ def poll(
 ) -> dict[str, dict[int, str]]:
     """Reads the base path of every model.
 
-    Args:
-        models: the configured models.
+    A missing one is an error: TF Serving then leaves all models as they are
+    until the next poll.
 
     Returns:
         model name -> version -> directory, of the versions that the model's
         policy asks for and that exist.
-
-    Raises:
-        StatusError: a base path is missing. TF Serving then leaves all
-            models as they are until the next poll.
     """
     return {model.name: _aspired(model) for model in models}
 
@@ -53,21 +49,20 @@ def _aspired(model) -> dict[int, str]:
         children = sorted(os.listdir(model.base_path))
     except (OSError, ValueError) as error:  # ValueError: a zero in the path
         reason = getattr(error, "strerror", None) or error
-        raise invalid_argument(
+        raise status.invalid_argument(
             f"Could not find base path {model.base_path} for servable "
             f"{model.name} with error {reason}"
         ) from error
-    found = {}
-    for child in children:
-        version = parse_version(child)
-        if version is not None:
-            found[version] = os.path.join(model.base_path, child)
+    found = {
+        parse_version(child): os.path.join(model.base_path, child)
+        for child in children
+    }
+    found.pop(None, None)
     policy = model.model_version_policy
     kind = policy.WhichOneof("policy_choice")
-    if kind == "all":
-        return found
+    wanted = sorted(found)[-max(policy.latest.num_versions, 1) :]
     if kind == "specific":
-        wanted = set(policy.specific.versions)
-        return {n: path for n, path in found.items() if n in wanted}
-    newest = sorted(found)[-max(policy.latest.num_versions, 1) :]
-    return {number: found[number] for number in newest}
+        wanted = policy.specific.versions
+    elif kind == "all":
+        wanted = found
+    return {number: found[number] for number in found if number in wanted}

@@ -8,7 +8,6 @@ guards it all.
 
 import contextlib
 import dataclasses
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -17,45 +16,28 @@ from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving.embedded import status
 from serving.embedded.run.engine import SavedModelVersion
-from serving.embedded.status import Code
-from serving.embedded.status import StatusError
-from serving.embedded.status import invalid_argument
 
 State = get_model_status_pb2.ModelVersionStatus.State
 _WAITING = (State.START, State.LOADING)
-_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
 class Servable:
-    """A version of a model, from its discovery to its end.
-
-    Attributes:
-        model: name of the model.
-        version: number of the version.
-        path: its directory.
-        aspired: whether the policy asks for it now.
-        state: one of `State`.
-        error: why it ended or why its last load failed.
-        loaded: the session, in states AVAILABLE and UNLOADING.
-        users: requests that run on it now.
-        busy: whether it is being loaded now.
-        attempts: loads tried.
-        not_before: monotonic time in seconds of the next load.
-    """
+    """A version of a model, from its discovery to its end."""
 
     model: str
     version: int
     path: str
-    aspired: bool = True
+    aspired: bool = True  # the policy asks for it now
     state: int = State.START
-    error: StatusError | None = None
+    error: status.StatusError | None = None  # why its last load failed
     loaded: SavedModelVersion | None = None
-    users: int = 0
-    busy: bool = False
-    attempts: int = 0
-    not_before: float = 0.0
+    users: int = 0  # requests that run on it now
+    busy: bool = False  # it is being loaded now
+    attempts: int = 0  # loads tried
+    not_before: float = 0.0  # monotonic time in seconds of the next load
 
     def __str__(self) -> str:
         return f"{{name: {self.model} version: {self.version}}}"
@@ -63,6 +45,8 @@ class Servable:
 
 class Table:
     """Models, their versions and their labels.
+
+    Requests call `use` and `states`; who calls another method holds `changed`.
 
     Attributes:
         changed: the lock of the table, notified at each change of a state.
@@ -75,12 +59,7 @@ class Table:
 
     @contextlib.contextmanager
     def use(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
-        """Holds the version that a ModelSpec names while a request runs.
-
-        Raises:
-            StatusError: INVALID_ARGUMENT without a name or with an unknown
-                label, NOT_FOUND where nothing that fits is loaded.
-        """
+        """Holds the version that a ModelSpec names while a request runs."""
         with self.changed:
             servable = self._find(spec)
             servable.users += 1
@@ -89,30 +68,28 @@ class Table:
         finally:
             with self.changed:
                 servable.users -= 1
-            if servable.state == State.UNLOADING:
-                self.unload_when_idle(servable)
+                if servable.state == State.UNLOADING:
+                    self.changed.notify_all()
 
     def _find(self, spec: model_pb2.ModelSpec) -> Servable:
         name = spec.name
         if not name:
-            raise invalid_argument("ModelSpec has no name specified.")
+            raise status.invalid_argument("ModelSpec has no name specified.")
         number = spec.version.value if spec.HasField("version") else None
         if number is None and spec.version_label:
             label = spec.version_label
             number = self._labels.get(name, {}).get(label)
             if number is None:
-                raise invalid_argument(
+                raise status.invalid_argument(
                     f"Unrecognized servable version label: {label}"
                 )
-        versions = self.available(name)
+        versions = self._available(name)
         wanted = f"Specific({name}, {number})"
         if number is None:
             number = max(versions, default=None)
             wanted = f"Latest({name})"
         if number not in versions:
-            raise StatusError(
-                Code.NOT_FOUND, f"Servable not found for request: {wanted}"
-            )
+            raise status.not_found(f"Servable not found for request: {wanted}")
         return versions[number]
 
     def states(self, spec: model_pb2.ModelSpec) -> list[Servable]:
@@ -120,33 +97,28 @@ class Table:
 
         The label of a ModelSpec is not looked at, nor is it by TF Serving's
         `get_model_status_impl.cc`.
-
-        Raises:
-            StatusError: NOT_FOUND.
         """
         with self.changed:
-            found = self._servables.get(spec.name, {})
+            found = self._versions(spec.name)
             missing = "any versions"
             if spec.HasField("version"):
                 number = spec.version.value
-                found = {n: s for n, s in found.items() if n == number}
+                found = [s for s in found if s.version == number]
                 missing = f"version {number}"
             if not found:
-                raise StatusError(
-                    Code.NOT_FOUND,
-                    f"Could not find {missing} of model {spec.name}",
+                raise status.not_found(
+                    f"Could not find {missing} of model {spec.name}"
                 )
-            newest_first = sorted(found, reverse=True)
-            return [dataclasses.replace(found[n]) for n in newest_first]
+            found.sort(key=lambda s: s.version, reverse=True)
+            return [dataclasses.replace(s) for s in found]
 
-    def available(self, name: str) -> dict[int, Servable]:
+    def _versions(self, name: str) -> list[Servable]:
+        return list(self._servables.get(name, {}).values())
+
+    def _available(self, name: str) -> dict[int, Servable]:
         """The versions of a model that take requests, by number."""
-        with self.changed:
-            return {
-                number: servable
-                for number, servable in self._servables.get(name, {}).items()
-                if servable.state == State.AVAILABLE
-            }
+        versions = self._versions(name)
+        return {s.version: s for s in versions if s.state == State.AVAILABLE}
 
     def set_labels(
         self,
@@ -156,51 +128,39 @@ class Table:
         """Puts the labels of a configuration in the place of the old ones.
 
         As `UpdateModelVersionLabelMap` of TF Serving's
-        `model_servers/server_core.cc`.
+        `model_servers/server_core.cc`. Where it raises, nothing is changed.
 
         Args:
             config: the new configuration.
             allow_unavailable: a label that is new, or stays where it was, may
                 name a version that is not loaded.
-
-        Raises:
-            StatusError: FAILED_PRECONDITION. Nothing is then changed.
         """
-        with self.changed:
-            for model in config.config:
-                old = self._labels.get(model.name, {})
-                for label, version in model.version_labels.items():
-                    kept = old.get(label, version) == version
-                    if version in self.available(model.name) or (
-                        allow_unavailable and kept
-                    ):
-                        continue
-                    raise StatusError(
-                        Code.FAILED_PRECONDITION,
-                        f"Request to assign label to version {version} of "
-                        f"model {model.name}, which is not currently "
-                        "available for inference",
-                    )
-            self._labels = {
-                model.name: dict(model.version_labels)
-                for model in config.config
-            }
+        for model in config.config:
+            old = self._labels.get(model.name, {})
+            loaded = self._available(model.name)
+            for label, version in model.version_labels.items():
+                kept = old.get(label, version) == version
+                if version in loaded or (allow_unavailable and kept):
+                    continue
+                raise status.failed_precondition(
+                    f"Request to assign label to version {version} of model "
+                    f"{model.name}, which is not currently available for "
+                    "inference",
+                )
+        self._labels = {m.name: dict(m.version_labels) for m in config.config}
 
     def settled(self, name: str) -> bool:
         """Whether a model serves and each of its versions was tried once."""
-        with self.changed:
-            return bool(self.available(name)) and not any(
-                s.aspired and s.state in _WAITING and not s.attempts
-                for s in self._servables[name].values()
-            )
+        return bool(self._available(name)) and not any(
+            s.aspired and s.state in _WAITING and not s.attempts
+            for s in self._versions(name)
+        )
 
     def failed(self, name: str) -> list[Servable]:
         """The aspired versions of a model, if none is left to hope for."""
-        with self.changed:
-            versions = self._servables.get(name, {}).values()
-            aspired = [s for s in versions if s.aspired]
-            over = all(s.state == State.END for s in aspired)
-            return aspired if over else []
+        aspired = [s for s in self._versions(name) if s.aspired]
+        over = all(s.state == State.END for s in aspired)
+        return aspired if over else []
 
     def aspire(self, found: dict[str, dict[int, str]]) -> None:
         """Notes the result of a poll.
@@ -209,87 +169,59 @@ class Table:
             found: model -> version -> directory of the versions to serve. All
                 versions that are not in it are to go.
         """
-        with self.changed:
-            for name, paths in found.items():
-                versions = self._servables.setdefault(name, {})
-                for number, path in paths.items():
-                    known = versions.get(number)
-                    # A version that ended is loaded again only after a poll
-                    # that did not find it.
-                    if known is None or (
-                        known.state == State.END and not known.aspired
-                    ):
-                        versions[number] = Servable(name, number, path)
-            for servable in self._all():
-                # One that is going goes; a later poll finds it anew.
-                servable.aspired = (
-                    servable.version in found.get(servable.model, {})
-                    and servable.state != State.UNLOADING
-                )
-                # One that is being loaded ends with its load.
-                if (
-                    servable.state in _WAITING
-                    and not servable.aspired
-                    and not servable.busy
+        for name, paths in found.items():
+            versions = self._servables.setdefault(name, {})
+            for number, path in paths.items():
+                known = versions.get(number)
+                # A version that ended is loaded again only after a poll that
+                # did not find it.
+                if known is None or (
+                    known.state == State.END and not known.aspired
                 ):
-                    servable.state = State.END
-            self.changed.notify_all()
+                    versions[number] = Servable(name, number, path)
+        for s in self._all():
+            # One that is going goes; a later poll finds it anew.
+            s.aspired = (
+                s.version in found.get(s.model, {})
+                and s.state != State.UNLOADING
+            )
+            # One that is being loaded ends with its load.
+            if s.state in _WAITING and not s.aspired and not s.busy:
+                s.state = State.END
 
     def next_action(self) -> Servable | None:
-        """Moves one version to LOADING or UNLOADING, where one is due.
+        """Moves versions to LOADING and UNLOADING, where they are due.
 
         Returns:
-            That version, for the caller to load or to unload, or None.
+            One for the caller to load, or to end: no request runs on it any
+            more. None where there is nothing to do.
         """
-        with self.changed:
-            for versions in self._servables.values():
-                servable = _next_to_unload(list(versions.values()))
-                if servable is not None:
-                    servable.state = State.UNLOADING
-                else:
-                    servable = _next_to_load(list(versions.values()))
-                    if servable is None:
-                        continue
-                    servable.state = State.LOADING
-                    servable.busy = True
-                self.changed.notify_all()
+        for name in self._servables:
+            versions = self._versions(name)
+            surplus = _next_to_unload(versions)
+            if surplus is not None:
+                surplus.state = State.UNLOADING
+            for servable in versions:
+                if servable.state == State.UNLOADING and not servable.users:
+                    return servable
+            servable = _next_to_load(versions)
+            if servable is not None:
+                servable.state = State.LOADING
+                servable.busy = True
                 return servable
-            return None
+        return None
 
     def next_retry(self) -> float:
         """Monotonic time of the next load that waits, infinity for none."""
-        with self.changed:
-            return min(
-                (s.not_before for s in self._all() if s.state == State.LOADING),
-                default=float("inf"),
-            )
+        waiting = (s.not_before for s in self._all() if s.state in _WAITING)
+        return min(waiting, default=float("inf"))
 
-    def unload_when_idle(self, servable: Servable) -> None:
-        """Frees a version in state UNLOADING, once no request runs on it."""
-        with self.changed:
-            if servable.users or servable.loaded is None:
-                return
-            loaded, servable.loaded = servable.loaded, None
-        loaded.close()
-        with self.changed:
-            servable.state = State.END
-            self.changed.notify_all()
-        _logger.info("Unloaded %s", servable)
-
-    def unload_all(self) -> None:
-        """Frees every version, at the end of the server."""
-        with self.changed:
-            servables = self._all()
-            for servable in servables:
-                if servable.state == State.AVAILABLE:
-                    servable.state = State.UNLOADING
-        for servable in servables:
-            self.unload_when_idle(servable)
+    def idle(self) -> list[Servable]:
+        """The loaded versions on which no request runs."""
+        return [s for s in self._all() if s.loaded is not None and not s.users]
 
     def _all(self) -> list[Servable]:
-        return [
-            s for all_of in self._servables.values() for s in all_of.values()
-        ]
+        return [s for name in self._servables for s in self._versions(name)]
 
 
 def _next_to_unload(versions: list[Servable]) -> Servable | None:
@@ -300,13 +232,10 @@ def _next_to_unload(versions: list[Servable]) -> Servable | None:
     """
     ready = [s for s in versions if s.state == State.AVAILABLE]
     surplus = [s for s in ready if not s.aspired]
-    if (
-        any(s.aspired for s in ready)
-        or len(surplus) > 1
-        or not any(s.aspired for s in versions)
-    ):
-        return min(surplus, key=lambda s: s.version, default=None)
-    return None
+    # The last one that serves stays until another does.
+    if len(ready) == 1 and any(s.aspired for s in versions):
+        return None
+    return min(surplus, key=lambda s: s.version, default=None)
 
 
 def _next_to_load(versions: list[Servable]) -> Servable | None:
