@@ -298,5 +298,13 @@ def register_conditioning(name):
 
 def register_likelihood(name):
     """Makes a `Likelihood` of one's own a choice of
-    `ModelConfig(likelihood=...)`; see `register_conditioning`."""
+    `ModelConfig(likelihood=...)`; see `register_conditioning`.
+
+    Example:
+        @yoto_tf.register_likelihood("blurred")
+        class Blurred(yoto_tf.Likelihood):
+            ...
+
+        yoto_tf.ModelConfig(likelihood="blurred")
+    """
     return LIKELIHOODS.register(name)

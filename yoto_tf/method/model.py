@@ -1,7 +1,5 @@
 """Loss-conditional training: one model for every parameter of its loss."""
 
-import inspect
-
 import keras
 from keras import ops
 
@@ -14,6 +12,7 @@ from yoto_tf.method import replicas
 from yoto_tf.method.first_rows import FirstRows
 from yoto_tf.method.joint import as_joint
 from yoto_tf.method.objective import Objective
+from yoto_tf.method.objective import check_form
 from yoto_tf.method.steps import Steps
 from yoto_tf.method.watching import Trackers
 
@@ -100,7 +99,7 @@ class LossConditionalModel(Steps):
                 "expected the Keras backend 'tensorflow', received: "
                 f"KERAS_BACKEND={keras.backend.backend()!r}"
             )
-        _check_form(type(self))
+        check_form(type(self))
         # Loss parameters are not to be rounded to half precision on their
         # way in; layers cast what they are given themselves.
         kwargs.setdefault("autocast", False)
@@ -312,23 +311,3 @@ class LossConditionalModel(Steps):
             config["loss_parameters"]
         )
         return cls(**config)
-
-
-def _check_form(model_class):
-    """Refuses a subclass of the older form."""
-    for method, expected in (
-        ("call", ["x", "loss_parameters"]),
-        ("loss_terms", ["x", "y", "outputs", "loss_parameters"]),
-    ):
-        function = getattr(model_class, method)
-        arguments = inspect.signature(function).parameters
-        names = list(arguments)[1:]
-        if any(a.kind is a.VAR_POSITIONAL for a in arguments.values()):
-            continue
-        if "loss_weights" in names or len(names) < len(expected):
-            raise InputError(
-                f"expected {model_class.__name__}.{method}"
-                f"({', '.join(expected)}), received: {method}"
-                f"({', '.join(names)}); run the network in call(), and score "
-                "its outputs in loss_terms()"
-            )

@@ -1,5 +1,7 @@
 """How the terms of a loss become one number per example."""
 
+import inspect
+
 from keras import ops
 
 from yoto_tf.errors import InputError
@@ -112,6 +114,26 @@ class Objective:
             "normalization_power": self.power,
             "ramps": {n: s.get_config() for n, s in self.ramps.items()},
         }
+
+
+def check_form(model_class):
+    """Refuses a subclass of the older form."""
+    for method, expected in (
+        ("call", ["x", "loss_parameters"]),
+        ("loss_terms", ["x", "y", "outputs", "loss_parameters"]),
+    ):
+        function = getattr(model_class, method)
+        arguments = inspect.signature(function).parameters
+        names = list(arguments)[1:]
+        if any(a.kind is a.VAR_POSITIONAL for a in arguments.values()):
+            continue
+        if "loss_weights" in names or len(names) < len(expected):
+            raise InputError(
+                f"expected {model_class.__name__}.{method}"
+                f"({', '.join(expected)}), received: {method}"
+                f"({', '.join(names)}); run the network in call(), and score "
+                "its outputs in loss_terms()"
+            )
 
 
 def check_terms(terms, batch_shape):
