@@ -5,7 +5,7 @@ import typing
 from yoto_tf.config import ConditioningKind
 from yoto_tf.config import Site
 from yoto_tf.errors import InputError
-from yoto_tf.families.base import Dimension
+from yoto_tf.families.parts import Dimension
 
 
 def _learning_rates(settings):
