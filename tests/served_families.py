@@ -20,7 +20,7 @@ COLUMNS = 3
 
 
 @keras.saving.register_keras_serializable("tests")
-class Alarms(yoto_tf.LossConditionalModel):
+class AlarmsOfRows(yoto_tf.LossConditionalModel):
     """A classifier; misses have a weight, and labels are smoothed."""
 
     def __init__(self, loss_parameters, **kwargs):
@@ -56,7 +56,7 @@ def alarms():
         0.1, 10.0, default=2.0, description="What a miss costs."
     )
     smoothing = yoto_tf.Choice([0.0, 0.1, 0.4])
-    model = Alarms({"miss": miss, "smoothing": smoothing}, seed=0)
+    model = AlarmsOfRows({"miss": miss, "smoothing": smoothing}, seed=0)
     x = rows(400)
     model.compile(keras.optimizers.Adam(0.02))
     model.fit(x, (x[:, 0] > 0.5).astype("float32"), epochs=3, verbose=0)

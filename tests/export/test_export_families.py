@@ -107,7 +107,7 @@ def test_a_model_of_no_family_in_half_precision_is_served_in_float32(tmp_path):
 
 def test_shares_that_sum_to_one_are_judged_together(tmp_path):
     keras.utils.set_random_seed(0)
-    model = served_families.Alarms(
+    model = served_families.AlarmsOfRows(
         yoto_tf.Dirichlet({"miss": 1.0, "false_alarm": 1.0, "smoothing": 1.0})
     )
     x = served_families.rows(3)
