@@ -1,10 +1,8 @@
 """What an event of the page has to say, before Gradio takes it for one.
 
-Gradio hands on whatever a request brings, so that a slider without its beta
-would be a traceback in the log.
+Gradio hands on whatever a request brings; a list of another length would be a
+traceback in the log. What the values say is judged by the page's handlers.
 """
-
-import math
 
 import gradio as gr
 
@@ -22,9 +20,6 @@ class Events:
 
     def __init__(self, blocks):
         self._functions = blocks.fns
-        self._names = {
-            number: block.elem_id for number, block in blocks.blocks.items()
-        }
 
     def check(self, event):
         """Refuses what the page itself would not send.
@@ -49,48 +44,8 @@ class Events:
         if not isinstance(data, list) or len(data) != len(inputs):
             raise Malformed(f"expected data as a list of {len(inputs)}")
         for component, value in zip(inputs, data, strict=True):
-            _check_value(component, value)
-        for target, _ in function.targets:
-            _check_details(self._names.get(target), event.get("event_data"))
-
-
-def _check_value(component, value):
-    if isinstance(component, gr.File):
-        if not isinstance(value, dict) or value.get("meta") != {
-            "_type": "gradio.FileData"
-        }:
-            raise Malformed("expected a file as gradio.FileData")
-    elif isinstance(component, gr.HTML) and not (
-        # Its states stay on this side, whatever is sent for them.
-        isinstance(value, dict)
-        and all(_is_number(value.get(n)) for n in ("beta", "low", "high"))
-    ):
-        raise Malformed(
-            "expected a slider as numbers beta, low and high above 0"
-        )
-
-
-def _check_details(name, details):
-    """What came with a click on the wall of images or on the strip."""
-    if name not in ("wall", "strip"):
-        return
-    details = details if isinstance(details, dict) else {}
-    if name == "wall" and type(details.get("index")) is not int:
-        raise Malformed("expected event_data with the index of an image")
-    if name == "strip" and not _is_number_as_text(details.get("beta")):
-        raise Malformed("expected event_data with a beta above 0")
-
-
-def _is_number_as_text(value):
-    """As buttons of a page hold it."""
-    try:
-        return isinstance(value, str) and _is_number(float(value))
-    except ValueError:
-        return False
-
-
-def _is_number(value):
-    try:
-        return type(value) in (int, float) and 0 < float(value) < math.inf
-    except OverflowError:
-        return False
+            if isinstance(component, gr.File) and (
+                not isinstance(value, dict)
+                or value.get("meta") != {"_type": "gradio.FileData"}
+            ):
+                raise Malformed("expected a file as gradio.FileData")

@@ -16,7 +16,7 @@ from serving.page import uploads
 from yoto_tf.errors import InputError
 
 JOIN, UPLOAD = "/gradio_api/queue/join", "/gradio_api/upload"
-SLIDER = {"beta": 3.0, "low": 0.5, "high": 512.0, "ticks": []}
+SLIDER = {"knobs": [{"name": "beta", "value": 3.0}], "moved": 0}
 
 
 class Page:
@@ -277,7 +277,7 @@ def test_events_name_no_file_but_an_upload(page, looked_up, path):
         ("upload", [file(path), SLIDER]),
         # Gradio looks for files in the values of all components.
         ("input", [None, file(path)]),
-        ("input", [None, {**SLIDER, "beta": [file(path)]}]),
+        ("input", [None, {**SLIDER, "knobs": [file(path)]}]),
         ("upload", [[file(path)], SLIDER]),
     ]:
         assert page.join(event, data).status == 403
@@ -293,6 +293,28 @@ def test_events_name_no_file_but_an_upload(page, looked_up, path):
 def test_events_that_are_no_json_are_refused(page, body):
     headers = {"Content-Type": "application/json"}
     assert page.ask("POST", JOIN, headers, body=body).status == 400
+
+
+@pytest.mark.parametrize(
+    ("event", "data"),
+    [
+        ("input", [None, None]),
+        ("input", [None, {"knobs": None}]),
+        ("input", [None, {"knobs": [{"name": "beta"}]}]),
+        ("input", [None, {"knobs": [{"name": "beta", "value": "much"}]}]),
+        ("upload", [None, SLIDER]),
+        ("select", [None, None]),
+        ("click", [None]),
+    ],
+)
+def test_events_without_a_value_get_a_sentence(page, event, data):
+    assert page.join(event, data).status == 200
+    done = page.completed()
+    assert done["success"]
+    said = json.dumps(done["output"])
+    assert "The server cannot do this." in said
+    assert "expected a" in said
+    assert "Traceback" not in said
 
 
 # Sizes.
