@@ -9,35 +9,38 @@ FILE = "assets.extra/manifest.json"
 CURVE_FILE = "assets.extra/curve.csv"
 
 
-def write(folder, model, endpoints, invalid_rows, differences, run=None):
+def write(
+    folder,
+    model,
+    family,
+    endpoints,
+    invalid_rows,
+    differences,
+    run=None,
+):
     """Writes `manifest.json` and, of a run, a copy of its `curve.csv`.
 
     Args:
         folder: of the version.
-        model: `ConditionalVAE`.
+        model: `LossConditionalModel`.
+        family: `Family`; one without a name for a model of no family.
         endpoints: list of `Endpoint`.
         invalid_rows: `"error"` or `"flag"`.
         differences: of `verify`.
         run: `RunDirectory` of the model; None: it was not made by one.
     """
-    trained = model.beta_range
-    ends = trained.grid(2)
+    joint = model.loss_parameters
+    view = family.view_of(model)
     content = {
         "exported": datetime.datetime.now(datetime.UTC).isoformat(
             timespec="seconds"
         ),
         "with": provenance.facts(),
-        "image_shape": list(model.image_shape),
-        "latent_size": model.model_config.latent_size,
+        "family": family.name or None,
+        "loss_parameters": [joint.facts(name) for name in joint.asked],
+        "view": view and view.to_dict(),
         "parameters": model.count_params(),
-        "beta": {
-            "trained": trained.describe(),
-            "min": float(ends[0]),
-            "max": float(ends[-1]),
-            "distribution": model.beta_config.to_dict(),
-        },
-        "units": "rate and distortion in nats per image",
-        "distortion": "-log p(x|z, beta) at the posterior's mean",
+        **family.facts(model),
         "invalid_rows": invalid_rows,
         "signatures": {
             endpoint.name: {

@@ -17,6 +17,8 @@ from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
+from yoto_tf.families import family_of
+from yoto_tf.families import get_family
 from yoto_tf.run_directory import RunDirectory
 
 
@@ -33,9 +35,9 @@ class Arguments:
     to: Path
     """Folder of the model, as models/NAME; its versions are 1, 2, ..."""
     invalid_rows: Literal["error", "flag"] = "error"
-    """A row whose beta is not trained or whose image cannot be used: `error`
-    fails its request; `flag` answers it with NaN and in_range false, so that
-    under server-side batching it does no harm to others."""
+    """A row whose loss parameters are not trained or whose inputs cannot be
+    used: `error` fails its request; `flag` answers it with NaN and in_range
+    false, so that under server-side batching it does no harm to others."""
     batching_config: Path = batching.DEFAULT_FILE
     """TF Serving's batching parameters; warm-up requests have their batch
     sizes."""
@@ -71,6 +73,8 @@ def export_model(
     invalid_rows="error",
     batching_config=batching.DEFAULT_FILE,
     run=None,
+    family=None,
+    example=None,
 ):
     """Publishes a model, however it was trained, as the next version.
 
@@ -81,12 +85,18 @@ def export_model(
         version, differences = export_model(model, "models/mine")
 
     Args:
-        model: `ConditionalVAE`; served in float32, whatever its precision.
+        model: `LossConditionalModel`; served in float32, whatever its
+            precision.
         to: the model's folder, whose versions are 1, 2, ...
         invalid_rows: `"error"` or `"flag"`, see `rows.RowPolicy`.
         batching_config: path of TF Serving's batching parameters.
         run: `RunDirectory` that it was trained in, of which the version
             keeps the configuration and the curve; None: there is none.
+        family: `Family` that says what is served, or its name; None: that of
+            the run, of a `ConditionalVAE` the VAE's, of any other model one
+            that serves what `model.export` does.
+        example: a few inputs to compare with, for families that make up none;
+            None: of the test data of the run, or of the first batch of `fit`.
 
     Returns:
         `(path, differences)`: the version, and list of `endpoint.Difference`
@@ -100,29 +110,49 @@ def export_model(
     """
     from export import manifest
     from export import verify
-    from export.endpoints import vae_endpoints
-    from yoto_tf.models import ConditionalVAE
+    from yoto_tf.method.model import LossConditionalModel
 
-    if not isinstance(model, ConditionalVAE):
+    if not isinstance(model, LossConditionalModel):
         raise InputError(
-            "expected a ConditionalVAE, received: "
+            "expected a LossConditionalModel, received: "
             f"model of type {type(model).__name__}"
         )
-    if model.loss_parameters.names != ("beta",):
-        raise InputError(
-            "expected a model with beta as its only loss parameter; "
-            "model.export(path, example=images) serves others, received: "
-            f"loss_parameters={list(model.loss_parameters.names)}"
-        )
+    family = _family(family, run, model)
     sizes = batching.read(batching_config).allowed_batch_sizes
     _check_finite(model, run)
+    first_rows = model._first_rows.inputs
     model = _in_float32(model)
-    endpoints = vae_endpoints(model, invalid_rows)
+    endpoints = family.endpoints(
+        model,
+        invalid_rows,
+        lambda: _example(family, run, example, first_rows),
+    )
+    view = family.view_of(model)
     with publish.unfinished(to) as folder:
         write(folder, endpoints, sizes)
         differences = verify.verify(folder, endpoints)
-        manifest.write(folder, model, endpoints, invalid_rows, differences, run)
+        if view:
+            verify.check_view(folder, view, model.loss_parameters.asked)
+        manifest.write(
+            folder, model, family, endpoints, invalid_rows, differences, run
+        )
         return publish.publish(folder, to), differences
+
+
+def _family(family, run, model):
+    if isinstance(family, str):
+        return get_family(family)
+    if family is None:
+        return family_of(model) if run is None else run.family()
+    return family
+
+
+def _example(family, run, example, first_rows):
+    if example is not None:
+        return example
+    if run is None:
+        return first_rows
+    return family.example(run.read_config(), run.data.read())
 
 
 def write(folder, endpoints, batch_sizes):
@@ -165,6 +195,8 @@ def _in_float32(model):
         return model
     config = {**model.get_config(), "dtype": "float32"}
     plain = type(model).from_config(config)
+    if not plain.built:
+        plain.build_from_config(model.get_build_config())
     plain.set_weights(model.get_weights())
     return plain
 

@@ -1,11 +1,18 @@
 """Checks a version before it is published, in the session of TF Serving."""
 
+import collections
+
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from export import warmup
 from yoto_tf import endpoint
 from yoto_tf.endpoint import VerificationError
+from yoto_tf.errors import InputError
 from yoto_tf.session import Session
+
+_Signature = collections.namedtuple("_Signature", "inputs outputs")
+_Spec = collections.namedtuple("_Spec", "dtype shape")
 
 
 def verify(folder, endpoints):
@@ -32,6 +39,43 @@ def verify(folder, endpoints):
             f"the C++ session does not run the exported model: {reason}"
         ) from error
     return differences
+
+
+def check_view(folder, view, parameters):
+    """Compares a view with what was written.
+
+    Args:
+        folder: of the version.
+        view: `yoto_tf.families.view.View`.
+        parameters: names of the loss parameters.
+
+    Raises:
+        InputError: if a page could not show the version by it.
+    """
+    written = (folder / "saved_model.pb").read_bytes()
+    graph = saved_model_pb2.SavedModel.FromString(written).meta_graphs[0]
+    served = {
+        name: _Signature(_specs(found.inputs), _specs(found.outputs))
+        for name, found in graph.signature_def.items()
+        if name != "__saved_model_init_op"
+    }
+    problem = view.problem(served, parameters)
+    if problem:
+        raise InputError(f"the family's view does not fit: {problem}")
+
+
+def _specs(tensors):
+    return {
+        name: _Spec(
+            tf.as_dtype(tensor.dtype).name,
+            None
+            if tensor.tensor_shape.unknown_rank
+            else tuple(
+                None if d.size < 0 else d.size for d in tensor.tensor_shape.dim
+            ),
+        )
+        for name, tensor in tensors.items()
+    }
 
 
 def _loaded(folder):

@@ -30,7 +30,7 @@ _LAZY = {
     "Uniform": "yoto_tf.method.parameters",
     "Mixture": "yoto_tf.method.mixture",
     "near": "yoto_tf.method.mixture",
-    "Dirichlet": "yoto_tf.method.joint",
+    "Dirichlet": "yoto_tf.method.dirichlet",
     "Independent": "yoto_tf.method.joint",
     "Schedule": "yoto_tf.method.schedule",
     "StopOnDivergence": "yoto_tf.callbacks",

@@ -8,7 +8,7 @@ from yoto_tf.config import DataConfig
 from yoto_tf.config import EvaluationConfig
 from yoto_tf.config import ExperimentConfig
 from yoto_tf.config import ObjectiveConfig
-from yoto_tf.families.base import Preset
+from yoto_tf.families.parts import Preset
 from yoto_tf.loss_config import PartConfig
 from yoto_tf.model_config import ConditioningConfig
 from yoto_tf.model_config import ModelConfig

@@ -90,35 +90,107 @@ def files(contents):
     return array
 
 
-def beta(values, rows):
-    """Returns beta as float32 `(rows,)`.
+def loss_parameters(asked, metadata, name, inputs):
+    """Completes and checks the loss parameters of a request.
+
+    Args:
+        asked: dict: name -> number or array; None: nothing.
+        metadata: `Metadata`.
+        name: of the signature.
+        inputs: dict: name -> array, what else is sent; a loss parameter
+            among them is left alone.
+
+    Returns:
+        dict: name -> float32 array of the shape that the signature takes.
+
+    Raises:
+        InvalidRequest: for an unknown name, another shape, or a value that
+            was not trained.
+        NotFound: the model has none.
+    """
+    specs = metadata.signature(name).inputs
+    known = metadata.loss_parameters
+    if asked and not known:
+        metadata.signature("loss_parameters")  # raises
+    asked = {} if asked is None else asked
+    taken = [n for n in known if n in specs and n not in inputs]
+    is_dict = isinstance(asked, dict)
+    unknown = [n for n in asked if n not in taken] if is_dict else []
+    if not is_dict or unknown:
+        raise InvalidRequest(
+            f"{name}: expected a dict of loss parameters among {taken}, "
+            f"received: {unknown or asked!r}"
+        )
+    rows = next((len(a) for a in inputs.values() if np.ndim(a)), None)
+    return _checked(
+        {n: asked.get(n, known[n].default) for n in taken}, known, specs, rows
+    )
+
+
+def _checked(values, known, specs, rows):
+    if rows is None:
+        rows = max((np.size(v) for v in values.values()), default=1)
+    several = {n: len(specs[n].shape or ()) == 2 for n in values}
+    values = {
+        n: points(v, rows, n) if several[n] else numbers(v, rows, n)
+        for n, v in values.items()
+    }
+    # Of those that are given at k points, all have as many.
+    most = max((v.shape[1] for n, v in values.items() if several[n]), default=0)
+    for name, value in values.items():
+        if several[name] and value.shape[1] == 1:
+            values[name] = np.broadcast_to(value, (rows, most))
+    for name, value in values.items():
+        good = known[name].contains(value)
+        if known[name].scale == "simplex":
+            shares = [v for n, v in values.items()
+                      if known[n].scale == "simplex"]  # fmt: skip
+            good = good & (value > 0) & (np.abs(sum(shares) - 1) < 1e-4)
+        if not good.all():
+            raise InvalidRequest(
+                f"expected {name} {known[name].trained}, received: "
+                f"{name}={value[~good].flat[0]:g}"
+            )
+    return values
+
+
+def numbers(values, rows, name):
+    """Returns a loss parameter as float32 `(rows,)`.
 
     Raises:
         InvalidRequest: for neither a number nor one per row.
     """
-    values = _floats(values, "beta")
+    values = _floats(values, name)
     if values.shape not in ((), (rows,)):
         raise InvalidRequest(
-            "expected beta as a number or one per row, shape "
-            f"({rows},), received: beta.shape={values.shape}"
+            f"expected {name} as a number or one per row, shape "
+            f"({rows},), received: {name}.shape={values.shape}"
         )
     return np.broadcast_to(values, (rows,))
 
 
-def curve_betas(values, rows):
-    """Returns the betas of `curve` as float32 `(rows, k)`.
+def points(values, rows, name):
+    """Returns a loss parameter as float32 `(rows, k)`.
+
+    Args:
+        values: a number, `(k,)`, the same for all rows, or `(rows, k)`.
+        rows: their number.
+        name: for the message.
 
     Raises:
         InvalidRequest: for another shape, or none.
     """
-    values = _floats(values, "betas")
-    if values.ndim not in (1, 2) or (values.ndim == 2 and len(values) != rows):
+    values = _floats(values, name)
+    if values.ndim > 2 or (values.ndim == 2 and len(values) != rows):
         raise InvalidRequest(
-            f"expected betas of shape (k,) or ({rows}, k), received: "
-            f"betas.shape={values.shape}"
+            f"expected {name} as a number, or of shape (k,) or ({rows}, k), "
+            f"received: {name}.shape={values.shape}"
         )
+    values = np.atleast_1d(values)
     if not values.shape[-1]:
-        raise InvalidRequest("expected one or more betas, received: none")
+        raise InvalidRequest(
+            f"expected one or more values of {name}, received: none"
+        )
     return np.broadcast_to(values, (rows, values.shape[-1]))
 
 

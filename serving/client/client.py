@@ -1,7 +1,5 @@
 """The client: NumPy arrays in and out."""
 
-import dataclasses
-
 import numpy as np
 
 from serving.client import checks
@@ -12,62 +10,17 @@ from serving.client.errors import NotFound
 from serving.client.errors import ServingError
 from serving.client.retry import Deadline
 from serving.client.target import Target
+from serving.client.vae import VaeMethods
 
 
-@dataclasses.dataclass(frozen=True)
-class Reconstruction:
-    """What `reconstruct` returns.
-
-    Attributes:
-        reconstruction: float32 images in [0, 1].
-        rate: float32 `(batch,)`, nats per image.
-        distortion: float32 `(batch,)`, nats per image, at the posterior's
-            mean.
-        in_range: bool `(batch,)`: whether the server answered the row.
-    """
-
-    reconstruction: np.ndarray
-    rate: np.ndarray
-    distortion: np.ndarray
-    in_range: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Posterior:
-    """What `encode` returns: q(z|x, beta).
-
-    Attributes:
-        mean: float32 `(batch, latent_size)`.
-        stddev: float32 `(batch, latent_size)`.
-    """
-
-    mean: np.ndarray
-    stddev: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Curve:
-    """What `curve` returns: every image at k betas.
-
-    Attributes:
-        reconstruction: float32 `(batch, k, height, width, channels)`.
-        rate: float32 `(batch, k)`, nats per image.
-        distortion: float32 `(batch, k)`, nats per image.
-    """
-
-    reconstruction: np.ndarray
-    rate: np.ndarray
-    distortion: np.ndarray
-
-
-class Client:
+class Client(VaeMethods):
     """Asks a served model. Threads may share it.
 
-    Images are `(batch, height, width, channels)`, uint8 or float in [0, 1];
-    beta is a number or one per row, in the range that the model was trained
-    for. All of it is checked before it is sent, with what the server says of
-    the version that answers; that is asked for again when it is older than a
-    second, so that a new version is followed.
+    Inputs are arrays with the batch first; a loss parameter is a number or
+    one per row, of those that the model was trained for. All of it is checked
+    before it is sent, with what the server says of the version that answers;
+    that is asked for again when it is older than a second, so that a new
+    version is followed.
 
     Over REST an image is text: ten times the bytes, and the time to read
     them. Prefer gRPC for batches, or `reconstruct_bytes`.
@@ -139,89 +92,35 @@ class Client:
         self._connection.wait_until_ready(Deadline(_checked_seconds(timeout)))
 
     def metadata(self):
-        """Returns the `Metadata` of the version that answers now."""
+        """Returns the `Metadata` of the version that answers now: its
+        signatures, and its loss parameters with their ranges."""
         deadline = Deadline(self._timeout)
         return self._served.current(self._connection, deadline).metadata
 
-    def beta_range(self):
-        """Returns `(beta_min, beta_max)` of the version that answers now."""
-        deadline = Deadline(self._timeout)
-        current = self._served.current(self._connection, deadline)
-        if current.beta_range is None:
-            current.metadata.signature("beta_range")  # raises
-        return current.beta_range.low, current.beta_range.high
-
-    def reconstruct(self, images, beta):
-        """Reconstructs images as a model trained for beta would.
-
-        Returns:
-            `Reconstruction`.
-        """
-        return Reconstruction(
-            **self._run_on_images("reconstruct", images, beta)
-        )
-
-    def encode(self, images, beta):
-        """Returns the `Posterior` of images."""
-        return Posterior(**self._run_on_images("encode", images, beta))
-
-    def decode(self, latents, beta):
-        """Returns the mean images of latents `(batch, latent_size)`."""
-        return self._run_on_latents("decode", "latent", latents, beta)
-
-    def sample(self, noise, beta):
-        """Returns images of the prior.
-
-        Args:
-            noise: `(batch, latent_size)`, drawn from a standard normal. The
-                same noise gives the same images.
-        """
-        return self._run_on_latents("sample", "noise", noise, beta)
-
-    def curve(self, images, betas):
-        """Reconstructs every image at k betas, in one request.
-
-        Args:
-            betas: `(k,)`, the same for all images, or `(batch, k)`.
-
-        Returns:
-            `Curve`.
-        """
-        return Curve(
-            **self._run_on_images("curve", images, betas, checks.curve_betas)
-        )
-
-    def reconstruct_bytes(self, files, beta):
-        """Reconstructs images of any size, cropped to their middle square.
-
-        Args:
-            files: list of bytes, the contents of PNG or JPEG files.
-
-        Returns:
-            `(list of bytes, rate)`: the contents of PNG files, and nats per
-            image `(batch,)`.
-        """
-        contents = checks.files(files)
-        outputs = self._run(
-            "reconstruct_bytes",
-            lambda _: {
-                "image_bytes": contents,
-                "beta": checks.beta(beta, len(contents)),
-            },
-        )
-        return list(outputs["image_bytes"]), outputs["rate"]
-
-    def predict(self, signature, inputs):
-        """Runs any signature of any model; a beta is left to the server.
+    def predict(self, signature, inputs, loss_parameters=None):
+        """Runs any signature of any model.
 
         Args:
             signature: its name.
             inputs: dict: name -> array of the dtype and shape that
                 `metadata` tells, or a list or a number for one.
+            loss_parameters: dict: name -> number, or one per row; for a
+                signature that takes k of each row a number, `(k,)` or
+                `(batch, k)`. Of those that the signature takes and that are
+                not given, here or in `inputs`, the defaults are sent. What
+                stands in `inputs` is left to the server.
 
         Returns:
             dict: name -> NumPy array.
+
+        Example:
+            client.predict("predict", {"inputs": rows}, {"miss": 4.0})
         """
+        if not isinstance(inputs, dict):
+            raise InvalidRequest(
+                "expected inputs as a dict of arrays, received: "
+                f"{type(inputs).__name__}"
+            )
 
         def make_inputs(metadata):
             specs = metadata.signature(signature).inputs
@@ -232,40 +131,25 @@ class Client:
                 for name, value in inputs.items()
             }
 
-        return self._run(signature, make_inputs, has_beta=False)
+        return self._ask(signature, make_inputs, loss_parameters)
 
-    def _run_on_images(self, name, images, beta, check_beta=checks.beta):
-        def make_inputs(metadata):
-            pixels = checks.images(images, metadata.image_shape)
-            return {"image": pixels, "beta": check_beta(beta, len(pixels))}
-
-        return self._run(name, make_inputs)
-
-    def _run_on_latents(self, name, alias, latents, beta):
-        def make_inputs(metadata):
-            rows = checks.latents(latents, metadata.latent_size, alias)
-            return {alias: rows, "beta": checks.beta(beta, len(rows))}
-
-        return self._run(name, make_inputs)["image"]
-
-    def _run(self, name, make_inputs, has_beta=True):
+    def _ask(self, name, make_inputs, asked):
         """Checks a request and sends it.
 
         Args:
             name: of the signature.
-            make_inputs: takes `Metadata`, returns the inputs, or raises.
-            has_beta: whether their `beta` has to be a trained one.
+            make_inputs: takes `Metadata`, returns inputs, or raises.
+            asked: dict of loss parameters, or None.
         """
         deadline = Deadline(self._timeout)
 
         def prepare(version):
             signature = version.metadata.signature(name)
             inputs = make_inputs(version.metadata)
+            inputs |= checks.loss_parameters(
+                asked, version.metadata, name, inputs
+            )
             checks.inputs(inputs, signature, name)
-            if has_beta:
-                served.require_trained(
-                    inputs["beta"], version, self._connection, deadline
-                )
             return inputs
 
         version = self._served.recent(self._connection, deadline)

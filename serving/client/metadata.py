@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from serving.client.errors import NotFound
+from serving.client.errors import ServerFault
 
 # Every TF2 SavedModel has it; nobody can call it.
 _HIDDEN = "__saved_model_init_op"
@@ -15,6 +16,10 @@ _NUMPY_NAMES = {
     "DT_HALF": "float16",
 }
 _TENSORFLOW_NAMES = {name: key for key, name in _NUMPY_NAMES.items()}
+_TEXTS = ("trained", "scale", "description")
+_NUMBERS = ("low", "high", "default")
+# Relative, of the ends of a range.
+_ROUNDING = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,43 +78,54 @@ class Signature:
 
 
 @dataclasses.dataclass(frozen=True)
+class LossParameter:
+    """A parameter of the loss that a request may choose.
+
+    Attributes:
+        name: of it, and of the input that takes it.
+        trained: the values it was trained for, in words.
+        scale: `"log"`, `"linear"`, `"choice"`, or `"simplex"` for one of
+            several whose sum is 1.
+        description: a sentence: what turning it does. May be empty.
+        low, high: ends of the trained values.
+        default: the value where none is asked for.
+        ranges: the trained values, tuple of (lowest, highest).
+    """
+
+    name: str
+    trained: str
+    scale: str
+    description: str
+    low: float
+    high: float
+    default: float
+    ranges: tuple[tuple[float, float], ...]
+
+    def contains(self, values):
+        """Tells of each of an array's values whether it was trained."""
+        values = np.asarray(values, "float64")[..., None]
+        ends = np.array(self.ranges)
+        # As the graph has it: float32 rounds.
+        low, high = (ends + _ROUNDING * np.abs(ends) * [-1, 1]).T
+        return ((values >= low) & (values <= high)).any(-1)
+
+
+@dataclasses.dataclass(frozen=True)
 class Metadata:
     """One version of a model.
 
     Attributes:
         version: its number.
         signatures: dict: name -> `Signature`.
+        loss_parameters: dict: name -> `LossParameter`, in the model's order;
+            empty for a model that tells of none.
     """
 
     version: int
     signatures: dict[str, Signature]
-
-    @property
-    def image_shape(self):
-        """`(height, width, channels)` of the images.
-
-        Raises:
-            NotFound: the model has no signature `reconstruct`.
-        """
-        return self._input("reconstruct", "image")
-
-    @property
-    def latent_size(self):
-        """Number of latents.
-
-        Raises:
-            NotFound: the model has no signature `decode`.
-        """
-        return self._input("decode", "latent")[0]
-
-    def _input(self, signature, name):
-        inputs = self.signature(signature).inputs
-        if name not in inputs or not inputs[name].shape:
-            raise NotFound(
-                f"signature {signature!r} has no input {name!r} of a known "
-                "shape: is it an export of export.saved_model?"
-            )
-        return inputs[name].shape[1:]
+    loss_parameters: dict[str, LossParameter] = dataclasses.field(
+        default_factory=dict
+    )
 
     def signature(self, name):
         """Looks up a signature.
@@ -142,6 +158,48 @@ def make(version, signature_defs):
             if name != _HIDDEN
         },
     )
+
+
+def read_loss_parameters(answer):
+    """Reads what the signature `loss_parameters` answers.
+
+    Args:
+        answer: dict: name -> array of one row.
+
+    Returns:
+        dict: name -> `LossParameter`.
+
+    Raises:
+        ServerFault: for an answer of another form.
+    """
+    try:
+        rows = {name: array[0] for name, array in answer.items()}
+        return {
+            name.decode(): LossParameter(
+                name.decode(),
+                *(rows[n][i].decode() for n in _TEXTS),
+                *(_short(rows[n][i]) for n in _NUMBERS),
+                _ranges(rows["ranges"][i]),
+            )
+            for i, name in enumerate(rows["name"])
+        }
+    except (LookupError, AttributeError, TypeError, ValueError) as error:
+        raise ServerFault(
+            "the server's loss_parameters cannot be read: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _ranges(pairs):
+    # The last one fills up the others' places.
+    return tuple(
+        dict.fromkeys((_short(low), _short(high)) for low, high in pairs)
+    )
+
+
+def _short(number):
+    """The float of fewest digits that is this float32."""
+    return float(str(np.float32(number)))
 
 
 def _specs(tensors):

@@ -6,30 +6,15 @@ import time
 
 import numpy as np
 
-from serving.client.errors import InvalidRequest
 from serving.client.errors import NotFound
 from serving.client.metadata import Metadata
+from serving.client.metadata import read_loss_parameters
 
 # TF Serving looks for new versions once a second.
 _RECENT_SECONDS = 1.0
 # A version may be unloaded between two questions about it.
 _CHANGES = 3
-_PROBES = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class BetaRange:
-    """The betas of a version.
-
-    Attributes:
-        low, high: ends of the trained range.
-        is_interval: whether all between them are trained too; the server
-            must be asked for each otherwise.
-    """
-
-    low: float
-    high: float
-    is_interval: bool
+_SIGNATURE = "loss_parameters"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,13 +22,13 @@ class ServedVersion:
     """A version that answered a moment ago.
 
     Attributes:
-        metadata: `Metadata`.
-        beta_range: `BetaRange`, or None for a model without.
+        metadata: `Metadata`, loss parameters included.
+        signatures: `Metadata` without them, as the server sent it.
         seen_at: `time.monotonic()` of the answer.
     """
 
     metadata: Metadata
-    beta_range: BetaRange | None
+    signatures: Metadata
     seen_at: float
 
 
@@ -81,15 +66,15 @@ class ServedModel:
         """Asks for the version that answers now.
 
         Returns:
-            `ServedVersion`; its range is asked for once per version, unless
-            there is doubt.
+            `ServedVersion`; its loss parameters are asked for once per
+            version, unless there is doubt.
         """
         for change in range(_CHANGES):
             last, seen_at = self._last, time.monotonic()
-            metadata = connection.metadata(deadline)
-            if last is None or self._doubted or last.metadata != metadata:
+            sent = connection.metadata(deadline)
+            if last is None or self._doubted or last.signatures != sent:
                 try:
-                    beta_range = _ask_range(connection, metadata, deadline)
+                    metadata = _completed(connection, sent, deadline)
                 except NotFound:
                     # Unloaded in between: a newer one is there.
                     if change == _CHANGES - 1:
@@ -97,69 +82,20 @@ class ServedModel:
                     continue
                 self._doubted = False
             else:
-                beta_range = last.beta_range
-            self._last = ServedVersion(metadata, beta_range, seen_at)
+                metadata = last.metadata
+            self._last = ServedVersion(metadata, sent, seen_at)
             return self._last
 
 
-def require_trained(beta, served, connection, deadline):
-    """Refuses betas that the model was not trained for.
-
-    Args:
-        beta: float32 array.
-        served: `ServedVersion`.
-        connection: `Connection`, asked only where single values were trained.
-        deadline: `Deadline`.
-
-    Raises:
-        InvalidRequest: for a beta that is not trained.
-        NotFound: the model does not tell.
-    """
-    trained = served.beta_range
-    if trained is None:
-        served.metadata.signature("beta_range")  # raises
-    good = (beta >= trained.low) & (beta <= trained.high)
-    if good.all() and not trained.is_interval:
-        good = _ask(connection, served.metadata, beta.ravel(), deadline)[
-            "in_range"
-        ].reshape(beta.shape)
-    if not good.all():
-        values = "" if trained.is_interval else "one of single values "
-        raise InvalidRequest(
-            f"expected beta {values}in [{trained.low:g}, {trained.high:g}], "
-            f"the trained range, received: beta={beta[~good].flat[0]:g}"
-        )
-
-
-def _ask_range(connection, metadata, deadline):
-    if "beta_range" not in metadata.signatures:
-        return None
-    one = np.ones(1, np.float32)
-    answer = _ask(connection, metadata, one, deadline)
-    low, high = float(answer["beta_min"][0]), float(answer["beta_max"][0])
-    inside = _between(low, high)
-    is_interval = _ask(connection, metadata, inside, deadline)["in_range"].all()
-    return BetaRange(low, high, bool(is_interval))
-
-
-def _between(low, high):
-    """Betas all over a range: single values do not have all of them.
-
-    One would not do: it may be a trained value itself. They are always the
-    same ones, evenly spread over the range and over its logarithm.
-    """
-    shares = np.random.default_rng(0).random(_PROBES)
-    betas = [low + (high - low) * shares]
-    if low > 0:
-        betas.append(low * (high / low) ** shares)
-    return np.clip(np.concatenate(betas), low, high).astype("float32")
-
-
-def _ask(connection, metadata, beta, deadline):
-    return connection.predict(
+def _completed(connection, metadata, deadline):
+    if _SIGNATURE not in metadata.signatures:
+        return metadata
+    answer = connection.predict(
         metadata,
-        "beta_range",
-        {"beta": beta},
+        _SIGNATURE,
+        {"rows": np.zeros(1, np.int32)},
         deadline,
         version=metadata.version,
     )
+    found = read_loss_parameters(answer)
+    return dataclasses.replace(metadata, loss_parameters=found)

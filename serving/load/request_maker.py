@@ -1,4 +1,5 @@
-"""Makes the requests to a model, and the answers of its bare session."""
+"""Makes the requests to a model of pictures, and the answers of its bare
+session."""
 
 import base64
 import json
@@ -8,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
+from serving.client.metadata import read_loss_parameters
 from serving.embedded.run import predict
 from serving.embedded.run import tensors
 from serving.embedded.run.engine import SavedModelVersion
@@ -17,7 +19,8 @@ from serving.load.payload import GRPC
 from serving.load.payload import Payload
 from yoto_tf.errors import InputError
 
-# Different images and betas in turn: an answer to another request is found.
+# Different images and loss parameters in turn: an answer to another request is
+# found.
 _VARIANTS = 3
 
 
@@ -36,17 +39,20 @@ class RequestMaker:
     def __init__(
         self, version: SavedModelVersion, name: str, folder: pathlib.Path
     ):
-        needed = {"reconstruct", "reconstruct_bytes", "beta_range"}
+        needed = {"reconstruct", "reconstruct_bytes", "loss_parameters"}
         if not needed <= set(version.signatures):
             raise InputError(
-                "expected a model of export.saved_model, received: one with "
-                f"the signatures {sorted(version.signatures)}"
+                "expected a model of pictures of export.saved_model, "
+                f"with {sorted(needed)}, received: one with the signatures "
+                f"{sorted(version.signatures)}"
             )
         self._version = version
         self._name = name
         self._folder = folder
-        ends = self._run("beta_range", {"beta": np.ones(1, np.float32)})
-        self._ends = ends["beta_min"][0], ends["beta_max"][0]
+        one_row = {"rows": np.zeros(1, np.int32)}
+        self._parameters = read_loss_parameters(
+            self._run("loss_parameters", one_row)
+        ).values()
         image = version.signatures["reconstruct"].inputs["image"]
         self._shape = [d.size for d in image.tensor_shape.dim][1:]
 
@@ -68,16 +74,19 @@ class RequestMaker:
         return made
 
     def inputs(self, batch_size: int, variant: int = 0) -> dict:
-        """Images of 8 bits and betas over the trained range."""
+        """Images of 8 bits and loss parameters over their ranges."""
         rng = np.random.default_rng([batch_size, variant])
         size = self._shape[0]
         # Smooth, as pictures are: PNG files of noise would be too large.
         coarse = rng.uniform(0, 255, (batch_size, 5, 5, self._shape[-1]))
         pixels = tf.image.resize(coarse, (size, size)).numpy().astype("uint8")
-        betas = np.geomspace(*self._ends, max(batch_size, 5))
+        values = {
+            p.name: rng.permutation(_spread(p, max(batch_size, 5)))
+            for p in self._parameters
+        }
         return {
             "image": pixels / np.float32(255),
-            "beta": rng.permutation(betas)[:batch_size].astype(np.float32),
+            **{n: v[:batch_size].astype("float32") for n, v in values.items()},
         }
 
     def bare(self, inputs: dict) -> tuple[dict, list[str]]:
@@ -108,6 +117,15 @@ class RequestMaker:
         made[kind].append(payload)
 
 
+def _spread(parameter, num):
+    """So many trained values, over all that there are."""
+    low, high = parameter.low, parameter.high
+    if len(parameter.ranges) > 1 or low == high:
+        return np.resize([low for low, _ in parameter.ranges], num)
+    spread = np.geomspace if parameter.scale == "log" else np.linspace
+    return np.clip(spread(low, high, num), low, high)
+
+
 def _message(name: str, inputs: dict) -> bytes:
     request = predict_pb2.PredictRequest()
     request.model_spec.name = name
@@ -127,7 +145,8 @@ def _files(inputs: dict) -> dict:
     pixels = np.round(inputs["image"] * 255).astype("uint8")
     files = np.empty(len(pixels), object)
     files[:] = [tf.io.encode_png(p).numpy() for p in pixels]
-    return {"image_bytes": files, "beta": inputs["beta"]}
+    others = {n: a for n, a in inputs.items() if n != "image"}
+    return {"image_bytes": files, **others}
 
 
 def _json_bytes(files: dict) -> bytes:
@@ -135,8 +154,8 @@ def _json_bytes(files: dict) -> bytes:
         {"b64": base64.b64encode(file).decode()}
         for file in files["image_bytes"]
     ]
-    inputs = {"image_bytes": encoded, "beta": files["beta"].tolist()}
-    return _body("reconstruct_bytes", inputs)
+    others = {n: a.tolist() for n, a in files.items() if n != "image_bytes"}
+    return _body("reconstruct_bytes", {"image_bytes": encoded, **others})
 
 
 def _body(signature: str, inputs: dict) -> bytes:

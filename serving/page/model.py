@@ -65,14 +65,14 @@ class Model:
     def facts(self):
         """Returns `Facts`, no older than the client's own knowledge."""
         metadata = self._client.metadata()
-        low, high = self._client.beta_range()
+        beta = metadata.loss_parameters["beta"]
         return Facts(
             self.name,
             metadata.version,
-            tuple(metadata.image_shape),
-            metadata.latent_size,
-            float(low),
-            float(high),
+            metadata.signature("reconstruct").inputs["image"].shape[1:],
+            metadata.signature("decode").inputs["latent"].shape[1],
+            beta.low,
+            beta.high,
         )
 
     def reconstruct(self, image, beta):
@@ -86,7 +86,8 @@ class Model:
 
     def curve(self, image):
         """Returns `CurvePoints` of one image, in one request."""
-        grid = betas.grid(*self._client.beta_range())
+        beta = self._client.metadata().loss_parameters["beta"]
+        grid = betas.grid(beta.low, beta.high)
         answer = self._client.curve(image[None], grid)
         return CurvePoints(
             grid,

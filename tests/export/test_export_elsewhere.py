@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export.endpoints import vae_endpoints
+from yoto_tf.families.vae.endpoints import vae_endpoints
 
 ROOT = pathlib.Path(__file__).parents[2]
 DOC = (ROOT / "docs/export.md").read_text()
@@ -22,11 +22,12 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def numeric(model, invalid_rows):
-    """Endpoints that decode no files."""
+    """Endpoints that decode no files and answer no texts."""
     return [
         e
         for e in vae_endpoints(model, invalid_rows)
         if all(spec.dtype != tf.string for spec in e.inputs)
+        and e.name != "loss_parameters"
     ]
 
 

@@ -17,8 +17,10 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from export import saved_model
-from export.endpoints import vae_endpoints
 from yoto_tf.config import ExperimentConfig
+from yoto_tf.families.vae.endpoints import vae_endpoints
+from yoto_tf.families.vae.view import VIEW
+from yoto_tf.families.view import View
 from yoto_tf.run_directory import RunDirectory
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -55,6 +57,8 @@ def test_signatures_have_their_names_types_and_shapes(exported):
         {"reconstruction": image, "in_range": flag, **scores},
     )
     curve = (FLOAT, [-1, -1])
+    texts = ("name", "trained", "scale", "description")
+    numbers = ("low", "high", "default")
     assert found == {
         "serving_default": reconstruct,
         "reconstruct": reconstruct,
@@ -76,9 +80,13 @@ def test_signatures_have_their_names_types_and_shapes(exported):
                 "distortion": curve,
             },
         ),
-        "beta_range": (
-            {"beta": row},
-            {"in_range": flag, "beta_min": row, "beta_max": row},
+        "loss_parameters": (
+            {"rows": (types_pb2.DT_INT32, [-1])},
+            {
+                **dict.fromkeys(texts, (types_pb2.DT_STRING, [-1, 1])),
+                **dict.fromkeys(numbers, (FLOAT, [-1, 1])),
+                "ranges": (FLOAT, [-1, 1, 1, 2]),
+            },
         ),
     }
 
@@ -96,9 +104,11 @@ def test_the_network_is_saved_and_the_optimizer_is_not(exported):
 def test_the_manifest_says_what_it_was_made_of(exported):
     folder = exported.path / "assets.extra"
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["beta"]["min"] == 0.5
-    assert manifest["beta"]["max"] == 512
-    assert manifest["beta"]["trained"] == "between 0.5 and 512"
+    (beta,) = manifest["loss_parameters"]
+    assert (beta["name"], beta["low"], beta["high"]) == ("beta", 0.5, 512)
+    assert beta["trained"] == "between 0.5 and 512"
+    assert manifest["family"] == "vae"
+    assert View.from_dict(manifest["view"]) == VIEW
     assert manifest["invalid_rows"] == "error"
     assert manifest["image_shape"] == [32, 32, 3]
     assert manifest["latent_size"] == 4
@@ -155,7 +165,7 @@ def test_an_embedded_server_answers_over_rest(exported):
             server, "GET", "/v1/models/tiny/metadata"
         )
         signatures = reply["metadata"]["signature_def"]["signature_def"]
-        assert set(signatures) >= {"curve", "encode", "beta_range"}
+        assert set(signatures) >= {"curve", "encode", "loss_parameters"}
 
 
 def saved_model_cli(*arguments):
@@ -186,8 +196,8 @@ def test_the_readmes_saved_model_cli_commands_work(exported):
     assert "inputs['latent']" in shown
     assert "outputs['image']" in shown
     answer = saved_model_cli(*run)
-    assert "Result for output key in_range:\n[ True False]" in answer
-    assert "Result for output key beta_max:\n[512. 512.]" in answer
+    assert "Result for output key name:\n[[b'beta']]" in answer
+    assert "Result for output key high:\n[[512.]]" in answer
 
 
 @pytest.mark.slow
@@ -258,7 +268,9 @@ def test_a_full_disk_is_one_sentence(exported, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(tf.saved_model, "save", full)
     some = vae_endpoints(exported.model)[-1:]
-    monkeypatch.setattr("export.endpoints.vae_endpoints", lambda *_: some)
+    monkeypatch.setattr(
+        "yoto_tf.families.vae.endpoints.vae_endpoints", lambda *_: some
+    )
     line = refusal(capsys, exported.run.path, "--to", tmp_path / "m")
     assert "could not write the SavedModel (No space left)" in line
     assert list((tmp_path / "m").iterdir()) == []

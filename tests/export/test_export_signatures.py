@@ -13,10 +13,10 @@ from export_runs import images
 from export_runs import latents
 from export_runs import png
 
-from export import pictures
-from export.endpoints import vae_endpoints
 from yoto_tf.data.pictures import read_square
 from yoto_tf.data.preprocessing import to_square
+from yoto_tf.families.vae import picture_files
+from yoto_tf.families.vae.endpoints import vae_endpoints
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 SIZES = [1, 3, 8]
@@ -147,7 +147,7 @@ def test_every_pixel_of_every_kind_is_that_of_training(channels):
     kinds = picture_kinds.kinds()
     sent = files(*(file for file, _ in kinds.values()))
     found, good = tf.function(
-        lambda data: pictures.decode(data, (32, 32, channels), False),
+        lambda data: picture_files.decode(data, (32, 32, channels), False),
         autograph=False,
     )(tf.constant(sent))
     assert good.numpy().all()
@@ -167,12 +167,20 @@ def test_kinds_that_only_training_reads_are_refused(strict, kind):
     assert "expected image_bytes to be a PNG or JPEG file, received" in text
 
 
-def test_beta_range_never_fails_for_a_value(exported):
+def test_it_says_which_betas_it_was_trained_for(exported):
+    found = exported.ask("loss_parameters", rows=np.zeros(2, "int32"))
+    assert found["name"].tolist() == [[b"beta"]] * 2
+    assert found["trained"].tolist() == [[b"between 0.5 and 512"]] * 2
+    assert found["scale"].tolist() == [[b"log"]] * 2
+    assert b"price of a nat of rate" in found["description"][1, 0]
+    np.testing.assert_array_equal(found["ranges"], [[[[0.5, 512]]]] * 2)
+    np.testing.assert_allclose(found["default"], [[16]] * 2, rtol=1e-6)
+
+
+def test_the_ends_of_the_range_are_in_it_and_what_is_next_is_not(lenient):
     beta = np.float32([0.5, 512, 0.49999, 512.1, 0, -1, np.nan, np.inf])
-    found = exported.ask("beta_range", beta=beta)
+    found = lenient.ask("reconstruct", image=images(8), beta=beta)
     assert found["in_range"].tolist() == [True, True] + [False] * 6
-    np.testing.assert_array_equal(found["beta_min"], np.full(8, 0.5))
-    np.testing.assert_array_equal(found["beta_max"], np.full(8, 512))
 
 
 def test_an_empty_batch(exported):

@@ -13,10 +13,10 @@ from tensorflow_serving.apis import prediction_log_pb2
 from export import saved_model
 from export import verify
 from export import warmup
-from export.endpoints import vae_endpoints
-from export.signatures import Signatures
 from yoto_tf.endpoint import VerificationError
 from yoto_tf.errors import InputError
+from yoto_tf.families.vae.endpoints import vae_endpoints
+from yoto_tf.families.vae.signatures import Signatures
 
 OUTPUTS = {
     "serving_default": {
@@ -31,7 +31,10 @@ OUTPUTS = {
     "sample": {"image"},
     "reconstruct_bytes": {"image_bytes", "rate"},
     "curve": {"reconstruction", "rate", "distortion"},
-    "beta_range": {"in_range", "beta_min", "beta_max"},
+    "loss_parameters": {
+        *("name", "trained", "scale", "description"),
+        *("low", "high", "default", "ranges"),
+    },
 }
 
 
@@ -160,8 +163,11 @@ def test_an_export_that_fails_publishes_nothing(
     (base / "1").mkdir(parents=True)
     # One small signature; the others would only take time.
     endpoints = vae_endpoints(exported.model)[-1:]
-    monkeypatch.setattr("export.endpoints.vae_endpoints", lambda *_: endpoints)
+    monkeypatch.setattr(
+        "yoto_tf.families.vae.endpoints.vae_endpoints", lambda *_: endpoints
+    )
     monkeypatch.setattr(verify, "verify", lambda *_: [])
+    monkeypatch.setattr(verify, "check_view", lambda *_: None)
     monkeypatch.setattr(
         type(exported.run), "load_model", lambda self: exported.model
     )
@@ -198,14 +204,14 @@ def test_batching_parameters_that_a_server_would_refuse(
 
 def test_single_trained_betas(tmp_path):
     """A model for a list of betas, and one for a single beta, in the graph."""
-    choice = Signatures(export_runs.model(beta="choice")).beta_range
-    found = choice(tf.constant([1.0, 2.0, 4.0, 16.0, 16.1, np.nan]))
-    assert found["in_range"].numpy().tolist() == [1, 0, 1, 1, 0, 0]
-    assert found["beta_min"].numpy()[0] == 1
-    assert found["beta_max"].numpy()[0] == 16
+    model = export_runs.model(beta="choice")
+    beta = tf.constant([1.0, 2.0, 4.0, 16.0, 16.1, np.nan])
+    found = Signatures(model, "flag").encode(tf.zeros([6, 32, 32, 3]), beta)
+    answered = np.isfinite(found["mean"]).all(1)
+    assert answered.tolist() == [1, 0, 1, 1, 0, 0]
+    said = vae_endpoints(model)[-1].function(tf.zeros([1], tf.int32))
+    assert said["ranges"].numpy().tolist() == [[[[1, 1], [4, 4], [16, 16]]]]
     constant = Signatures(export_runs.model(beta="constant"))
-    found = constant.beta_range(tf.constant([4.0, 4.1]))
-    assert found["in_range"].numpy().tolist() == [1, 0]
     encode = tf.function(constant.encode, autograph=False)
     with pytest.raises(
         tf.errors.InvalidArgumentError, match="4, the one it was trained for"

@@ -290,7 +290,7 @@ def test_the_newest_export_is_taken(tmp_path):
 def test_a_model_of_another_kind(capsys, tmp_path):
     serving_models.half_plus(2, tmp_path / "1")
     line = refusal(capsys, "--model", tmp_path)
-    assert "expected a model of export.saved_model" in line
+    assert "expected a model of pictures of export.saved_model" in line
 
 
 def test_a_server_that_is_not_there(exported, capsys):

@@ -83,11 +83,9 @@ def any_client(server, request):
 def test_metadata(client):
     metadata = client.metadata()
     assert metadata.version == 1
-    assert metadata.image_shape == (SIZE, SIZE, 3)
-    assert metadata.latent_size == LATENTS
     assert "__saved_model_init_op" not in metadata.signatures
     assert sorted(metadata.signatures) == [
-        "beta_range", "curve", "decode", "encode", "reconstruct",
+        "curve", "decode", "encode", "loss_parameters", "reconstruct",
         "reconstruct_bytes", "sample", "serving_default",
     ]  # fmt: skip
     spec = serving_client.TensorSpec
@@ -105,8 +103,13 @@ def test_metadata(client):
         metadata.version = 2
 
 
-def test_beta_range(any_client):
-    assert any_client.beta_range() == (0.5, 512.0)
+def test_loss_parameters(any_client):
+    (beta,) = any_client.metadata().loss_parameters.values()
+    assert (beta.name, beta.low, beta.high) == ("beta", 0.5, 512.0)
+    assert (beta.default, beta.scale) == (16.0, "log")
+    assert beta.ranges == ((0.5, 512.0),)
+    assert beta.trained == "between 0.5 and 512"
+    assert beta.description.startswith("The price of a nat of rate.")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
@@ -176,9 +179,23 @@ def _pixels(file):
     return np.asarray(PIL.Image.open(io.BytesIO(file)))
 
 
-def test_predict_runs_any_signature(client):
-    found = client.predict("beta_range", {"beta": np.float32([0.1, 1, np.nan])})
-    assert found["in_range"].tolist() == [False, True, False]
+def test_predict_runs_any_signature(exported, client):
+    latents = export_runs.latents(3)
+    for given in ({"beta": 4.0}, {"beta": [4, 4, 4]}):
+        found = client.predict("decode", {"latent": latents}, given)
+        expected = exported.model.decode(latents, 4.0)
+        np.testing.assert_allclose(found["image"], expected, **CLOSE)
+    # The default, which is the middle of log(beta).
+    for found in (
+        client.predict("decode", {"latent": latents})["image"],
+        client.decode(latents),
+    ):
+        expected = exported.model.decode(latents, 16.0)
+        np.testing.assert_allclose(found, expected, **CLOSE)
+    # What stands in the inputs is left to the server.
+    raw = {"latent": latents, "beta": np.full(3, 1000, "float32")}
+    with pytest.raises(InvalidRequest, match="refused the request.*beta"):
+        client.predict("decode", raw)
 
 
 IMAGES = export_runs.images(2)
@@ -188,7 +205,7 @@ IMAGES = export_runs.images(2)
     ("call", "message"),
     [
         (lambda c: c.reconstruct(IMAGES, 1000),
-         r"beta in \[0.5, 512\], the trained range, received: beta=1000"),
+         "expected beta between 0.5 and 512, received: beta=1000"),
         (lambda c: c.reconstruct(IMAGES, [1, np.nan]), "received: beta=nan"),
         (lambda c: c.encode(IMAGES, [1, 2, 3]), r"shape \(2,\), received: "),
         (lambda c: c.encode(IMAGES[0], 1), r"send images\[None\]"),
@@ -199,6 +216,13 @@ IMAGES = export_runs.images(2)
         (lambda c: c.sample(np.full((1, 4), np.inf), 1), "finite noise"),
         (lambda c: c.curve(IMAGES, [1, 1000]), "received: beta=1000"),
         (lambda c: c.reconstruct_bytes([export_runs.png()], 0), "beta=0"),
+        (lambda c: c.encode(IMAGES, 1, {"tc": 1}),
+         r"among \['beta'\], received: \['tc'\]"),
+        (lambda c: c.predict("encode", {"image": IMAGES}, {"beta": 1000}),
+         "expected beta between 0.5 and 512, received: beta=1000"),
+        (lambda c: c.predict("encode", {"image": IMAGES}, 4.0),
+         "expected a dict of loss parameters"),
+        (lambda c: c.predict("encode", IMAGES), "inputs as a dict of arrays"),
         (lambda c: c.predict("decode", {"beta": np.float32([1])}),
          r"decode: expected the inputs \['beta', 'latent'\], received"),
     ],
@@ -216,7 +240,7 @@ def test_bad_input_is_not_sent(any_client, monkeypatch, call, message):
     with pytest.raises(InvalidRequest, match=message):
         call(any_client)
     # A refusal is confirmed with the range that the server has now.
-    assert set(sent) <= {"beta_range"}
+    assert set(sent) <= {"loss_parameters"}
 
 
 def test_what_the_graph_refuses_comes_back_as_a_sentence(client):
@@ -252,7 +276,7 @@ def test_unknown_models_versions_labels(server, scheme, which, message):
 
 
 def test_unknown_signatures(client):
-    expected = "no signature 'x'; the model has beta_range, curve, decode"
+    expected = "no signature 'x'; the model has curve, decode, encode"
     with pytest.raises(NotFound, match=expected):
         client.predict("x", {})
 
@@ -288,9 +312,9 @@ def test_a_closed_client(server):
     for scheme in SCHEMES:
         asking = Client(address(server, scheme), model="tiny")
         with asking:
-            asking.beta_range()
+            asking.metadata()
         with pytest.raises(serving_client.ServingError, match="was closed"):
-            asking.beta_range()
+            asking.metadata()
 
 
 def test_ready_only_when_the_model_is(tmp_path):

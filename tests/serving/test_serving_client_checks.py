@@ -58,13 +58,13 @@ def test_images(values):
 def test_betas(values, rows):
     number = values.dtype.kind in "fiu"
     if number and values.shape in ((), (rows,)):
-        found = checks.beta(values, rows)
+        found = checks.numbers(values, rows, "beta")
         assert found.shape == (rows,)
         with np.errstate(over="ignore"):
             np.testing.assert_array_equal(found, values.astype("float32"))
     else:
         with pytest.raises(InvalidRequest, match="expected beta as"):
-            checks.beta(values, rows)
+            checks.numbers(values, rows, "beta")
 
 
 @pytest.mark.parametrize(
@@ -73,18 +73,20 @@ def test_betas(values, rows):
         ([1, 2, 3], [[1, 2, 3], [1, 2, 3]]),
         ([[1, 2, 3], [4, 5, 6]], [[1, 2, 3], [4, 5, 6]]),
         ([[1], [2]], [[1], [2]]),
+        (7, [[7], [7]]),
     ],
 )
 def test_betas_of_a_curve(betas, expected):
-    np.testing.assert_array_equal(checks.curve_betas(betas, 2), expected)
+    np.testing.assert_array_equal(checks.points(betas, 2, "beta"), expected)
 
 
 @pytest.mark.parametrize(
-    "betas", [1, [], [[], []], [[1, 2]], [[1], [2], [3]], [[1, 2], [3]], ["a"]]
+    "betas",
+    [[], [[], []], [[[1]]], [[1, 2]], [[1], [2], [3]], [[1, 2], [3]], ["a"]],
 )
 def test_betas_of_a_curve_that_are_refused(betas):
     with pytest.raises(InvalidRequest, match="expected "):
-        checks.curve_betas(betas, 2)
+        checks.points(betas, 2, "beta")
 
 
 @pytest.mark.parametrize("files", [b"one", "one", ["text"], [b"a", None], []])

@@ -134,7 +134,7 @@ def test_a_server_killed_under_load_and_started_again(tmp_path):
         for place in places:
             impatient = connect(place, retries=0)
             with pytest.raises(Unavailable, match="is the server running"):
-                impatient.beta_range()
+                impatient.metadata()
         before = [load.right for load in loads]
         with server_process(tmp_path, *ports):
             for load, right in zip(loads, before, strict=True):

@@ -19,7 +19,7 @@ from yoto_tf.layers import SigmoidFiLM
 from yoto_tf.layers import SplineFiLM
 from yoto_tf.layers.stage import ConditionedStage
 from yoto_tf.method.condition import ConditionedModel
-from yoto_tf.method.joint import Dirichlet
+from yoto_tf.method.dirichlet import Dirichlet
 from yoto_tf.method.joint import Independent
 from yoto_tf.method.mixture import Mixture
 from yoto_tf.method.mixture import near

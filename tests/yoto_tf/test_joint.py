@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from yoto_tf.errors import InputError
 from yoto_tf.method.assertions import as_input_errors
-from yoto_tf.method.joint import Dirichlet
+from yoto_tf.method.dirichlet import Dirichlet
 from yoto_tf.method.joint import Independent
 from yoto_tf.method.joint import as_joint
 from yoto_tf.method.parameters import Choice

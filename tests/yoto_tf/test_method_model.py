@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from yoto_tf.errors import InputError
-from yoto_tf.method.joint import Dirichlet
+from yoto_tf.method.dirichlet import Dirichlet
 from yoto_tf.method.model import LossConditionalModel
 from yoto_tf.method.parameters import LogUniform
 from yoto_tf.method.parameters import Uniform

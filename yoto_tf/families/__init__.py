@@ -9,10 +9,10 @@ import importlib
 from importlib import metadata
 
 from yoto_tf.errors import InputError
-from yoto_tf.families.base import Column
 from yoto_tf.families.base import Family
-from yoto_tf.families.base import PictureGrid
-from yoto_tf.families.base import Preset
+from yoto_tf.families.parts import Column
+from yoto_tf.families.parts import PictureGrid
+from yoto_tf.families.parts import Preset
 
 __all__ = [
     "Column",
@@ -20,8 +20,10 @@ __all__ = [
     "PictureGrid",
     "Preset",
     "all_presets",
-    "get_preset",
+    "family_of",
     "get_family",
+    "get_preset",
+    "named_families",
 ]
 
 _GROUP = "yoto_tf.families"
@@ -70,13 +72,25 @@ def get_family(name):
     return found
 
 
+def named_families():
+    """The families that have a name: ours, then those of entry points."""
+    return [get_family(name) for name in (*_OURS, *_entry_points())]
+
+
+def family_of(model):
+    """The family that owns a model that was trained in Python; where none
+    does, one that serves it as `model.export` does."""
+    owners = (family for family in named_families() if family.owns(model))
+    return next(owners, Family())
+
+
 def all_presets(family=None):
     """dict, name -> `Preset` of a family, or of all that have a name."""
-    names = [family] if family else [*_OURS, *_entry_points()]
+    families = [get_family(family)] if family else named_families()
     return {
-        preset: _named(known, name)
-        for name in names
-        for preset, known in get_family(name).presets.items()
+        preset: _named(known, found.name)
+        for found in families
+        for preset, known in found.presets.items()
     }
 
 

@@ -6,113 +6,13 @@ word about any of them. Imports no TensorFlow, so that a command line answers
 at once.
 """
 
-import dataclasses
-from collections.abc import Callable
-
 from yoto_tf import points
 from yoto_tf.errors import InputError
+from yoto_tf.families.parts import Column
+from yoto_tf.families.parts import Dimension
+from yoto_tf.families.parts import Preset
+from yoto_tf.families.view import View
 from yoto_tf.settings import Settings
-
-
-@dataclasses.dataclass(frozen=True)
-class Preset:
-    """A configuration and what is known of it.
-
-    Attributes:
-        summary: one line.
-        source: where the numbers come from.
-        cost: time and memory on two CPU cores.
-        expect: what the run should show.
-        config: the settings, of the class that the family has.
-        example_shape: of one example's inputs in its data set.
-    """
-
-    summary: str
-    source: str
-    cost: str
-    expect: str
-    config: Settings
-    example_shape: tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """A score, as tables and figures show it.
-
-    Attributes:
-        name: of the column in `curve.csv`; where there is `NAME_se` beside
-            it, that is its standard error.
-        title: for people.
-        form: format of its numbers.
-        unit: of its numbers, where they have one.
-    """
-
-    name: str
-    title: str
-    form: str = ".4g"
-    unit: str = ""
-
-    @property
-    def label(self):
-        """The title with the unit."""
-        return f"{self.title} ({self.unit})" if self.unit else self.title
-
-
-@dataclasses.dataclass(frozen=True)
-class PictureGrid:
-    """Pictures to be drawn in rows.
-
-    Attributes:
-        name: of the file.
-        meaning: one sentence.
-        title: above them.
-        rows: `(rows, columns, height, width, channels)` in [0, 1].
-        row_labels: one text per row.
-        column_labels: one per column, or none.
-    """
-
-    name: str
-    meaning: str
-    title: str
-    rows: list
-    row_labels: list
-    column_labels: list | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Dimension:
-    """Something that a search may vary.
-
-    Attributes:
-        name: of it, on the command line.
-        setting: dotted name of the setting.
-        kind: type of a candidate there: `int`, `float`, `str`, a `Literal`.
-        around: from the settings to the candidates that are searched by
-            default; the settings' own value is added to them.
-        meaning: for the help.
-        only_with: `(name of another, its texts)` without which this one has
-            no effect.
-        own: from the settings to their candidate; None: the value there.
-        value: from a candidate to the setting's value; None: itself.
-    """
-
-    name: str
-    setting: str
-    kind: type
-    around: Callable
-    meaning: str
-    only_with: tuple[str, tuple[str, ...]] | None = None
-    own: Callable | None = None
-    value: Callable | None = None
-
-    def of(self, settings):
-        """The settings' own value, as a candidate."""
-        if self.own:
-            return self.own(settings)
-        found = settings
-        for key in self.setting.split("."):
-            found = getattr(found, key)
-        return found
 
 
 class Family:
@@ -134,6 +34,8 @@ class Family:
         unit: of the terms, as `"nats per image"`.
         width: dotted name of the setting that scales the network, if any.
         dimensions: list of `Dimension`s that `training.tune` may vary.
+        view: `yoto_tf.families.view.View`, how a page shows it; None: by the
+            shapes of what is served.
     """
 
     name = ""
@@ -146,6 +48,7 @@ class Family:
     unit = ""
     width: str | None = None
     dimensions: list[Dimension] = []
+    view: View | None = None
 
     # Data.
 
@@ -284,9 +187,46 @@ class Family:
 
     # Serving.
 
-    def endpoints(self, model, invalid_rows):
-        """What a server answers: list of `yoto_tf.endpoint.Endpoint`."""
-        raise NotImplementedError
+    def owns(self, model):
+        """Whether a model that was trained in Python is one of these."""
+        return False
+
+    def endpoints(self, model, invalid_rows="error", example=lambda: None):
+        """What a server answers.
+
+        Args:
+            model: of `model`, trained.
+            invalid_rows: see `yoto_tf.rows.RowPolicy`.
+            example: returns a few inputs, as `model.export` takes them; they
+                are loaded when it is called.
+
+        Returns:
+            list of `yoto_tf.endpoint.Endpoint`: `loss_parameters` and others,
+            of which the first is the default.
+        """
+        from yoto_tf.method.exporting import generic_endpoints
+
+        return generic_endpoints(model, example(), invalid_rows)
+
+    def example(self, settings, known=None, num=24):
+        """A few inputs of the test data, evenly spread over them.
+
+        Args:
+            settings, known: as for `load`.
+            num: how many at most.
+
+        Returns:
+            `(n, ...)` array, or a dict of such by the names of the inputs.
+        """
+        examples = self.load(settings, ("test",), known).test
+        last = len(examples) - 1
+        step = last / max(min(num, len(examples)) - 1, 1)
+        some = examples[[round(i * step) for i in range(min(num, last + 1))]]
+        return getattr(some, "x", some)
+
+    def view_of(self, model):
+        """`view`, of one model: where the names of columns depend on it."""
+        return self.view
 
     def facts(self, model):
         """dict for the export's manifest, of what is the family's own."""

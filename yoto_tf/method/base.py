@@ -120,6 +120,19 @@ class LossParameter:
         low, high = self.intervals().T
         return ((values >= low) & (values <= high)).any(-1)
 
+    def is_trained(self, values):
+        """As `contains`, of a float32 tensor, in a graph.
+
+        `contains` compares in float64, which TFLite does not: a float32 is
+        above an end if it is above the first float32 that is.
+        """
+        low, high = self.intervals().T
+        column = ops.expand_dims(values, -1)
+        good = (column >= _rounded(low, np.inf)) & (
+            column <= _rounded(high, -np.inf)
+        )
+        return ops.any(good, axis=-1)
+
     def intervals(self):
         """Returns the trained values as closed intervals.
 
@@ -142,6 +155,11 @@ class LossParameter:
     def high(self):
         """The highest trained value."""
         return float(max(high for _, high in self._ranges()))
+
+    @property
+    def ranges(self):
+        """The trained values, a list of (lowest, highest)."""
+        return [(float(low), float(high)) for low, high in self._ranges()]
 
     @property
     def coordinate_ends(self):
@@ -184,3 +202,11 @@ class LossParameter:
             f"{k}={v}" for k, v in self.get_config().items() if v not in ("",)
         )
         return f"{type(self).__name__}({arguments})"
+
+
+def _rounded(ends, towards):
+    """Rounds float64 to float32, where it is inexact towards one side."""
+    nearest = ends.astype("float32")
+    passed = nearest < ends if towards > 0 else nearest > ends
+    inwards = np.nextafter(nearest, np.float32(towards))
+    return np.where(passed, inwards, nearest)

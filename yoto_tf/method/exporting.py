@@ -16,6 +16,7 @@ import tensorflow as tf
 from yoto_tf import endpoint
 from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
+from yoto_tf.rows import RowPolicy
 from yoto_tf.session import Session
 
 # Half the distance from 1 to the next number: what one rounding changes.
@@ -37,7 +38,7 @@ def export(model, path, example):
             f"{path}, which is there"
         )
     with _few_bits(model):
-        endpoints = [_predict(model, example), _loss_parameters(model)]
+        endpoints = generic_endpoints(model, example)
         endpoints[0] = _tolerant(endpoints[0], model)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A server takes every folder whose name is a number for a version.
@@ -102,10 +103,33 @@ def _few_bits(model):
         ) from error
 
 
-def _predict(model, example):
+def generic_endpoints(model, example, invalid_rows="error"):
+    """What any loss-conditional model can answer.
+
+    Args:
+        model: `LossConditionalModel`.
+        example: a few inputs, `(n, ...)` or a structure of such; None is
+            refused with a sentence.
+        invalid_rows: see `rows.RowPolicy`; only loss parameters are judged.
+
+    Returns:
+        list of `Endpoint`: `predict` and `loss_parameters`.
+
+    Raises:
+        InputError: for another example or other `invalid_rows`.
+    """
+    return [
+        predict_endpoint(model, example, invalid_rows),
+        loss_parameters_endpoint(model),
+    ]
+
+
+def predict_endpoint(model, example, invalid_rows="error"):
     """The network's outputs; inputs by their names, `inputs`, or of a list
-    `inputs_0` and so on."""
-    arrays = _named(example, "inputs")
+    `inputs_0` and so on. With `invalid_rows="flag"` also `in_range`, whether a
+    row was answered."""
+    rows_policy = RowPolicy(model.loss_parameters, invalid_rows)
+    arrays = _named(_required(example), "inputs")
     for name, value in arrays.items():
         if np.ndim(value) < 1 or not len(value):
             raise InputError(
@@ -113,33 +137,49 @@ def _predict(model, example):
                 f"{name}.shape={np.shape(value)}"
             )
     arrays = {n: np.asarray(a) for n, a in arrays.items()}
-    asked = _asked(model)
+    asked = model.loss_parameters.asked
     specs = [
         tf.TensorSpec((None, *a.shape[1:]), a.dtype, n)
         for n, a in arrays.items()
     ] + [tf.TensorSpec((None,), tf.float32, n) for n in asked]
 
-    def rebuilt(values):
+    def answered(values, asked_for):
+        inputs = values["inputs"] if "inputs" in values else None
         if isinstance(example, dict):
-            return {n: values[n] for n in example}
-        if isinstance(example, list | tuple):
-            return type(example)(values[n] for n in arrays)
-        return values["inputs"]
+            inputs = {n: values[n] for n in example}
+        elif isinstance(example, list | tuple):
+            inputs = type(example)(values[n] for n in arrays)
+        outputs = model.served_outputs(inputs, asked_for)
+        return _named(outputs, "outputs")
 
     def reference(**values):
         asked_for = {n: values.pop(n) for n in asked}
-        outputs = model.served_outputs(rebuilt(values), asked_for)
-        return _named(outputs, "outputs")
+        outputs = answered(values, asked_for)
+        if rows_policy.flags:
+            _check_free(outputs)
+            num = len(next(iter(asked_for.values())))
+            outputs["in_range"] = np.ones(num, bool)
+        return outputs
 
     def function(*tensors):
         # The same in a graph, in the order of the inputs.
         names = [s.name for s in specs]
-        return reference(**dict(zip(names, tensors, strict=True)))
+        values = dict(zip(names, tensors, strict=True))
+        asked_for = {n: values.pop(n) for n in asked}
+        if not rows_policy.flags:
+            return answered(values, asked_for)
+        complete, _, valid = rows_policy.admit(asked_for)
+        outputs = answered(values, {n: complete[n] for n in asked})
+        _check_free(outputs)
+        outputs = {n: rows_policy.blank(t, valid) for n, t in outputs.items()}
+        return {**outputs, "in_range": valid}
 
     points = model.loss_parameters.watched()
 
     def made(rows, seed):
         index = np.arange(rows) + (seed or 0)
+        if seed is None:
+            index[:] = 0
         inputs = {n: a[index % len(a)] for n, a in arrays.items()}
         for n in asked:
             values = [points[i % len(points)][n] for i in index]
@@ -155,22 +195,34 @@ def _predict(model, example):
     )
 
 
-def _loss_parameters(model):
-    """What may be asked for; a client needs nothing else."""
-    facts = [model.loss_parameters.facts(n) for n in _asked(model)]
+def loss_parameters_endpoint(model):
+    """What may be asked for; a client needs nothing else.
+
+    For each of `rows` the same: for every loss parameter, in the order of
+    `JointParameters.asked`, what `JointParameters.facts` says. `ranges`,
+    `(rows, parameters, n, 2)`, are the trained values as closed intervals,
+    of which a parameter with fewer than the others repeats its last.
+    """
+    joint = model.loss_parameters
+    facts = [joint.facts(n) for n in joint.asked]
     texts = {n: [f[n] for f in facts] for n in _TEXTS}
     numbers = {n: [f[n] for f in facts] for n in ("low", "high", "default")}
+    most = max(len(f["ranges"]) for f in facts)
+    numbers["ranges"] = [
+        [*f["ranges"], *[f["ranges"][-1]] * (most - len(f["ranges"]))]
+        for f in facts
+    ]
 
     def function(rows):
         found = {n: tf.constant(v, tf.string) for n, v in texts.items()}
         found |= {n: tf.constant(v, tf.float32) for n, v in numbers.items()}
         num = tf.shape(rows)[0]
-        return {n: tf.tile(t[None], [num, 1]) for n, t in found.items()}
+        return {n: _repeated(tf.tile, t, num) for n, t in found.items()}
 
     def reference(rows):
         found = {n: _as_numbers(v) for n, v in texts.items()}
         found |= {n: np.array(v, "float32") for n, v in numbers.items()}
-        return {n: np.tile(v, (len(rows), 1)) for n, v in found.items()}
+        return {n: _repeated(np.tile, v, len(rows)) for n, v in found.items()}
 
     return endpoint.Endpoint(
         name="loss_parameters",
@@ -182,9 +234,26 @@ def _loss_parameters(model):
     )
 
 
-def _asked(model):
-    """Names of the parameters that vary, or of all where none does."""
-    return model.loss_parameters.varying or model.loss_parameters.names
+def _repeated(tile, values, num):
+    return tile(values[None], [num, *[1] * len(values.shape)])
+
+
+def _required(example):
+    if example is None:
+        raise InputError(
+            "expected a few inputs to compare the exported model with, "
+            "as model.export(path, example=x[:8]), or fit() before, whose "
+            "first batch gives them, received: example=None"
+        )
+    return example
+
+
+def _check_free(outputs):
+    if "in_range" in outputs:
+        raise InputError(
+            "expected outputs that leave the name in_range free, which says "
+            f"of flagged rows that they are, received: {sorted(outputs)}"
+        )
 
 
 def _as_numbers(texts):

@@ -74,12 +74,30 @@ class JointParameters:
         """
         raise NotImplementedError
 
+    @property
+    def asked(self):
+        """Names of those that a served model takes: all that vary, or all
+        where none does."""
+        return self.varying or self.names
+
+    def trained(self, values):
+        """Tells of each of the values whether it was trained, in a graph.
+
+        Args:
+            values: dict, name -> float32 tensor; all of one shape.
+
+        Returns:
+            dict, name -> bool tensor of that shape; False for NaN.
+        """
+        raise NotImplementedError
+
     def facts(self, name):
         """What a client is told of one parameter.
 
         Returns:
-            dict: `name`, `trained` (in words), `scale`, `description` and the
-            numbers `low`, `high`, `default`.
+            dict: `name`, `trained` (in words), `scale`, `description`, the
+            numbers `low`, `high`, `default`, and the trained values as
+            `ranges`, a list of (lowest, highest).
         """
         return {
             "name": name,
@@ -89,7 +107,7 @@ class JointParameters:
         }
 
     def _range(self, name):
-        """`scale`, `description`, `low` and `high` of `facts`."""
+        """`scale`, `description`, `low`, `high` and `ranges` of `facts`."""
         raise NotImplementedError
 
     def describe(self, name):
@@ -180,3 +198,8 @@ class JointParameters:
     def label(self, values):
         """Names a dict of numbers by those that vary: `a=1,b=4`."""
         return ",".join(f"{n}={values[n]:g}" for n in self.varying) or "fixed"
+
+
+def seed_of_parameter(seed, index):
+    """Different numbers for every parameter, also from one whole number."""
+    return seed + index if isinstance(seed, int) else seed

@@ -278,12 +278,6 @@ class LossConditionalModel(Steps):
         """
         if example is None:
             example = self._first_rows.inputs
-        if example is None:
-            raise InputError(
-                "expected a few inputs to compare the exported model with, "
-                "as model.export(path, example=x[:8]), or fit() before, whose "
-                "first batch gives them, received: example=None"
-            )
         return exporting.export(self, path, example)
 
     def save_own_variables(self, store):

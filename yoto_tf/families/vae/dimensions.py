@@ -3,7 +3,7 @@
 import typing
 
 from yoto_tf.errors import InputError
-from yoto_tf.families.base import Dimension
+from yoto_tf.families.parts import Dimension
 from yoto_tf.model_config import OF_KINDS
 from yoto_tf.model_config import ConditioningKind
 from yoto_tf.model_config import Site

@@ -8,9 +8,10 @@ import numpy as np
 
 from yoto_tf import points
 from yoto_tf.config import ExperimentConfig
-from yoto_tf.families.base import Column
 from yoto_tf.families.base import Family
+from yoto_tf.families.parts import Column
 from yoto_tf.families.vae.dimensions import DIMENSIONS
+from yoto_tf.families.vae.view import VIEW
 from yoto_tf.model_config import ConditioningConfig
 from yoto_tf.model_config import idle_settings
 from yoto_tf.presets import PRESETS
@@ -44,6 +45,7 @@ class VaeFamily(Family):
     unit = _NATS
     width = "model.width"
     dimensions = DIMENSIONS
+    view = VIEW
 
     def __init__(
         self,
@@ -198,6 +200,28 @@ class VaeFamily(Family):
             for name in self._further
         }
         return [{"beta": b, **middle} for b in betas]
+
+    # Serving.
+
+    def owns(self, model):
+        from yoto_tf.models import ConditionalVAE
+
+        return isinstance(model, ConditionalVAE)
+
+    def endpoints(self, model, invalid_rows="error", example=lambda: None):
+        # These make up their images.
+        from yoto_tf.families.vae.endpoints import vae_endpoints
+
+        return vae_endpoints(model, invalid_rows)
+
+    def facts(self, model):
+        return {
+            "image_shape": list(model.image_shape),
+            "latent_size": model.model_config.latent_size,
+            "units": "rate and distortion in nats per image",
+            "distortion": "-log p(x|z, beta) at the posterior's mean",
+            "beta": model.beta_config.to_dict(),
+        }
 
     # Searches.
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from yoto_tf import points
-from yoto_tf.families.base import PictureGrid
+from yoto_tf.families.parts import PictureGrid
 
 _ROWS = 6
 _COLUMNS = 10

@@ -7,13 +7,14 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from export.signatures import Signatures
 from yoto_tf.data import pictures
 from yoto_tf.endpoint import Endpoint
+from yoto_tf.families.vae.signatures import Signatures
 from yoto_tf.layers.posterior import rate as rate_of
+from yoto_tf.method.exporting import loss_parameters_endpoint
 
-# Betas of an example, over the trained range.
-_NUM_BETAS = 5
+# Values of each loss parameter in examples, over the trained range.
+_NUM_VALUES = 5
 _EXIF_ORIENTATION, _TURNED = 0x0112, 6
 
 # Distortions are sums over thousands of float32 numbers that may cancel.
@@ -37,55 +38,41 @@ def vae_endpoints(model, invalid_rows="error"):
     """
     served, known = Signatures(model, invalid_rows), _Known(model)
     image = _spec("image", *model.image_shape)
-    beta, betas = _spec("beta"), _spec("beta", None)
     data = tf.TensorSpec([None], tf.string, name="image_bytes")
     latent_size = model.model_config.latent_size
     latent, noise = _spec("latent", latent_size), _spec("noise", latent_size)
+    names = model.loss_parameters.asked
 
-    def endpoint(name, inputs, example, **options):
+    def endpoint(name, first, maker, points=1, **options):
+        sizes = [None] * (points - 1)
         return Endpoint(
             name=name,
-            inputs=inputs,
+            inputs=[first, *(_spec(n, *sizes) for n in names)],
             function=getattr(served, name),
             reference=getattr(known, name),
-            example=example,
+            example=lambda rows, seed: {
+                first.name: maker(rows, seed),
+                **known.values(rows, seed, points),
+            },
             **options,
         )
 
-    def example(**makers):
-        def make(rows, seed):
-            return {n: maker(rows, seed) for n, maker in makers.items()}
-
-        return make
-
-    images = example(image=known.images, beta=known.betas)
     return [
-        endpoint("reconstruct", [image, beta], images, tolerances=_DISTORTION),
-        endpoint("encode", [image, beta], images),
-        endpoint(
-            "decode",
-            [latent, beta],
-            example(latent=known.latents, beta=known.betas),
-        ),
-        endpoint(
-            "sample",
-            [noise, beta],
-            example(noise=known.latents, beta=known.betas),
-        ),
+        endpoint("reconstruct", image, known.images, tolerances=_DISTORTION),
+        endpoint("encode", image, known.images),
+        endpoint("decode", latent, known.latents),
+        endpoint("sample", noise, known.latents),
         endpoint(
             "reconstruct_bytes",
-            [data, beta],
-            example(image_bytes=known.files, beta=known.betas),
+            data,
+            known.files,
             tolerances=_PIXELS,
             as_numbers={"image_bytes": _decoded},
         ),
         endpoint(
-            "curve",
-            [image, betas],
-            example(image=known.images, beta=known.pairs_of_betas),
-            tolerances=_DISTORTION,
+            "curve", image, known.images, points=2, tolerances=_DISTORTION
         ),
-        endpoint("beta_range", [beta], example(beta=known.any_betas)),
+        loss_parameters_endpoint(model),
     ]
 
 
@@ -99,52 +86,54 @@ class _Known:
 
     # Answers, by the names of the signatures.
 
-    def reconstruct(self, image, beta):
-        return {**self._scored(image, beta), "in_range": np.full(len(beta), 1)}
+    def reconstruct(self, image, **values):
+        scored = self._scored(image, values)
+        return {**scored, "in_range": np.full(len(image), 1)}
 
-    def encode(self, image, beta):
-        mean, stddev = self._model.encode(image, beta)
+    def encode(self, image, **values):
+        mean, stddev = self._model.encode(image, loss_parameters=values)
         return {"mean": mean, "stddev": stddev}
 
-    def decode(self, latent, beta):
-        return {"image": self._model.decode(latent, beta)}
+    def decode(self, latent, **values):
+        return {"image": self._model.decode(latent, loss_parameters=values)}
 
-    def sample(self, noise, beta):
-        return {"image": self._model.decode(noise, beta)}
+    def sample(self, noise, **values):
+        return self.decode(noise, **values)
 
-    def reconstruct_bytes(self, image_bytes, beta):
+    def reconstruct_bytes(self, image_bytes, **values):
         # As the pictures of a folder become images of training.
         squares = [
             pictures.read_square(io.BytesIO(f), self._size, self._channels)
             for f in image_bytes
         ]
-        found = self._scored(np.stack(squares), beta)
+        found = self._scored(np.stack(squares), values)
         return {"image_bytes": found["reconstruction"], "rate": found["rate"]}
 
-    def curve(self, image, beta):
-        columns = [self._scored(image, b) for b in beta.T]
+    def curve(self, image, **values):
+        num = len(next(iter(values.values())).T)
+        columns = [
+            self._scored(image, {n: v[:, k] for n, v in values.items()})
+            for k in range(num)
+        ]
         return {
             name: np.stack([c[name] for c in columns], axis=1)
             for name in columns[0]
         }
 
-    def beta_range(self, beta):
-        trained = self._model.beta_range
-        low, high = trained.grid(_NUM_BETAS)[[0, -1]]
-        return {
-            "in_range": trained.contains(beta),
-            "beta_min": np.full(len(beta), low),
-            "beta_max": np.full(len(beta), high),
-        }
-
-    def _scored(self, image, beta):
-        mean, stddev = self._model.encode(image, beta)
+    def _scored(self, image, values):
+        mean, stddev = self._model.encode(image, loss_parameters=values)
+        complete = self._model.loss_parameters.complete_tensors(values)
         outputs = self._model.likelihood_of(
-            mean, {"beta": np.asarray(beta, "float32")}
+            mean,
+            {
+                n: np.broadcast_to(np.float32(v), len(image))
+                for n, v in complete.items()
+            },
         )
+        made = self._model.reconstruct(image, loss_parameters=values)
         unit = image / np.float32(255) if image.dtype == np.uint8 else image
         return {
-            "reconstruction": np.asarray(self._model.reconstruct(image, beta)),
+            "reconstruction": np.asarray(made),
             "rate": np.asarray(rate_of(mean, stddev)),
             "distortion": np.asarray(
                 self._model.likelihood.distortion(unit, outputs)
@@ -165,22 +154,22 @@ class _Known:
             return np.full(shape, 0.5, "float32")
         return _rng(seed).normal(size=shape).astype("float32")
 
-    def betas(self, rows, seed):
-        if seed is None:
-            middle = self._model.beta_range.grid(1)
-            return np.full(rows, middle[0], "float32")
-        grid = self._model.beta_range.grid(_NUM_BETAS).astype("float32")
-        return np.resize(np.roll(grid, -seed), rows)
-
-    def pairs_of_betas(self, rows, seed):
-        betas = self.betas(rows, seed)
-        return np.stack([betas, betas[::-1]], axis=1)
-
-    def any_betas(self, rows, seed):
-        betas = self.betas(rows, seed)
-        if seed is not None:
-            betas[2::3] = np.resize([-1, np.nan, np.inf, 0], len(betas[2::3]))
-        return betas
+    def values(self, rows, seed, points):
+        """dict of `(rows,)`, or of `(rows, 2)` for two points."""
+        found = {}
+        for i, name in enumerate(self._model.loss_parameters.asked):
+            parameter = self._model.loss_parameters.parameters[name]
+            if seed is None:
+                row = np.full(rows, parameter.default)
+            else:
+                grid = parameter.grid(_NUM_VALUES)
+                # Each at a pace of its own, so that they differ.
+                row = np.resize(np.roll(grid, -seed * (i + 1) - i), rows)
+            row = row.astype("float32")
+            found[name] = (
+                row if points == 1 else np.stack([row, row[::-1]], axis=1)
+            )
+        return found
 
     def files(self, rows, seed):
         """Wide and high ones, turned, and transparent."""

@@ -1,0 +1,219 @@
+"""What is served follows from the family: any model, any loss parameters."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import served_families
+
+import yoto_tf
+from export import saved_model
+from yoto_tf.errors import InputError
+from yoto_tf.families import Family
+from yoto_tf.families import family_of
+from yoto_tf.families import get_family
+from yoto_tf.families.vae.view import VIEW
+from yoto_tf.families.view import Input
+from yoto_tf.families.view import Output
+from yoto_tf.families.view import View
+from yoto_tf.session import Session
+
+
+def manifest(version):
+    return json.loads((version / "assets.extra/manifest.json").read_text())
+
+
+def test_a_subclass_of_the_vae_takes_both_of_its_loss_parameters():
+    version, model = served_families.folder("tc") / "1", served_families.tc()
+    images = np.random.default_rng(0).random((3, 32, 32, 3), "float32")
+    beta = np.float32([[1, 8], [64, 1], [2, 2]])
+    tc = np.float32([[0.5, 8], [0.5, 0.5], [8, 1]])
+    with Session(version) as session:
+        found = session.run("curve", {"image": images, "beta": beta, "tc": tc})
+        for k in range(2):
+            expected = model.reconstruct(images, beta[:, k], {"tc": tc[:, k]})
+            np.testing.assert_allclose(
+                found["reconstruction"][:, k], expected, atol=1e-5
+            )
+        one = {"image": images[:1], "beta": beta[0, :1]}
+        told = [
+            session.run("encode", {**one, "tc": np.float32([t])})["mean"]
+            for t in (0.5, 8)
+        ]
+        assert np.abs(told[0] - told[1]).max() > 1e-3
+        with pytest.raises(Exception, match="expected tc between 0.5 and 8"):
+            session.run("encode", {**one, "tc": np.float32([9])})
+        with pytest.raises(Exception, match="as many values of tc as of beta"):
+            session.run(
+                "curve", {"image": images, "beta": beta, "tc": tc[:, :1]}
+            )
+    assert [p["name"] for p in manifest(version)["loss_parameters"]] == [
+        "beta",
+        "tc",
+    ]
+    assert manifest(version)["family"] == "vae"
+
+
+def test_a_model_of_no_family_is_served_and_its_bad_rows_are_flagged():
+    version = served_families.folder("alarms") / "1"
+    model, x = served_families.alarms(), served_families.rows(4)
+    asked = {
+        "miss": np.float32([0.1, 10, 11, 1]),
+        "smoothing": np.float32([0, 0.4, 0.1, 0.2]),
+    }
+    with Session(version) as session:
+        found = session.run("predict", {"inputs": x, **asked})
+        said = session.run("loss_parameters", {"rows": np.zeros(1, "int32")})
+    assert found["in_range"].tolist() == [True, True, False, False]
+    good = {n: v[:2] for n, v in asked.items()}
+    expected = model.predict(x[:2], loss_parameters=good, verbose=0)
+    np.testing.assert_allclose(
+        found["probability"][:2], expected["probability"], rtol=1e-4
+    )
+    assert np.isnan(found["probability"][2:]).all()
+    # Fewer intervals than the others have: the last one again.
+    assert said["name"].tolist() == [[b"miss", b"smoothing"]]
+    np.testing.assert_array_equal(
+        said["ranges"][0],
+        np.float32(
+            [[[0.1, 10]] * 3, [[0, 0], [0.1, 0.1], [0.4, 0.4]]],
+        ),
+    )
+    told = manifest(version)
+    assert told["family"] is None
+    assert told["view"] is None
+    assert told["loss_parameters"][0]["default"] == 2
+
+
+def test_a_model_of_no_family_in_half_precision_is_served_in_float32(tmp_path):
+    model = served_families.alarms()
+    half = type(model).from_config(
+        {**model.get_config(), "dtype": "mixed_bfloat16"}
+    )
+    half.build_from_config(model.get_build_config())
+    half.set_weights(model.get_weights())
+    x = served_families.rows(3)
+    path, _ = saved_model.export_model(half, tmp_path / "m", example=x)
+    asked = {n: np.full(3, v, "float32") for n, v in
+             model.loss_parameters.defaults.items()}  # fmt: skip
+    with Session(path) as session:
+        found = session.run("predict", {"inputs": x, **asked})
+    np.testing.assert_allclose(
+        found["logit"], model.predict(x, verbose=0)["logit"], rtol=1e-4
+    )
+
+
+def test_shares_that_sum_to_one_are_judged_together(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = served_families.AlarmsOfRows(
+        yoto_tf.Dirichlet({"miss": 1.0, "false_alarm": 1.0, "smoothing": 1.0})
+    )
+    x = served_families.rows(3)
+    model(x)
+    path, _ = saved_model.export_model(model, tmp_path / "m", "flag", example=x)
+    asked = {
+        "miss": np.float32([0.2, 0.2, 1.2]),
+        "false_alarm": np.float32([0.3, 0.3, 0.3]),
+        "smoothing": np.float32([0.5, 0.4, -0.5]),
+    }
+    with Session(path) as session:
+        found = session.run("predict", {"inputs": x, **asked})
+    assert found["in_range"].tolist() == [True, False, False]
+    first = {n: v[:1] for n, v in asked.items()}
+    np.testing.assert_allclose(
+        found["logit"][:1],
+        model.predict(x[:1], loss_parameters=first, verbose=0)["logit"],
+        rtol=1e-4,
+    )
+
+
+class Viewed(Family):
+    view = View("predict", (Input("inputs", "row", ("a", "b")),), ())
+
+
+def test_a_view_that_does_not_fit_is_not_published(tmp_path):
+    model, x = served_families.alarms(), served_families.rows(3)
+    with pytest.raises(InputError, match="view does not fit: expected the inp"):
+        saved_model.export_model(
+            model, tmp_path / "m", family=Viewed(), example=x
+        )
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+def test_what_an_export_needs_is_said(tmp_path):
+    model = served_families.alarms()
+    fresh = type(model).from_config(model.get_config())
+    with pytest.raises(InputError, match="example=x"):
+        saved_model.export_model(fresh, tmp_path / "m")
+    with pytest.raises(InputError, match="a family among"):
+        saved_model.export_model(model, tmp_path / "m", family="vea")
+    with pytest.raises(InputError, match="invalid_rows='ignore'"):
+        saved_model.export_model(
+            model, tmp_path / "m", "ignore", example=served_families.rows(3)
+        )
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_family_of_a_model():
+    assert family_of(served_families.tc()) is get_family("vae")
+    assert type(family_of(served_families.alarms())) is Family
+
+
+def spec(dtype, *shape):
+    return dataclasses.make_dataclass("S", ["dtype", "shape"])(dtype, shape)
+
+
+def signature(inputs, outputs):
+    return dataclasses.make_dataclass("G", ["inputs", "outputs"])(
+        inputs, outputs
+    )
+
+
+ROW, IMAGE = spec("float32", None), spec("float32", None, 8, 8, 3)
+SERVED = {
+    "reconstruct": signature(
+        {"image": IMAGE, "beta": ROW},
+        {"reconstruction": IMAGE, "rate": ROW, "distortion": ROW},
+    ),
+    "curve": signature(
+        {"image": IMAGE, "beta": ROW},
+        {"reconstruction": IMAGE, "rate": ROW, "distortion": ROW},
+    ),
+    "sample": signature(
+        {"noise": spec("float32", None, 2), "beta": ROW}, {"image": IMAGE}
+    ),
+}
+
+
+def test_a_view_travels_as_json_and_fits_what_is_served():
+    view = View.from_dict(json.loads(json.dumps(VIEW.to_dict())))
+    assert view == VIEW
+    assert view.problem(SERVED, ["beta"]) is None
+    assert view.total.parameters == {"beta"}
+    assert "further inputs ['beta']" in view.problem(SERVED, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"signature": "x"}, "expected a signature x"),
+        ({"inputs": ()}, "one picture, or rows"),
+        (
+            {"inputs": (Input("image"), Input("beta", "row"))},
+            "one picture, or rows alone",
+        ),
+        ({"inputs": (Input("image", "row"),)}, "image of reconstruct as a row"),
+        ({"outputs": (Output("mean"),)}, "an output mean of reconstruct"),
+        (
+            {"outputs": (Output("rate", "picture"),)},
+            r"rate of reconstruct as a picture, received: float32 (any)",
+        ),
+        ({"trade_off": ("rate", "cost")}, "expected cost among the numbers"),
+        ({"curve": "sample"}, "expected an input image of sample"),
+    ],
+)
+def test_views_that_do_not_fit_say_why(change, sentence):
+    view = dataclasses.replace(VIEW, **change)
+    assert sentence in view.problem(SERVED, ["beta"])
