@@ -182,6 +182,7 @@ def _show(version, arguments, stop):
             arguments.page_port,
             examples.of_export(base),
             hosts=arguments.page_hosts,
+            likely=[examples.view_of_export(base)],
         ) as address:
             print(f"page:   {address} (Ctrl-C ends all)", flush=True)
             stop.wait()

@@ -91,11 +91,15 @@ class Client(VaeMethods):
         """
         self._connection.wait_until_ready(Deadline(_checked_seconds(timeout)))
 
-    def metadata(self):
+    def metadata(self, fresh=True):
         """Returns the `Metadata` of the version that answers now: its
-        signatures, and its loss parameters with their ranges."""
-        deadline = Deadline(self._timeout)
-        return self._served.current(self._connection, deadline).metadata
+        signatures, and its loss parameters with their ranges.
+
+        Args:
+            fresh: ask the server; else what was right a second ago will do.
+        """
+        ask = self._served.current if fresh else self._served.recent
+        return ask(self._connection, Deadline(self._timeout)).metadata
 
     def predict(self, signature, inputs, loss_parameters=None):
         """Runs any signature of any model.

@@ -1,4 +1,4 @@
-"""A page that shows one model at every beta, through `serving.client`."""
+"""A page that shows one model under every loss, through `serving.client`."""
 
 from yoto_tf import extras
 

@@ -20,11 +20,13 @@ from serving.page import ports
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
+from yoto_tf.families import get_family
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Show a served model at every beta, on a page of this machine."""
+    """Show a served model at every value of its loss parameters, on a page of
+    this machine."""
 
     model: str
     """Name of the model at the server."""
@@ -33,7 +35,11 @@ class Arguments:
     http://HOST:8501 for REST, where a new image takes seconds."""
     data: str | None = None
     """Images to choose from: a folder of pictures or a TFDS data set. Unset:
-    the data set that the export in --models names, if it is there."""
+    the data that the export in --models names, if they are there."""
+    family: str | None = None
+    """Whose view shows the model: the name of a family, or module:name of your
+    own. Unset: by the export in --models, else the first family whose view
+    fits what is served, else by the shapes of that."""
     data_dir: str | None = None
     """Where TFDS keeps its data; unset: TFDS_DATA_DIR or TFDS' default."""
     models: Path = Path("models")
@@ -55,13 +61,14 @@ def main(argv=None):
         except InvalidRequest as error:
             raise InputError(str(error)) from error
         hosts = guard.host_names(arguments.page_hosts)
+        view = _view(arguments.family)
         import_tensorflow_quietly()
         from serving.page import launch
 
+        base = arguments.models / arguments.model
         if arguments.data:
             source = examples.named(arguments.data, arguments.data_dir)
         else:
-            base = arguments.models / arguments.model
             source = examples.of_export(base, arguments.data_dir)
         stop = signals.stop_event()
         with launch.page(
@@ -70,11 +77,26 @@ def main(argv=None):
             arguments.page_port,
             source,
             # What somebody asked for by name has to be there.
-            needs_images=bool(arguments.data),
+            needs_examples=bool(arguments.data),
             hosts=hosts,
+            view=view,
+            likely=[examples.view_of_export(base)],
         ) as address:
             print(f"page: {address} (Ctrl-C ends it)", flush=True)
             stop.wait()
+
+
+def _view(name):
+    """The view of the family of a name; None for no name."""
+    if name is None:
+        return None
+    view = get_family(name).view
+    if view is None:
+        raise InputError(
+            "expected a family with a view, received: "
+            f"--family {name}, which has none"
+        )
+    return view
 
 
 if __name__ == "__main__":

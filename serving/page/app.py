@@ -5,13 +5,16 @@ from pathlib import Path
 
 import gradio as gr
 
+from serving.client import InvalidRequest
 from serving.client import ServingError
 from serving.page import controls
 from serving.page import guard
 
 _LOOK_SECONDS = 2.0
-# What the page remembers: what is shown, of which model, at which betas.
-_STATES = ("shown", "noise", "seen", "shown_beta", "sampled_beta")
+# What the page remembers: what is shown, of which model, at which points.
+_STATES = ("shown", "noise", "seen", "shown_at", "sampled_at")
+# Until the model is known, the page has no use for any of its parts.
+_NOTHING_YET = '<p data-without="pictures rows prior"></p>'
 _CSS = Path(__file__).with_name("page.css")
 # No font that would be fetched from elsewhere.
 _THEME = gr.themes.Default(
@@ -45,7 +48,7 @@ def build(handlers):
         `gradio.Blocks`.
     """
     with gr.Blocks(
-        title="One model, every beta",
+        title="One model, every loss",
         analytics_enabled=False,
         fill_width=True,
         # Uploads are forgotten after an hour.
@@ -58,21 +61,22 @@ def build(handlers):
 
 def _layout():
     parts = {name: gr.State(None) for name in _STATES}
-    controls.text("<h1>One model, every beta</h1>", elem_id="title")
-    parts["heading"] = controls.text(elem_id="heading")
+    controls.text("<h1>One model, every loss</h1>", elem_id="title")
+    parts["heading"] = controls.text(_NOTHING_YET, elem_id="heading")
     parts["banner"] = controls.text(elem_id="banner")
     with gr.Tabs():
-        with gr.Tab("Reconstruct"):
-            _reconstruct_tab(parts)
-        with gr.Tab("Sample from the prior"):
+        with gr.Tab("Ask the model", elem_id="ask"):
+            _ask_tab(parts)
+        with gr.Tab("Sample from the prior", elem_id="prior"):
             _sample_tab(parts)
     return parts
 
 
-def _reconstruct_tab(parts):
+def _ask_tab(parts):
     with gr.Row():
         with gr.Column(scale=3, min_width=280):
             parts["wall"] = controls.wall(elem_id="wall")
+            parts["row"] = controls.row(elem_id="row")
             controls.text("<h3>Upload a picture</h3>", elem_id="upload-title")
             parts["file"] = gr.File(
                 show_label=False,
@@ -83,8 +87,8 @@ def _reconstruct_tab(parts):
             )
             parts["problem"] = controls.text(elem_id="problem")
         with gr.Column(scale=8, min_width=300):
-            parts["beta"] = controls.log_slider(elem_id="beta")
-            with gr.Row():
+            parts["knobs"] = controls.sliders(elem_id="knobs")
+            with gr.Row(elem_id="answer"):
                 with gr.Column(scale=6, min_width=300):
                     parts["pair"] = controls.text(elem_id="pair")
                     parts["numbers"] = controls.text(elem_id="numbers")
@@ -94,12 +98,12 @@ def _reconstruct_tab(parts):
 
 
 def _sample_tab(parts):
-    parts["sample_beta"] = controls.log_slider(elem_id="sample-beta")
+    parts["sample_knobs"] = controls.sliders(elem_id="sample-knobs")
     with gr.Row():
         with gr.Column(scale=5, min_width=280):
             controls.text(
-                "<p>Latents drawn from the prior N(0, I), decoded at the beta "
-                "of the slider. The noise stays the same while beta moves.</p>",
+                "<p>Noise drawn from the prior N(0, I), decoded at the values "
+                "of the sliders. It stays the same while they move.</p>",
                 elem_id="sample-text",
             )
         with gr.Column(scale=1, min_width=140):
@@ -110,10 +114,10 @@ def _sample_tab(parts):
 
 
 # What an event changes, besides the banner.
-_MOVED = ("pair", "numbers", "curve", "shown_beta")
-_CHOSEN = ("shown", "wall", "strip", "problem", *_MOVED)
-_SAMPLED = ("noise", "samples", "sampled_beta")
-_FILLED = ("heading", "beta", "sample_beta", *_CHOSEN, *_SAMPLED)
+_MOVED = ("knobs", "pair", "numbers", "curve", "strip", "shown", "shown_at")
+_CHOSEN = ("wall", "row", "problem", *_MOVED)
+_SAMPLED = ("sample_knobs", "noise", "samples", "sampled_at")
+_FILLED = ("heading", *_CHOSEN, *_SAMPLED)
 
 
 class _Events:
@@ -125,7 +129,7 @@ class _Events:
 
     def tie(self, page):
         parts, handlers = self._parts, self._handlers
-        state = ("beta", "sample_beta", *_STATES)
+        state = ("knobs", "sample_knobs", "row", *_STATES)
         # Not before the page is filled: a second filling could undo what
         # somebody did in between.
         timer = gr.Timer(_LOOK_SECONDS, active=False)
@@ -136,27 +140,26 @@ class _Events:
             api_visibility="private",
         )
         self._on(timer.tick, self._look, state, _FILLED, mode="once")
-        self._on(parts["wall"].select, self._pick, ["beta"], _CHOSEN)
+        self._on(parts["wall"].select, self._pick, ["knobs"], _CHOSEN)
+        self._on(parts["row"].input, self._edit, ["row", "knobs"], _CHOSEN)
         self._on(
             parts["file"].upload,
             self._upload,
-            ["file", "beta"],
+            ["file", "knobs"],
             ["file", *_CHOSEN],
         )
-        self._on(parts["beta"].input, handlers.move, ["shown", "beta"], _MOVED)
+        self._on(parts["knobs"].input, self._turn, ["shown", "knobs"], _MOVED)
+        self._on(parts["strip"].select, self._jump, ["shown", "knobs"], _MOVED)
         self._on(
-            parts["strip"].select, self._jump, ["shown"], ["beta", *_MOVED]
-        )
-        self._on(
-            parts["sample_beta"].input,
-            handlers.sample,
-            ["noise", "sample_beta"],
+            parts["sample_knobs"].input,
+            self._turn_sample,
+            ["noise", "sample_knobs"],
             _SAMPLED,
         )
         self._on(
             parts["new_noise"].click,
-            handlers.new_noise,
-            ["sample_beta"],
+            lambda sliders: handlers.new_noise(_point(sliders)),
+            ["sample_knobs"],
             _SAMPLED,
         )
 
@@ -165,9 +168,6 @@ class _Events:
 
         @functools.wraps(handler)
         def answer(*args):
-            if handler != self._look:
-                # Of a slider, its beta.
-                args = [a["beta"] if isinstance(a, dict) else a for a in args]
             try:
                 values = handler(*args)
             except ServingError as error:
@@ -188,27 +188,91 @@ class _Events:
             api_visibility="private",
         )
 
-    def _look(self, beta, sample_beta, shown, noise, seen, *drawn_betas):
-        facts = self._handlers.model.facts()
-        sliders = {"beta": beta, "sample_beta": sample_beta}
-        kept = None if noise is None else [s["beta"] for s in sliders.values()]
-        if facts == seen:
-            return self._handlers.catch_up(shown, kept, noise, drawn_betas)
-        filled = self._handlers.begin(facts, shown, kept, noise)
-        for name, slider in sliders.items():
+    def _look(self, sliders, sample_sliders, row, shown, noise, seen, *drawn):
+        facts = self._handlers.model.facts(fresh=True)
+        given = {"knobs": sliders, "sample_knobs": sample_sliders}
+        points = [_point_or_none(one) for one in given.values()]
+        if facts == seen and None not in points:
+            return self._handlers.catch_up(shown, row, points, noise, drawn)
+        filled = self._handlers.begin(facts, shown, points, noise)
+        for name, before in given.items():
             # A slider that was moved while the server was asked stays where
             # it is: the event of that move comes next.
-            if all(filled[name][end] == slider[end] for end in ("low", "high")):
+            if _ranges(filled[name]) == _ranges(before):
                 del filled[name]
         return {**filled, "seen": facts}
 
-    def _pick(self, beta, event: gr.EventData):
-        return self._handlers.pick(event.index, beta)
+    def _pick(self, sliders, event: gr.EventData):
+        return self._handlers.pick(_sent(event, "index"), _point(sliders))
 
-    def _upload(self, path, beta):
+    def _edit(self, row, sliders):
+        return self._handlers.edit(row, _point(sliders))
+
+    def _upload(self, path, sliders):
+        if not isinstance(path, str):
+            raise InvalidRequest(f"expected a picture, received: {path!r}")
         name = Path(path).name
         # Emptied, so that the next picture can be dropped there too.
-        return {"file": None, **self._handlers.upload(path, name, beta)}
+        found = self._handlers.upload(path, name, _point(sliders))
+        return {"file": None, **found}
 
-    def _jump(self, shown, event: gr.EventData):
-        return self._handlers.jump(shown, float(event.beta))
+    def _turn(self, shown, sliders):
+        return self._handlers.turn(shown, _point(sliders), _moved(sliders))
+
+    def _turn_sample(self, noise, sliders):
+        turned = _point(sliders), _moved(sliders)
+        return self._handlers.turn_sample(noise, *turned)
+
+    def _jump(self, shown, sliders, event: gr.EventData):
+        try:
+            value = float(_sent(event, "value"))
+        except (TypeError, ValueError):
+            raise InvalidRequest(
+                "expected a value of the strip, received: none"
+            ) from None
+        return self._handlers.jump(shown, value, _point(sliders))
+
+
+def _sent(event, name):
+    """What an event carries; None where it carries no such thing."""
+    try:
+        return getattr(event, name)
+    except (AttributeError, TypeError):
+        return None
+
+
+def _point(sliders):
+    """The point that sliders stand at.
+
+    Raises:
+        InvalidRequest: for an event that carries none.
+    """
+    found = _point_or_none(sliders)
+    if found is None:
+        raise InvalidRequest(
+            "expected an event with the values of the sliders, received: "
+            f"{str(sliders)[:80]}"
+        )
+    return found
+
+
+def _point_or_none(sliders):
+    try:
+        return {k["name"]: float(k["value"]) for k in sliders["knobs"]} or None
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def _moved(sliders):
+    """Name of the slider that was turned last."""
+    try:
+        return sliders["knobs"][sliders["moved"]]["name"]
+    except (TypeError, LookupError):
+        return None
+
+
+def _ranges(sliders):
+    try:
+        return [(k["name"], k["low"], k["high"]) for k in sliders["knobs"]]
+    except (TypeError, KeyError):
+        return None

@@ -1,4 +1,4 @@
-"""Controls that Gradio has not: a logarithmic slider, a wall of pictures.
+"""Controls that Gradio has not: sliders on scales, a wall of pictures, a row.
 
 Each is a `gr.HTML` with a template. Gradio changes the elements of a template
 in place when its value changes, so that a drag goes on undisturbed. All that
@@ -9,46 +9,83 @@ writes a file beside the source.
 
 import gradio as gr
 
-_SLIDER = """
-<div class="slider">
-<label><span><b>beta</b>, what a nat of rate costs</span>
-<input type="number" class="exact" aria-label="beta, as a number"
- min="${value.low}" max="${value.high}" step="any" value="${value.beta}">
+_SLIDERS = """
+<div class="sliders">${value.knobs.map((k, i) => `
+<div class="slider" data-name="${k.label}">
+<label><span><b>${k.label}</b> ${k.caption}</span>
+<input type="number" class="exact" data-index="${i}"
+ aria-label="${k.label}, as a number"
+ min="${k.low}" max="${k.high}" step="any" value="${k.value}">
 </label>
-<input type="range" class="drag" aria-label="beta, on a logarithmic scale"
- step="any" min="${Math.log(value.low)}" max="${Math.log(value.high)}"
- value="${Math.log(value.beta)}" aria-valuetext="beta = ${value.beta}"
- ${value.low === value.high ? "disabled" : ""}>
-<div class="ticks" aria-hidden="true">
-{{#each value.ticks}}<i class="{{#if this.label}}labelled{{/if}}"
- style="left: {{this.percent}}%"><span>{{this.label}}</span></i>{{/each}}
-</div>
-<div class="ends" aria-hidden="true"><span>sharper, more nats</span>
-<span>blurrier, fewer nats</span></div>
-</div>
+<input type="range" class="drag" data-index="${i}"
+ aria-label="${k.label}, on a ${k.scale} scale"
+ step="${k.choices ? 1 : 'any'}"
+ min="${k.choices ? 0 : k.scale === 'log' ? Math.log(k.low) : k.low}"
+ max="${k.choices ? k.choices.length - 1
+        : k.scale === 'log' ? Math.log(k.high) : k.high}"
+ value="${k.choices ? k.choices.indexOf(k.value)
+          : k.scale === 'log' ? Math.log(k.value) : k.value}"
+ aria-valuetext="${k.label} = ${k.value}"
+ ${k.low === k.high ? "disabled" : ""}>
+<div class="ticks" aria-hidden="true">${k.ticks.map(t => `<i
+ class="${t.label ? 'labelled' : ''}" style="left: ${t.percent}%"><span>${
+ t.label}</span></i>`).join("")}</div>
+</div>`).join("")}</div>
 """
 
 # "input" while it is dragged; a number is typed to its end first.
-_SLIDER_JS = """
-function take(beta) {
-  const {low, high} = props.value;
-  if (low === high) return;  // The range is not known yet, or has one value.
-  const rounded = Number(beta.toPrecision(3));
-  const kept = Math.min(Math.max(rounded, low), high);
-  props.value = {...props.value, beta: kept};
+_SLIDERS_JS = """
+function take(moved, value) {
+  const knob = props.value.knobs[moved];
+  const {low, high, choices} = knob;
+  if (low === high) return;  // It has one value.
+  const rounded = choices
+    ? choices.reduce((a, b) =>
+        Math.abs(b - value) < Math.abs(a - value) ? b : a)
+    : Math.min(Math.max(Number(value.toPrecision(3)), low), high);
+  const knobs = [...props.value.knobs];
+  knobs[moved] = {...knob, value: rounded};
+  props.value = {knobs, moved};
   trigger('input');
 }
 element.addEventListener('input', (event) => {
   if (event.target.type === 'range') {
-    take(Math.exp(event.target.valueAsNumber));
+    const index = Number(event.target.dataset.index);
+    const {choices, scale} = props.value.knobs[index];
+    const at = event.target.valueAsNumber;
+    take(index, choices ? choices[at] : scale === 'log' ? Math.exp(at) : at);
   }
 });
 element.addEventListener('change', (event) => {
-  const beta = event.target.valueAsNumber;
   if (event.target.type === 'number') {
-    if (beta > 0) take(beta);
-    event.target.value = props.value.beta;
+    const index = Number(event.target.dataset.index);
+    const knob = props.value.knobs[index];
+    const value = event.target.valueAsNumber;
+    const usable = Number.isFinite(value);
+    if (usable && (value > 0 || knob.scale !== 'log')) take(index, value);
+    event.target.value = props.value.knobs[index].value;
   }
+});
+"""
+
+_ROW = """
+<div class="boxes">${value.columns.map((c, i) => `<label><span>${c.title}</span>
+<input type="number" step="any" data-index="${i}" value="${c.value}"></label>`
+).join("")}</div>
+"""
+
+_ROW_JS = """
+element.addEventListener('change', (event) => {
+  const index = Number(event.target.dataset.index);
+  const typed = event.target.valueAsNumber;
+  if (!Number.isFinite(typed)) {
+    event.target.value = props.value.columns[index].value;
+    return;
+  }
+  const columns = [...props.value.columns];
+  columns[index] = {...columns[index], value: typed};
+  props.value = {columns};
+  trigger('input');
 });
 """
 
@@ -60,10 +97,13 @@ element.addEventListener('click', (event) => {
 """
 
 _WALL = """
-${value.images.length ? "<h3>Pick an image</h3>" : ""}
+${value.title ? `<h3>${value.title}</h3>` : ""}
 <div class="wall">${value.images.map((uri, i) => `<button type="button"
  data-index="${i}" aria-pressed="${i === value.selected}"><img src="${uri}"
  alt="Image ${i + 1} of the data set"></button>`).join("")}</div>
+<div class="picker">${value.rows.map((text, i) => `<button type="button"
+ data-index="${i}" aria-pressed="${i === value.selected}">${text}</button>`
+).join("")}</div>
 """
 
 _WALL_JS = """
@@ -77,31 +117,43 @@ element.addEventListener('click', (event) => {
 """
 
 
-def log_slider(**kwargs):
-    """A slider that is linear in log(beta).
+def sliders(**kwargs):
+    """Sliders, one under the other, each on a scale of its own.
 
-    Its value is a dict: `beta`, `low` and `high`, the range, and `ticks`, of
-    `betas.ticks`. Its event `input` comes for every move of the handle and
-    every number typed.
+    Its value is that of `knobs.sliders`. Its event `input` comes for every
+    move of a handle and every number typed; `moved` then says of which.
     """
     return gr.HTML(
-        # Disabled until the range is known.
-        value={"beta": 1.0, "low": 1.0, "high": 1.0, "ticks": []},
-        html_template=_SLIDER,
-        js_on_load=_SLIDER_JS,
+        # None until they are known.
+        value={"knobs": [], "moved": -1},
+        html_template=_SLIDERS,
+        js_on_load=_SLIDERS_JS,
+        apply_default_css=False,
+        **kwargs,
+    )
+
+
+def row(**kwargs):
+    """Boxes for the numbers of a row; its event `input` comes for each that
+    was typed. Its value is that of `rows.boxes`."""
+    return gr.HTML(
+        value={"columns": []},
+        html_template=_ROW,
+        js_on_load=_ROW_JS,
         apply_default_css=False,
         **kwargs,
     )
 
 
 def wall(**kwargs):
-    """Small pictures as buttons, of which one is marked.
+    """Small pictures, or rows, as buttons, of which one is marked.
 
-    Its value is a dict: `images`, their URIs, and `selected`, the index of
-    the marked one, -1 for none. Its event `select` carries `index`.
+    Its value is a dict: `title`, `images`, their URIs, or `rows`, texts, and
+    `selected`, the index of the marked one, -1 for none. Its event `select`
+    carries `index`.
     """
     return gr.HTML(
-        value={"images": [], "selected": -1},
+        value={"title": "", "images": [], "rows": [], "selected": -1},
         html_template=_WALL,
         js_on_load=_WALL_JS,
         apply_default_css=False,

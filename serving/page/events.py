@@ -1,6 +1,6 @@
 """What an event of the page has to say, before Gradio takes it for one.
 
-Gradio hands on whatever a request brings, so that a slider without its beta
+Gradio hands on whatever a request brings, so that a slider without its value
 would be a traceback in the log.
 """
 
@@ -60,25 +60,40 @@ def _check_value(component, value):
             "_type": "gradio.FileData"
         }:
             raise Malformed("expected a file as gradio.FileData")
-    elif isinstance(component, gr.HTML) and not (
-        # Its states stay on this side, whatever is sent for them.
-        isinstance(value, dict)
-        and all(_is_number(value.get(n)) for n in ("beta", "low", "high"))
+    elif component.elem_id in ("knobs", "sample-knobs"):
+        _check_sliders(value)
+    elif component.elem_id == "row":
+        _check_list(value, "columns", ("value",), "a row of numbers")
+    # Its states stay on this side, whatever is sent for them.
+
+
+def _check_sliders(value):
+    said = "sliders with numbers value, low and high, and the one moved"
+    _check_list(value, "knobs", ("value", "low", "high"), said)
+    if type(value.get("moved")) is not int or not all(
+        isinstance(knob.get("name"), str) for knob in value["knobs"]
     ):
-        raise Malformed(
-            "expected a slider as numbers beta, low and high above 0"
-        )
+        raise Malformed(f"expected {said}")
+
+
+def _check_list(value, name, numbers, said):
+    parts = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(parts, list) or not all(
+        isinstance(part, dict) and all(_is_number(part.get(n)) for n in numbers)
+        for part in parts
+    ):
+        raise Malformed(f"expected {said}")
 
 
 def _check_details(name, details):
-    """What came with a click on the wall of images or on the strip."""
+    """What came with a click on the wall of examples or on the strip."""
     if name not in ("wall", "strip"):
         return
     details = details if isinstance(details, dict) else {}
     if name == "wall" and type(details.get("index")) is not int:
-        raise Malformed("expected event_data with the index of an image")
-    if name == "strip" and not _is_number_as_text(details.get("beta")):
-        raise Malformed("expected event_data with a beta above 0")
+        raise Malformed("expected event_data with the index of an example")
+    if name == "strip" and not _is_number_as_text(details.get("value")):
+        raise Malformed("expected event_data with the value of a button")
 
 
 def _is_number_as_text(value):
@@ -91,6 +106,6 @@ def _is_number_as_text(value):
 
 def _is_number(value):
     try:
-        return type(value) in (int, float) and 0 < float(value) < math.inf
+        return type(value) in (int, float) and math.isfinite(value)
     except OverflowError:
         return False

@@ -1,8 +1,9 @@
-"""Images to choose from: of a data set, or the pictures in a folder.
+"""Examples to choose from: of the run's test data, or pictures of a folder.
 
-A source of them is a function that takes the image shape of the model and
-returns images `(n, height, width, channels)` uint8, at most `SHOWN`. It raises
-`InputError` where they cannot be used.
+A source of them is a function that takes a dict, name of an input -> its
+shape without the batch, and returns a dict, name -> array `(n, *shape)`, n at
+most `SHOWN`; pictures as uint8. It raises `InputError` where they cannot be
+used.
 """
 
 import json
@@ -13,6 +14,8 @@ import numpy as np
 
 from yoto_tf.config import DataConfig
 from yoto_tf.errors import InputError
+from yoto_tf.families import get_family
+from yoto_tf.families.view import View
 
 SHOWN = 24
 _MANIFEST = "assets.extra/manifest.json"
@@ -27,13 +30,33 @@ def versions(base):
     )
 
 
-def none(image_shape):
-    """The source without images."""
-    return np.empty((0, *image_shape), np.uint8)
+def none(shapes):
+    """The source without examples."""
+    return {n: np.empty((0, *shape), np.uint8) for n, shape in shapes.items()}
+
+
+def _manifest(base):
+    """Of the newest export of a model; empty where there is none."""
+    try:
+        newest = versions(base)[-1]
+        content = json.loads((newest / _MANIFEST).read_text())
+        return content if isinstance(content, dict) else {}
+    except (IndexError, OSError, ValueError):
+        return {}
+
+
+def view_of_export(base):
+    """The `View` that the newest export of a model was published with; None
+    where it names none."""
+    content = _manifest(base)
+    try:
+        return View.from_dict(content["view"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def of_export(base, data_dir=None):
-    """Test images of the data set that the newest export of a model names.
+    """Test examples of the data that the newest export of a model names.
 
     Args:
         base: the model's folder.
@@ -43,15 +66,16 @@ def of_export(base, data_dir=None):
         A source; `none` where there is no export that names one. It does not
         download or prepare a data set: nobody asked for that.
     """
-    newest = versions(base)[-1:]
+    content = _manifest(base)
     try:
-        content = json.loads((newest[0] / _MANIFEST).read_text())
-        fields = content["trained"]["config"]["data"]
+        values = content["trained"]["config"]
         if data_dir:
-            fields["data_dir"] = data_dir
-        return _if_prepared(DataConfig.from_dict(fields))
-    except (IndexError, OSError, ValueError, KeyError, TypeError):
+            values["data"]["data_dir"] = data_dir
+        family = get_family(values["family"])
+        settings = family.read(values)
+    except (KeyError, TypeError, ValueError):
         return none
+    return _if_here(family, settings, content.get("data"))
 
 
 def named(name, data_dir=None):
@@ -81,46 +105,67 @@ def named(name, data_dir=None):
     return _test_split(DataConfig(name=name, data_dir=data_dir))
 
 
-def _if_prepared(config):
-    def load(image_shape):
-        from yoto_tf.data.splits import is_folder
-        from yoto_tf.data.tfds_images import is_prepared
-
-        if not is_folder(config.name) and not is_prepared(
-            config.name, config.data_dir
-        ):
+def _if_here(family, settings, known):
+    def load(shapes):
+        if not family.is_here(settings):
+            name = settings.data.name
             raise InputError(
-                f"{config.name} is not prepared on this machine; have it "
-                f"prepared with --data {shlex.quote(config.name)}"
+                f"{name} is not prepared on this machine; have it prepared "
+                f"with --data {shlex.quote(name)}"
             )
-        return _test_split(config)(image_shape)
+        # An unset size of pictures is that of the model, whatever the data
+        # now suggest.
+        shape = next(iter(shapes.values()))
+        as_made = {**(known or {}), "example_shape": list(shape)}
+        found = family.example(settings, as_made, SHOWN)
+        if not isinstance(found, dict):
+            found = dict.fromkeys(list(shapes)[:1], found)
+        return _checked(found, shapes)
 
     return load
 
 
 def _pictures(files):
-    def load(image_shape):
+    def load(shapes):
         from yoto_tf.data.pictures import read_square
 
-        size, _, channels = image_shape
-        return np.stack([read_square(f, size, channels) for f in files])
+        name, (size, _, channels) = _of_pictures(shapes)
+        images = [read_square(f, size, channels) for f in files]
+        return {name: np.stack(images)}
 
     return load
 
 
 def _test_split(config):
-    def load(image_shape):
+    def load(shapes):
         from yoto_tf.data import load_images
 
+        name, (size, _, _) = _of_pictures(shapes)
         # An unset size is that of the images, not that of the model.
-        sized = {**config.to_dict(), "image_size": image_shape[0]}
+        sized = {**config.to_dict(), "image_size": size}
         images = load_images(DataConfig.from_dict(sized), parts=("test",)).test
-        if images.shape[1:] != tuple(image_shape):
-            raise InputError(
-                f"expected images of shape {tuple(image_shape)}, as the model "
-                f"takes, received: {config.name} with {images.shape[1:]}"
-            )
         spread = np.linspace(0, len(images) - 1, min(len(images), SHOWN))
-        return images[spread.round().astype(int)]
+        return _checked({name: images[spread.round().astype(int)]}, shapes)
 
     return load
+
+
+def _of_pictures(shapes):
+    (name, shape), *others = shapes.items()
+    if others or len(shape) != 3:
+        raise InputError(
+            "expected a model of pictures for --data, received: one whose "
+            f"inputs have the shapes {shapes}"
+        )
+    return name, shape
+
+
+def _checked(found, shapes):
+    for name, shape in shapes.items():
+        given = found[name].shape[1:] if name in found else None
+        if given != tuple(shape):
+            raise InputError(
+                f"expected examples of {name} of shape {tuple(shape)}, as "
+                f"the model takes, received: {given}"
+            )
+    return {name: found[name] for name in shapes}

@@ -6,32 +6,36 @@ the server gives no answer.
 """
 
 import dataclasses
+import html
 
 import numpy as np
 
 from serving.client import InvalidRequest
-from serving.page import betas
+from serving.page import knobs
+from serving.page import rows
 from serving.page import views
-from serving.page.model import CurvePoints
+from serving.page.model import CannotShow
+from serving.page.model import Points
 from yoto_tf.data import pictures
 from yoto_tf.errors import InputError
 
 SAMPLES = 12
-_EMPTY = '<p class="empty">Pick an image, or upload a picture of your own.</p>'
 
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """An image that was chosen, and its curve.
+    """An example that was chosen, and its curve over the first knob.
 
     Attributes:
-        image: `(height, width, channels)` uint8, as the model gets it.
-        points: `CurvePoints`.
-        index: among the images to choose from; -1 for an upload.
+        example: dict, name of an input -> array; pictures as uint8.
+        points: `Points`.
+        beside: the other knobs, for which the curve is.
+        index: among the examples to choose from; -1 for one's own.
     """
 
-    image: np.ndarray
-    points: CurvePoints
+    example: dict
+    points: Points
+    beside: dict
     index: int
 
 
@@ -40,7 +44,7 @@ class Handlers:
 
     Args:
         model: `Model`.
-        source: of images to choose from, see `serving.page.examples`.
+        source: of examples to choose from, see `serving.page.examples`.
     """
 
     def __init__(self, model, source):
@@ -48,70 +52,84 @@ class Handlers:
         self._source = source
         self._examples = {}
 
-    def examples(self, image_shape):
-        """The images to choose from, loaded once for each image shape."""
-        if image_shape not in self._examples:
-            self._examples[image_shape] = self._source(image_shape)
-        return self._examples[image_shape]
+    def examples(self, facts):
+        """The examples to choose from, loaded once for all of one shape:
+        a list of dicts."""
+        if facts.shapes not in self._examples:
+            found = self._source(dict(facts.shapes))
+            num = min(len(array) for array in found.values())
+            self._examples[facts.shapes] = [
+                {n: array[i] for n, array in found.items()} for i in range(num)
+            ]
+        return self._examples[facts.shapes]
 
-    def begin(self, facts, shown=None, beta=None, noise=None):
+    def begin(self, facts, shown=None, points=(None, None), noise=None):
         """Fills the whole page, keeping what still fits the model.
 
         Args:
             facts: `Facts` of the model that is served now.
             shown: `Shown` before.
-            beta: of the sliders, of each tab.
+            points: of the sliders of each tab, before; None: the defaults.
             noise: that was sampled from.
         """
-        low, high = facts.beta_low, facts.beta_high
-        kept = beta or (betas.middle(low, high),) * 2
-        first, second = (betas.clamped(b, low, high) for b in kept)
-        choice = self.examples(facts.image_shape)
+        first, second = (knobs.kept(facts.knobs, p) for p in points)
+        choice = self.examples(facts)
         page = {
             "heading": views.heading(facts, self.model.address),
             "banner": "",
-            "beta": _slider(facts, first),
-            "sample_beta": _slider(facts, second),
+            "knobs": knobs.sliders(facts.knobs, first),
+            "sample_knobs": knobs.sliders(facts.knobs, second),
         }
-        if shown is not None and shown.image.shape == facts.image_shape:
-            page |= self.show(shown.image, first, shown.index)
+        if shown is not None and _fits(facts, shown.example):
+            page |= self.show(shown.example, first, shown.index)
         elif len(choice):
             page |= self.show(choice[0], first, 0)
+        elif not facts.is_pictures:
+            zeros = {n: np.zeros(s, "float32") for n, s in facts.shapes}
+            page |= self.show(zeros, first, -1)
         else:
             page |= dict.fromkeys(("numbers", "curve", "strip"), "")
-            page |= {"pair": _EMPTY, "shown": None, "shown_beta": None}
-            page |= {"wall": self._wall(facts.image_shape, -1)}
-        if noise is None or noise.shape[1] != facts.latent_size:
+            page |= {"pair": _empty(facts), "shown": None, "shown_at": None}
+            page |= {"wall": self._wall(facts, -1)}
+        if not facts.view.prior:
+            page |= {"noise": None, "samples": "", "sampled_at": None}
+        elif noise is None or noise.shape[1] != facts.noise_size:
             page |= self.new_noise(second, seed=0)
         else:
             page |= self.sample(noise, second)
         return page
 
-    def catch_up(self, shown, wanted, noise, drawn):
-        """Draws again what does not show the beta of its slider.
+    def catch_up(self, shown, boxes, points, noise, drawn):
+        """Draws again what does not show the values of its controls.
 
         For events that were lost on their way: there is no second one.
 
         Args:
             shown: `Shown` or None.
-            wanted: betas of the two sliders.
+            boxes: of the row, see `rows`.
+            points: of the sliders of each tab.
             noise: that was sampled from, or None.
-            drawn: betas that image and samples were last drawn for.
+            drawn: points that example and samples were last drawn for.
         """
-        page = {}
-        if wanted[0] != drawn[0]:
-            page |= self.move(shown, wanted[0])
-        if wanted[1] != drawn[1]:
-            page |= self.sample(noise, wanted[1])
+        page, facts = {}, self.model.facts()
+        if shown is not None and not facts.is_pictures:
+            if not rows.holds(facts, boxes, shown.example):
+                page |= self.edit(boxes, points[0])
+        if not page and points[0] != drawn[0]:
+            page |= self.move(shown, points[0])
+        if points[1] != drawn[1]:
+            page |= self.sample(noise, points[1])
         return page
 
     def failed(self, error):
-        """Says why the server gave no answer to one of the others.
+        """Says why there is no answer.
 
         Args:
             error: `ServingError`.
         """
-        if isinstance(error, InvalidRequest):
+        if isinstance(error, CannotShow):
+            sentence = "The page cannot show this model."
+        elif isinstance(error, InvalidRequest):
             sentence = "The server cannot do this."
         else:
             sentence = (
@@ -120,16 +138,26 @@ class Handlers:
             )
         return {"banner": views.banner(sentence, str(error)), "seen": None}
 
-    def pick(self, index, beta):
-        """Shows an image of the data set."""
-        choice = self.examples(self.model.facts().image_shape)
-        if not 0 <= index < len(choice):
-            return {}  # of a page whose images are others by now
-        return {"problem": "", **self.show(choice[index], beta, index)}
+    def pick(self, index, point):
+        """Shows an example of the data set."""
+        choice = self.examples(self.model.facts())
+        if index not in range(len(choice)):
+            return {}  # of a page whose examples are others by now
+        return {"problem": "", **self.show(choice[index], point, index)}
 
-    def upload(self, path, name, beta):
+    def edit(self, boxes, point):
+        """Shows the row that somebody typed."""
+        typed = rows.example(self.model.facts(), boxes)
+        # What was typed stays as it is.
+        page = self.show(typed, point, -1)
+        return {name: value for name, value in page.items() if name != "row"}
+
+    def upload(self, path, name, point):
         """Shows an uploaded picture, or says in a sentence why not."""
-        size, _, channels = self.model.facts().image_shape
+        facts = self.model.facts()
+        if not facts.is_pictures:
+            raise InvalidRequest("expected a row, received: a picture")
+        ((alias, (size, _, channels)),) = facts.shapes
         try:
             image = pictures.read_square(path, size, channels)
         except InputError as error:
@@ -142,64 +170,132 @@ class Handlers:
                 "WebP, GIF or BMP file."
             )
             return {"problem": views.problem(sentence)}
-        return {"problem": "", **self.show(image, beta, -1)}
+        return {"problem": "", **self.show({alias: image}, point, -1)}
 
-    def jump(self, shown, beta):
-        """Goes to a beta of the strip, and takes the slider along."""
+    def jump(self, shown, value, point):
+        """Goes to a value of the strip, and takes the slider along."""
         facts = self.model.facts()
-        beta = betas.clamped(beta, facts.beta_low, facts.beta_high)
-        return {"beta": _slider(facts, beta), **self.move(shown, beta)}
+        first = facts.knobs[0]
+        value = knobs.clamped(first, value)
+        point = knobs.moved(facts.knobs, point, first.name, value)
+        sliders = knobs.sliders(facts.knobs, point)
+        return {"knobs": sliders, **self.move(shown, point)}
 
-    def show(self, image, beta, index):
-        """Shows an image: its curve, its strip, its point for `beta`."""
-        shown = Shown(image, self.model.curve(image), index)
-        return {
+    def turn(self, shown, point, name):
+        """Moves a slider; others may have to make room."""
+        facts = self.model.facts()
+        kept = _beside_turned(facts, point, name)
+        page = self.move(shown, kept)
+        if kept != point:
+            page["knobs"] = knobs.sliders(facts.knobs, kept)
+        return page
+
+    def show(self, example, point, index):
+        """Shows an example: its curve, its strip, its point."""
+        facts = self.model.facts()
+        shown = self._shown(facts, example, point, index)
+        page = {
             "shown": shown,
-            "wall": self._wall(image.shape, index),
-            "strip": views.strip(shown.points),
-            **self.move(shown, beta),
+            "wall": self._wall(facts, index),
+            "strip": views.strip(facts, shown.points),
+            **self.move(shown, point),
         }
+        if not facts.is_pictures:
+            page["row"] = rows.boxes(facts, example)
+        return page
 
-    def move(self, shown, beta):
-        """Moves along the curve of the image that is shown."""
+    def move(self, shown, point):
+        """Moves along the curve of the example that is shown."""
         if shown is None:
             return {}
-        reconstruction, rate, distortion = self.model.reconstruct(
-            shown.image, beta
-        )
+        facts, page = self.model.facts(), {}
+        if _beside(facts, point) != shown.beside:
+            # Another knob: another curve.
+            shown = self._shown(facts, shown.example, point, shown.index)
+            page = {"shown": shown, "strip": views.strip(facts, shown.points)}
+        outputs = self.model.answer(shown.example, point)
         return {
-            "pair": views.pair(shown.image, reconstruction, beta),
-            "numbers": views.numbers(beta, rate, distortion),
-            "curve": views.curve(shown.points, beta, rate, distortion),
-            "shown_beta": beta,
+            **page,
+            "pair": views.pair(facts, shown.example, outputs, point),
+            "numbers": views.numbers(facts, outputs, point),
+            "curve": views.curve(facts, shown.points, outputs, point),
+            "shown_at": point,
         }
 
-    def new_noise(self, beta, seed=None):
-        """Draws other latents from the prior and decodes them."""
-        size = (SAMPLES, self.model.facts().latent_size)
+    def new_noise(self, point, seed=None):
+        """Draws other noise and makes pictures of it."""
+        facts = self.model.facts()
+        if not facts.noise_size:
+            raise InvalidRequest(
+                "expected a model with a prior, received: "
+                f"{facts.view.signature} alone"
+            )
+        size = (SAMPLES, facts.noise_size)
         noise = np.random.default_rng(seed).standard_normal(size, "float32")
-        return {"noise": noise, **self.sample(noise, beta)}
+        return {"noise": noise, **self.sample(noise, point)}
 
-    def sample(self, noise, beta):
-        """Decodes the same latents at another beta."""
+    def sample(self, noise, point):
+        """Makes pictures of the same noise at another point."""
         if noise is None:
             return {}
-        images = self.model.sample(noise, beta)
-        return {"samples": views.samples(images, beta), "sampled_beta": beta}
+        images = self.model.sample(noise, point)
+        return {"samples": views.samples(images, point), "sampled_at": point}
 
-    def _wall(self, image_shape, selected):
-        choice = self.examples(image_shape)
+    def turn_sample(self, noise, point, name):
+        """Moves a slider of the samples; others may have to make room."""
+        facts = self.model.facts()
+        kept = _beside_turned(facts, point, name)
+        page = self.sample(noise, kept)
+        if kept != point:
+            page["sample_knobs"] = knobs.sliders(facts.knobs, kept)
+        return page
+
+    def _shown(self, facts, example, point, index):
+        points = self.model.curve(example, point)
+        return Shown(example, points, _beside(facts, point), index)
+
+    def _wall(self, facts, selected):
+        choice = self.examples(facts)
+        wall = {"images": [], "rows": [], "selected": selected}
+        article = "an" if facts.view.noun[0] in "aeiou" else "a"
+        noun = html.escape(facts.view.noun)
+        wall["title"] = f"Pick {article} {noun}" if choice else ""
+        if facts.is_pictures:
+            ((name, _),) = facts.shapes
+            wall["images"] = [views.png_uri(e[name]) for e in choice]
+        else:
+            wall["rows"] = [rows.label(facts, e) for e in choice]
+        return wall
+
+
+def _beside(facts, point):
+    """The knobs that a curve over the first one is for."""
+    first = facts.knobs[0]
+    if first.scale == "simplex":
+        # The others make room for it, in these proportions.
+        rest = 1 - point[first.name]
         return {
-            "images": [views.png_uri(image) for image in choice],
-            "selected": selected,
+            n: round(v / rest, 6) if k.scale == "simplex" else v
+            for k in facts.knobs[1:]
+            for n, v in [(k.name, point[k.name])]
         }
+    return {k.name: point[k.name] for k in facts.knobs[1:]}
 
 
-def _slider(facts, beta):
-    low, high = facts.beta_low, facts.beta_high
-    return {
-        "beta": beta,
-        "low": low,
-        "high": high,
-        "ticks": betas.ticks(low, high),
-    }
+def _beside_turned(facts, point, name):
+    if name not in point:
+        return point
+    return knobs.moved(facts.knobs, point, name, point[name])
+
+
+def _fits(facts, example):
+    return set(example) == {n for n, _ in facts.shapes} and all(
+        example[n].shape == tuple(shape) for n, shape in facts.shapes
+    )
+
+
+def _empty(facts):
+    return (
+        f'<p class="empty">Upload a picture of your own as the '
+        f"{html.escape(facts.view.noun)}.</p>"
+    )

@@ -29,7 +29,16 @@ _TIMEOUT_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def page(url, name, port, source=examples.none, needs_images=False, hosts=()):
+def page(
+    url,
+    name,
+    port,
+    source=examples.none,
+    needs_examples=False,
+    hosts=(),
+    view=None,
+    likely=(),
+):
     """Runs the page until the block ends.
 
     The server need not be there yet: the page says so and waits for it.
@@ -38,23 +47,24 @@ def page(url, name, port, source=examples.none, needs_images=False, hosts=()):
         url: of the server, as `serving.client.Client` takes it.
         name: of the model.
         port: of the page on 127.0.0.1; 0 takes a free one.
-        source: of images to choose from, see `serving.page.examples`.
-        needs_images: whether the page is of no use without them.
+        source: of examples to choose from, see `serving.page.examples`.
+        needs_examples: whether the page is of no use without them.
         hosts: names that the page may be called by, besides 127.0.0.1,
             localhost and [::1]: those of a proxy in front of it.
+        view, likely: see `serving.page.model.Model`.
 
     Yields:
         The page's address.
 
     Raises:
-        InputError: for a busy port, a wrong name of a host, or images that
+        InputError: for a busy port, a wrong name of a host, or examples that
             are needed and cannot be used.
     """
     hosts = guard.host_names(hosts)
     port = ports.free(port, "--page-port")
     with Client(url, name, timeout=_TIMEOUT_SECONDS, retries=1) as client:
-        model = Model(client, name, url)
-        if needs_images:
+        model = Model(client, name, url, view, likely)
+        if needs_examples:
             _load_now(model, source)
         _ask_no_proxy()
         folder = uploads.folder()  # before Gradio asks for it
@@ -98,22 +108,22 @@ def _ask_no_proxy():
 
 
 def _load_now(model, source):
-    """Fails at the start for images that cannot be used."""
+    """Fails at the start for examples that cannot be used."""
     try:
-        shape = model.facts().image_shape
+        shapes = dict(model.facts().shapes)
     except ServingError:
         return  # known when the server comes
-    source(shape)
+    source(shapes)
 
 
 def _forgiving(source):
-    """The same source, without images where it fails."""
+    """The same source, without examples where it fails."""
 
-    def load(image_shape):
+    def load(shapes):
         try:
-            return source(image_shape)
+            return source(shapes)
         except InputError as error:
-            print(f"note: no images to choose from: {error}", file=sys.stderr)
-            return examples.none(image_shape)
+            print(f"note: no examples to choose from: {error}", file=sys.stderr)
+            return examples.none(shapes)
 
     return load

@@ -4,7 +4,16 @@ import dataclasses
 
 import numpy as np
 
-from serving.page import betas
+from serving.client import InvalidRequest
+from serving.client.metadata import LossParameter
+from serving.page import knobs
+from yoto_tf.families import named_families
+from yoto_tf.families import view as views
+from yoto_tf.families.view import View
+
+
+class CannotShow(InvalidRequest):
+    """The server does not serve what the page needs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,88 +23,152 @@ class Facts:
     Attributes:
         name: of the model.
         version: number of the served version.
-        image_shape: `(height, width, channels)`.
-        latent_size: number of latents.
-        beta_low: smallest trained beta.
-        beta_high: largest trained beta.
+        view: how it is shown.
+        knobs: its loss parameters, those that the view's signature takes.
+        shapes: pairs (name of an input, its shape without the batch).
+        noise_size: numbers per sample of the prior, None without one.
     """
 
     name: str
     version: int
-    image_shape: tuple[int, int, int]
-    latent_size: int
-    beta_low: float
-    beta_high: float
+    view: View
+    knobs: tuple[LossParameter, ...]
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+    noise_size: int | None
+
+    @property
+    def is_pictures(self):
+        return self.view.inputs[0].kind == views.PICTURE
+
+    @property
+    def total(self):
+        """The view's `Total`, if it is this model's."""
+        names = {k.name for k in self.knobs}
+        total = self.view.total
+        return total if total and total.parameters == names else None
 
 
 @dataclasses.dataclass(frozen=True)
-class CurvePoints:
-    """One image over the range of beta.
+class Points:
+    """One example over the range of the first knob.
 
     Attributes:
-        betas: `(k,)`, ascending.
-        reconstruction: `(k, height, width, channels)`, in [0, 1].
-        rate: `(k,)`, nats per image.
-        distortion: `(k,)`, nats per image.
+        values: `(k,)`, ascending.
+        outputs: dict, name -> `(k, ...)`.
     """
 
-    betas: np.ndarray
-    reconstruction: np.ndarray
-    rate: np.ndarray
-    distortion: np.ndarray
+    values: np.ndarray
+    outputs: dict[str, np.ndarray]
 
 
 class Model:
-    """Asks a server for one image at a time, for many threads.
+    """Asks a server for one example at a time, for many threads.
 
     Every method raises `serving.client.ServingError` where the server gives
-    no answer.
+    no answer, or serves what cannot be shown.
 
     Args:
         client: `serving.client.Client`.
         name: of the model.
         address: of the server, for people to read.
+        view: `View` that it is shown by; None: by the first that fits.
+        likely: views that are tried before those of the known families.
     """
 
-    def __init__(self, client, name, address):
+    def __init__(self, client, name, address, view=None, likely=()):
         self._client = client
+        self._view = view
+        self._likely = tuple(v for v in likely if v)
         self.name = name
         self.address = address
 
-    def facts(self):
-        """Returns `Facts`, no older than the client's own knowledge."""
-        metadata = self._client.metadata()
-        beta = metadata.loss_parameters["beta"]
+    def facts(self, fresh=False):
+        """Returns `Facts`, asked for now or at most a second old."""
+        metadata = self._client.metadata(fresh)
+        parameters = metadata.loss_parameters
+        if not parameters:
+            raise CannotShow(
+                f"expected a model that tells of its loss parameters, by a "
+                f"signature {views.PARAMETERS}, received: one with "
+                f"{sorted(metadata.signatures)}"
+            )
+        view = self._fitting(metadata.signatures, parameters)
+        inputs = metadata.signatures[view.signature].inputs
+        noise_size = None
+        if view.prior:
+            taken = metadata.signatures[view.prior.signature].inputs
+            noise_size = taken[view.prior.noise].shape[1]
         return Facts(
             self.name,
             metadata.version,
-            metadata.signature("reconstruct").inputs["image"].shape[1:],
-            metadata.signature("decode").inputs["latent"].shape[1],
-            beta.low,
-            beta.high,
+            view,
+            tuple(p for n, p in parameters.items() if n in inputs),
+            tuple((i.name, inputs[i.name].shape[1:]) for i in view.inputs),
+            noise_size,
         )
 
-    def reconstruct(self, image, beta):
-        """Returns `(reconstruction, rate, distortion)` of one image."""
-        answer = self._client.reconstruct(image[None], beta)
-        return (
-            answer.reconstruction[0],
-            float(answer.rate[0]),
-            float(answer.distortion[0]),
+    def _fitting(self, served, parameters):
+        if self._view is not None:
+            candidates = [self._view]
+        else:
+            known = [f.view for f in named_families() if f.view]
+            derived = views.derived(served, parameters)
+            candidates = [*self._likely, *known, derived]
+        for view in candidates:
+            problem = view.problem(served, parameters)
+            if not problem and any(
+                n in served[view.signature].inputs for n in parameters
+            ):
+                return view
+        problem = problem or "it takes no loss parameter"
+        raise CannotShow(f"no view of the model fits: {problem}")
+
+    def answer(self, example, point):
+        """Returns dict, name of an output -> its row for one example.
+
+        Args:
+            example: dict, name of an input -> array, without a batch.
+            point: dict, name of a knob -> number.
+        """
+        view = self.facts().view
+        batch = {n: np.asarray(v)[None] for n, v in example.items()}
+        found = self._predict(view.signature, batch, point)
+        return {o.name: found[o.name][0] for o in view.outputs}
+
+    def curve(self, example, point):
+        """Returns `Points` of one example, in one request."""
+        facts = self.facts()
+        view, first = facts.view, facts.knobs[0]
+        values = knobs.grid(first)
+        along = knobs.moved(facts.knobs, point, first.name, values)
+        along = {n: np.broadcast_to(v, len(values)) for n, v in along.items()}
+        batch = {n: np.asarray(v)[None] for n, v in example.items()}
+        if view.curve:
+            found = self._predict(view.curve, batch, along)
+            outputs = {n: array[0] for n, array in found.items()}
+        else:
+            batch = {n: v.repeat(len(values), 0) for n, v in batch.items()}
+            outputs = self._predict(view.signature, batch, along)
+        return Points(values, outputs)
+
+    def sample(self, noise, point):
+        """Returns one picture per row of `noise`, `(n, noise_size)`."""
+        prior = self.facts().view.prior
+        found = self._predict(prior.signature, {prior.noise: noise}, point)
+        return found[prior.output]
+
+    def _predict(self, signature, inputs, point):
+        taken = self._client.metadata(False).signature(signature).inputs
+        return self._client.predict(
+            signature,
+            {n: _as_sent(v, taken[n]) for n, v in inputs.items()},
+            {n: v for n, v in point.items() if n in taken},
         )
 
-    def curve(self, image):
-        """Returns `CurvePoints` of one image, in one request."""
-        beta = self._client.metadata().loss_parameters["beta"]
-        grid = betas.grid(beta.low, beta.high)
-        answer = self._client.curve(image[None], grid)
-        return CurvePoints(
-            grid,
-            answer.reconstruction[0],
-            answer.rate[0],
-            answer.distortion[0],
-        )
 
-    def sample(self, noise, beta):
-        """Returns one image per row of `noise`, `(n, latent_size)`."""
-        return self._client.sample(noise, beta)
+def _as_sent(values, spec):
+    """Pictures are bytes on the page, and what the model takes at the
+    server's door."""
+    if values.dtype == np.uint8 and spec.dtype == "float32":
+        return values * np.float32(1 / 255)
+    return values.astype(spec.numpy_dtype)

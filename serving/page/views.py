@@ -7,8 +7,15 @@ import io
 import numpy as np
 from PIL import Image
 
-from serving.page import betas
+from serving.page import knobs
 from serving.page import svg_curve
+from serving.page import svg_lines
+from yoto_tf.families.view import NUMBER
+from yoto_tf.families.view import NUMBERS
+from yoto_tf.families.view import PICTURE
+
+# Of an output with more, the first ones.
+_MOST_NUMBERS, _MOST_LINES, _MOST_PLOTS = 12, 6, 4
 
 
 def png_uri(image):
@@ -19,7 +26,9 @@ def png_uri(image):
     """
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8:
-        pixels = (pixels.clip(0, 1) * 255).round().astype(np.uint8)
+        # NaN, of a row that was not answered, is black.
+        pixels = np.nan_to_num(pixels).clip(0, 1)
+        pixels = (pixels * 255).round().astype(np.uint8)
     if pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     file = io.BytesIO()
@@ -28,14 +37,28 @@ def png_uri(image):
 
 
 def heading(facts, address):
-    """Which model this is, where it is served and its range."""
-    height, width, channels = facts.image_shape
-    return (
-        f"<p>Model <b>{html.escape(facts.name)}</b>, version {facts.version}, "
-        f"at {html.escape(address)} &middot; {height} &times; {width} &times; "
-        f"{channels} pixels, {facts.latent_size} latents &middot; beta from "
-        f"{betas.text(facts.beta_low)} to {betas.text(facts.beta_high)}</p>"
+    """Which model this is, where it is served and its ranges; `data-without`
+    names the parts of the page that it has no use for."""
+    ranges = "".join(
+        f" &middot; {html.escape(f'{k.name} {k.trained}')}" for k in facts.knobs
     )
+    without = [] if facts.is_pictures else ["pictures"]
+    without += ["rows"] if facts.is_pictures else []
+    without += [] if facts.view.prior else ["prior"]
+    return (
+        f'<p data-without="{" ".join(without)}">Model '
+        f"<b>{html.escape(facts.name)}</b>, version {facts.version}, at "
+        f"{html.escape(address)} &middot; {_sizes(facts)}{ranges}</p>"
+    )
+
+
+def _sizes(facts):
+    if facts.is_pictures:
+        sizes = " &times; ".join(map(str, facts.shapes[0][1])) + " pixels"
+        latents = facts.noise_size
+        return sizes + (f", {latents} latents" if latents else "")
+    columns = sum(int(np.prod(shape)) for _, shape in facts.shapes)
+    return f"{columns} columns"
 
 
 def banner(sentence, detail=""):
@@ -54,69 +77,143 @@ def problem(sentence):
     return f'<p class="problem" role="alert">{html.escape(sentence)}</p>'
 
 
-def pair(image, reconstruction, beta):
-    """The image as the model sees it beside its reconstruction."""
-    at = f"at beta = {betas.text(beta)}"
-    seen = _figure(image, "what the model sees", "The chosen image")
-    made = _figure(
-        reconstruction, f"reconstruction {at}", f"Its reconstruction {at}"
-    )
-    return f'<div class="pair">{seen}{made}</div>'
+def at(point):
+    """A point in words: `beta = 16, tc = 2`."""
+    return ", ".join(f"{n} = {knobs.text(v)}" for n, v in point.items())
 
 
-def numbers(beta, rate, distortion):
-    """Rate, distortion and what training minimises, with units."""
-    cells = [
-        ("rate", f"{rate:,.2f}"),
-        ("distortion", f"{distortion:,.1f}"),
-        ("full loss", f"{distortion + beta * rate:,.1f}"),
+def pair(facts, example, outputs, point):
+    """The pictures: what the model sees, and what it makes of it."""
+    said, figures = f"at {at(point)}", []
+    if facts.is_pictures:
+        seen = example[facts.view.inputs[0].name]
+        noun = facts.view.noun
+        figures.append(
+            _figure(seen, "what the model sees", f"The chosen {noun}")
+        )
+    figures += [
+        _figure(outputs[o.name], f"{o.said} {said}", f"Its {o.said} {said}")
+        for o in facts.view.outputs
+        if o.kind == PICTURE
     ]
+    return f'<div class="pair">{"".join(figures)}</div>' if figures else ""
+
+
+def numbers(facts, outputs, point):
+    """The numbers of an answer with units, and their sum where it has one."""
+    view, cells = facts.view, []
+    for output in view.outputs:
+        value = outputs[output.name]
+        if output.kind == NUMBER:
+            cells.append((output.said, format(value, output.form), output.unit))
+        elif output.kind == NUMBERS:
+            named = list(labelled(output, value).items())
+            cells += [
+                (f"{output.said} {label}", format(v, output.form), output.unit)
+                for label, v in named[:_MOST_NUMBERS]
+            ]
+            if len(named) > _MOST_NUMBERS:
+                more = f"and {len(named) - _MOST_NUMBERS} more"
+                cells.append((output.said, "…", more))
+    if facts.total:
+        total = sum(
+            float(outputs[name]) * (point[knob] if knob else 1)
+            for name, knob in facts.total.terms
+        )
+        said = facts.total.title, format(total, facts.total.form)
+        cells.append((*said, facts.total.unit))
     return (
         '<dl class="numbers">'
         + "".join(
-            f'<div><dt>{name}</dt><dd class="value">{value}</dd>'
-            "<dd>nats per image</dd></div>"
-            for name, value in cells
+            f'<div><dt>{html.escape(name)}</dt><dd class="value">{value}</dd>'
+            f"<dd>{html.escape(unit)}</dd></div>"
+            for name, value, unit in cells
         )
         + "</dl>"
     )
 
 
-def curve(points, beta, rate, distortion):
-    """The rate-distortion curve of the image with its point for beta."""
-    return svg_curve.draw(
-        points.rate,
-        points.distortion,
-        rate,
-        distortion,
-        f"beta = {betas.text(beta)}",
-    )
+def labelled(output, values):
+    """dict, label -> number, or numbers, of the last axis."""
+    values = np.moveaxis(np.asarray(values), -1, 0)
+    labels = output.labels or [str(i) for i in range(len(values))]
+    return dict(zip(labels, values, strict=True))
 
 
-def strip(points):
-    """The image over the whole range of beta; a click chooses a beta."""
-    chosen = betas.strip_indices(len(points.betas))
-    frames = "".join(
-        f'<button type="button" data-beta="{points.betas[i]:.9g}" '
-        f'title="Set beta to {betas.text(points.betas[i])}">'
-        f'<img src="{png_uri(points.reconstruction[i])}" '
-        f'alt="Reconstruction at beta = {betas.text(points.betas[i])}">'
-        f"<span>{betas.text(points.betas[i])}</span></button>"
-        for i in chosen
-    )
+def curve(facts, points, outputs, point):
+    """The trade-off over the first knob with the point of today, or each of
+    the numbers over it."""
+    view, first = facts.view, facts.knobs[0]
+    known = {o.name: o for o in view.outputs}
+    if view.trade_off:
+        return svg_curve.draw(
+            *(points.outputs[n] for n in view.trade_off),
+            [float(outputs[n]) for n in view.trade_off],
+            [_axis_title(known[n]) for n in view.trade_off],
+            at({first.name: point[first.name]}),
+        )
+    plots = []
+    for output in view.outputs:
+        if output.kind == NUMBER:
+            lines = {"": points.outputs[output.name]}
+            today = {"": float(outputs[output.name])}
+        elif output.kind == NUMBERS:
+            lines = labelled(output, points.outputs[output.name])
+            lines = dict(list(lines.items())[:_MOST_LINES])
+            today = labelled(output, outputs[output.name])
+            today = {label: float(today[label]) for label in lines}
+        else:
+            continue
+        drawn = (point[first.name], today)
+        title = _axis_title(output)
+        plots.append(svg_lines.draw(first, points.values, lines, drawn, title))
+    return f'<div class="plots">{"".join(plots[:_MOST_PLOTS])}</div>'
+
+
+def _axis_title(output):
+    return f"{output.said}, {output.unit}" if output.unit else output.said
+
+
+def strip(facts, points):
+    """The example over the whole range of the first knob; a click chooses."""
+    name, view = facts.knobs[0].name, facts.view
+    shown = next((o for o in view.outputs if o.kind == PICTURE), None)
+    number = next((o for o in view.outputs if o.kind == NUMBER), None)
+    if not shown and not number:
+        return ""
+    frames = []
+    for i in knobs.strip_indices(len(points.values)):
+        value = points.values[i]
+        said = knobs.text(value)
+        if shown:
+            seen = (
+                f'<img src="{png_uri(points.outputs[shown.name][i])}" '
+                f'alt="{html.escape(f"{shown.said} at {name} = {said}")}">'
+            )
+        else:
+            said_number = format(points.outputs[number.name][i], number.form)
+            seen = f"<b>{said_number}</b>"
+        frames.append(
+            f'<button type="button" data-value="{value:.9g}" '
+            f'title="{html.escape(f"Set {name} to {said}")}">'
+            f"{seen}<span>{said}</span></button>"
+        )
+    what = f"The same {view.noun} over the whole range of {name}"
+    what += "" if shown else f": {number.said}"
     return (
-        "<h3>The same image over the whole range of beta</h3>"
-        f'<div class="strip">{frames}</div>'
+        f"<h3>{html.escape(what)}</h3>"
+        f'<div class="strip">{"".join(frames)}</div>'
     )
 
 
-def samples(images, beta):
+def samples(images, point):
     """Images drawn from the prior, as a grid."""
     frames = "".join(
         f'<img src="{png_uri(image)}" alt="Sample {i + 1}">'
         for i, image in enumerate(images)
     )
-    return f'<div class="samples" data-beta="{beta:.9g}">{frames}</div>'
+    said = html.escape(at(point))
+    return f'<div class="samples" data-at="{said}">{frames}</div>'
 
 
 def _figure(image, caption, alt):

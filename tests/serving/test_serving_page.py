@@ -7,6 +7,7 @@ import socket
 import xml.etree.ElementTree
 
 import export_runs
+import gradio as gr
 import numpy as np
 import pytest
 import serving_pages
@@ -14,19 +15,24 @@ from PIL import Image
 
 from serving.client import Client
 from serving.client import InvalidRequest
+from serving.client import LossParameter
 from serving.client import Unavailable
 from serving.page import __main__ as page_command
 from serving.page import app
-from serving.page import betas
 from serving.page import examples
+from serving.page import knobs
 from serving.page import ports
 from serving.page import svg_curve
+from serving.page import svg_lines
 from serving.page import views
 from serving.page.handlers import Handlers
 from serving.page.model import Facts
 from serving.page.model import Model
+from yoto_tf.config import DataConfig
+from yoto_tf.config import ExperimentConfig
 from yoto_tf.data import pictures
 from yoto_tf.errors import InputError
+from yoto_tf.families.vae.view import VIEW
 
 SIZE, LATENTS = export_runs.SIZE, export_runs.LATENTS
 
@@ -49,23 +55,56 @@ def handlers(request, exported, images):
         url = f"{request.param}://127.0.0.1:{at[request.param]}"
         with Client(url, "tiny") as client:
             model = Model(client, "tiny", url)
-            yield Handlers(model, lambda image_shape: images)
+            yield Handlers(model, lambda shapes: {"image": images})
 
 
-# Betas.
+def point(beta):
+    return {"beta": float(beta)}
+
+
+def beta_of(sliders):
+    return {k["name"]: k["value"] for k in sliders["knobs"]}["beta"]
+
+
+# Knobs.
+
+
+def knob(scale, low, high, ranges=None, default=None, name="beta"):
+    ranges = ranges or ((low, high),)
+    trained = f"between {low} and {high}"
+    default = low if default is None else default
+    return LossParameter(name, trained, scale, "", low, high, default, ranges)
+
+
+BETA = knob("log", 0.5, 512.0, default=16.0)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.5, 512), (0.1, 0.3), (1, 7e4)])
 def test_the_grid_is_logarithmic_and_keeps_its_ends(low, high):
-    found = betas.grid(low, high)
-    assert len(found) == betas.CURVE_POINTS
+    found = knobs.grid(knob("log", low, high))
+    assert len(found) == knobs.CURVE_POINTS
     assert (found[0], found[-1]) == (low, high)
     np.testing.assert_allclose(np.diff(np.log(found), n=2), 0, atol=1e-9)
-    assert betas.grid(4.0, 4.0).tolist() == [4.0]
+
+
+def test_grids_of_other_scales():
+    assert knobs.grid(knob("linear", -1.0, 3.0), 5).tolist() == [-1, 0, 1, 2, 3]
+    few = knob("choice", 1.0, 9.0, ((1, 1), (4, 4), (9, 9)))
+    assert knobs.grid(few).tolist() == [1, 4, 9]
+    assert knobs.grid(knob("linear", 4.0, 4.0)).tolist() == [4.0]
+    share = knobs.grid(knob("simplex", 0.0, 1.0))
+    assert (share[0], share[-1]) == (0.02, 0.98)
+    gap = knob("linear", 0.0, 4.0, ((0, 1), (3, 4)))
+    assert knobs.grid(gap, 5).tolist() == [0, 1, 3, 4]
+    assert knobs.clamped(gap, 1.9) == 1
+    assert knobs.clamped(gap, 2.9) == 3
 
 
 def test_ticks_stand_where_the_logarithm_puts_them():
-    found = {t["label"]: t["percent"] for t in betas.ticks(0.5, 512)}
+    def ticks(low, high):
+        return knobs.ticks(knob("log", low, high))
+
+    found = {t["label"]: t["percent"] for t in ticks(0.5, 512)}
     assert found.pop("") > 0
     assert list(found) == ["0.5", "1", "10", "100", "512"]
     np.testing.assert_allclose(
@@ -74,26 +113,55 @@ def test_ticks_stand_where_the_logarithm_puts_them():
         atol=1e-3,
     )
     # 2 to 9 of each decade in between: 0.6 to 0.9, 2 to 90, 200 to 500.
-    assert len(betas.ticks(0.5, 512)) == 5 + 4 + 8 + 8 + 4
+    assert len(ticks(0.5, 512)) == 5 + 4 + 8 + 8 + 4
     # Labels that would touch those of the ends are left out.
-    assert [t["label"] for t in betas.ticks(0.95, 1.05e5) if t["label"]] == (
+    assert [t["label"] for t in ticks(0.95, 1.05e5) if t["label"]] == (
         ["0.95", "10", "100", "1,000", "10,000", "105,000"]
     )
-    assert betas.ticks(4, 4) == [{"percent": 50.0, "label": "4"}]
+    assert ticks(4, 4) == [{"percent": 50.0, "label": "4"}]
 
 
-def test_betas_are_rounded_as_they_are_shown_and_kept_in_the_range():
-    assert betas.middle(0.5, 512) == 16
-    assert betas.clamped(22.6274, 0.5, 512) == 22.6
-    assert betas.clamped(511.9, 0.5, 511.5) == 511.5
-    assert [betas.text(b) for b in (0.125, 22.6274, 512, 123456)] == [
+def test_ticks_of_choices_stand_evenly_whatever_they_are():
+    few = knob("choice", 0.0, 9.0, ((0, 0), (1, 1), (9, 9)))
+    assert knobs.ticks(few) == [
+        {"percent": 0, "label": "0"},
+        {"percent": 50, "label": "1"},
+        {"percent": 100, "label": "9"},
+    ]
+    linear = [t["label"] for t in knobs.ticks(knob("linear", 0.0, 1.0))]
+    assert linear == ["0", "0.25", "0.5", "0.75", "1"]
+
+
+def test_values_are_rounded_as_they_are_shown_and_kept_in_the_range():
+    assert knobs.kept([BETA]) == {"beta": 16}
+    assert knobs.kept([BETA], {"beta": 0.1}) == {"beta": 0.5}
+    assert knobs.kept([BETA], {"tc": 3}) == {"beta": 16}
+    assert knobs.clamped(BETA, 22.6274) == 22.6
+    assert knobs.clamped(knob("log", 0.5, 511.5), 511.9) == 511.5
+    assert [knobs.text(b) for b in (0.125, 22.6274, 512, 123456)] == [
         "0.125",
         "22.6",
         "512",
         "123,000",
     ]
-    assert betas.strip_indices(33).tolist() == list(range(0, 33, 4))
-    assert betas.strip_indices(1).tolist() == [0]
+    assert knobs.strip_indices(33).tolist() == list(range(0, 33, 4))
+    assert knobs.strip_indices(1).tolist() == [0]
+
+
+def test_a_share_takes_from_the_others():
+    shares = [knob("simplex", 0.0, 1.0, name=n) for n in "abc"]
+    found = knobs.moved(shares, {"a": 0.2, "b": 0.6, "c": 0.2}, "a", 0.6)
+    assert found == pytest.approx({"a": 0.6, "b": 0.3, "c": 0.1})
+    found = knobs.moved(shares, found, "a", np.array([0.2, 0.6]))
+    np.testing.assert_allclose(found["b"], [0.6, 0.3])
+    (slider,) = knobs.sliders([knob("log", 1.0, 2.0, name="<b>")], {"<b>": 1})[
+        "knobs"
+    ]
+    assert (slider["name"], slider["label"]) == ("<b>", "&lt;b&gt;")
+    assert sum(knobs.kept(shares).values()) == pytest.approx(1)
+    other = [*shares, knob("log", 0.5, 8.0, name="d")]
+    found = knobs.moved(other, {"a": 0.2, "b": 0.6, "c": 0.2, "d": 1}, "d", 2)
+    assert found == {"a": 0.2, "b": 0.6, "c": 0.2, "d": 2}
 
 
 # The curve.
@@ -101,7 +169,8 @@ def test_betas_are_rounded_as_they_are_shown_and_kept_in_the_range():
 
 def test_the_curve_is_drawn_to_scale():
     rates, distortions = [30.0, 10.0, 4.0], [100.0, 120.0, 200.0]
-    text = svg_curve.draw(rates, distortions, 20.0, 108.0, "a & <b>")
+    titles = ("rate, nats per image", "distortion, nats per image")
+    text = svg_curve.draw(rates, distortions, (20.0, 108.0), titles, "a & <b>")
     svg = xml.etree.ElementTree.fromstring(text)
     points = svg.find("polyline").get("points")
     line = np.array([p.split(",") for p in points.split()], float)
@@ -115,14 +184,38 @@ def test_the_curve_is_drawn_to_scale():
         assert (slope > 0) == (axis == 0)  # more distortion is further up
     assert svg.findall("text")[-1].text == "a & <b>"
     said = " ".join(svg.itertext())
-    assert "rate, nats per image" in said
-    assert "distortion, nats per image" in said
+    assert all(title in said for title in titles)
 
 
 def test_a_curve_of_one_point_is_drawn_too():
-    svg = svg_curve.draw([3.0], [100.0], 3.0, 100.0, "beta = 4")
+    svg = svg_curve.draw([3.0], [100.0], (3.0, 100.0), ("x", "y"), "beta = 4")
     assert "nan" not in svg
     assert svg.count("<circle") == 2
+
+
+def test_numbers_over_a_knob_stand_where_its_scale_puts_them():
+    values, numbers = np.array([0.5, 16.0, 512.0]), np.array([1.0, 3.0, 2.0])
+    text = svg_lines.draw(
+        BETA, values, {"": numbers}, (4.0, {"": 2.5}), "cost, <nats>"
+    )
+    svg = xml.etree.ElementTree.fromstring(text)
+    line = svg.find("polyline").get("points").split()
+    line = np.array([p.split(",") for p in line], float)
+    np.testing.assert_allclose(np.diff(line[:, 0], n=2), 0, atol=0.2)
+    slope, offset = np.polyfit(numbers, line[:, 1], 1)
+    point = svg.find("circle")
+    # 4 is three of ten octaves along.
+    along = line[0, 0] + 0.3 * (line[-1, 0] - line[0, 0])
+    np.testing.assert_allclose(float(point.get("cx")), along, atol=0.1)
+    np.testing.assert_allclose(
+        float(point.get("cy")), slope * 2.5 + offset, atol=0.1
+    )
+    assert "cost, <nats>" in " ".join(svg.itertext())
+    # An answer that is missing is a gap.
+    numbers[1] = np.nan
+    assert "nan" not in svg_lines.draw(
+        BETA, values, {"": numbers}, (0.5, {"": 1.0}), "cost"
+    )
 
 
 # Views.
@@ -137,59 +230,90 @@ def test_images_travel_without_loss(channels):
         np.testing.assert_array_equal(sent.reshape(image.shape), image)
 
 
+FACTS = Facts("<m>", 1, VIEW, (BETA,), (("image", (8, 8, 3)),), 2)
+
+
 def test_texts_cannot_break_the_page():
-    facts = Facts("<m>", 1, (8, 8, 3), 2, 0.5, 512.0)
-    page = views.heading(facts, "grpc://<h>") + views.banner("<s>", "<d>")
+    page = views.heading(FACTS, "grpc://<h>") + views.banner("<s>", "<d>")
     page += views.problem("<p>")
     assert not set(re.findall("<[mhsd]>", page))
-    assert "nats per image" in views.numbers(4.0, 1.0, 2.0)
-    assert "6.0" in views.numbers(4.0, 1.0, 2.0)
+
+
+def test_a_loss_is_shown_where_all_of_its_terms_are():
+    outputs = {"rate": 1.0, "distortion": 2.0, "reconstruction": None}
+    found = views.numbers(FACTS, outputs, point(4))
+    assert "nats per image" in found
+    assert ">6.0<" in found
+    more = (BETA, knob("log", 0.5, 8.0, name="tc"))
+    facts = dataclasses.replace(FACTS, knobs=more)
+    found = views.numbers(facts, outputs, {"beta": 4.0, "tc": 1.0})
+    assert "full loss" not in found
 
 
 # Handlers.
 
 
 def test_facts_come_from_the_server(handlers):
-    assert handlers.model.facts() == Facts(
-        "tiny", 1, (SIZE, SIZE, 3), LATENTS, 0.5, 512.0
-    )
+    facts = handlers.model.facts()
+    assert (facts.name, facts.version, facts.view) == ("tiny", 1, VIEW)
+    assert facts.shapes == (("image", (SIZE, SIZE, 3)),)
+    assert facts.noise_size == LATENTS
+    assert [(k.name, k.low, k.high) for k in facts.knobs] == [
+        ("beta", 0.5, 512.0)
+    ]
 
 
-def test_the_curve_of_an_image_is_the_models_own(handlers, exported, images):
-    points = handlers.model.curve(images[1])
+@pytest.mark.parametrize("curve", ["curve", None])
+def test_the_curve_of_an_image_is_the_models_own(
+    handlers, exported, images, curve, monkeypatch
+):
+    """By the signature for it, or by sending the image many times."""
+    view = dataclasses.replace(VIEW, curve=curve)
+    monkeypatch.setattr(handlers.model, "_view", view)
+    points = handlers.model.curve({"image": images[1]}, point(4))
     for i in (0, 15, 32):
         pixels, rate, distortion = serving_pages.expected(
-            exported, images[1], points.betas[i]
+            exported, images[1], points.values[i]
         )
-        np.testing.assert_allclose(points.rate[i], rate, rtol=1e-4)
-        np.testing.assert_allclose(points.distortion[i], distortion, rtol=1e-4)
-        shown = points.reconstruction[i] * 255
+        found = points.outputs
+        np.testing.assert_allclose(found["rate"][i], rate, rtol=1e-4)
+        np.testing.assert_allclose(
+            found["distortion"][i], distortion, rtol=1e-4
+        )
+        shown = found["reconstruction"][i] * 255
         np.testing.assert_allclose(shown, pixels, atol=0.6)
 
 
-def test_the_page_begins_with_the_first_image_in_the_middle(handlers, images):
+def test_the_page_begins_with_the_first_image_at_the_default(handlers, images):
     page = handlers.begin(handlers.model.facts())
-    assert page["beta"]["beta"] == page["sample_beta"]["beta"] == 16
+    assert beta_of(page["knobs"]) == beta_of(page["sample_knobs"]) == 16
+    caption = page["knobs"]["knobs"][0]["caption"]
+    assert caption.startswith("The price of a nat of rate.")
     assert page["wall"]["selected"] == 0
-    np.testing.assert_array_equal(page["shown"].image, images[0])
+    np.testing.assert_array_equal(page["shown"].example["image"], images[0])
     assert page["noise"].shape == (12, LATENTS)
 
 
 def test_what_fits_is_kept_when_the_server_is_back(handlers, images):
     facts = handlers.model.facts()
-    noise = handlers.new_noise(16.0)["noise"]
-    shown = handlers.pick(2, 16.0)["shown"]
-    page = handlers.begin(facts, shown, (3.0, 5.0), noise)
-    assert (page["beta"]["beta"], page["sample_beta"]["beta"]) == (3.0, 5.0)
-    np.testing.assert_array_equal(page["shown"].image, images[2])
+    noise = handlers.new_noise(point(16))["noise"]
+    shown = handlers.pick(2, point(16))["shown"]
+    points = (point(3), point(5))
+    page = handlers.begin(facts, shown, points, noise)
+    found = beta_of(page["knobs"]), beta_of(page["sample_knobs"])
+    assert found == (3.0, 5.0)
+    np.testing.assert_array_equal(page["shown"].example["image"], images[2])
     assert page["wall"]["selected"] == 2
     assert "noise" not in page
-    assert 'data-beta="5"' in page["samples"]
+    assert 'data-at="beta = 5"' in page["samples"]
     # A new version may take other images and betas.
-    narrow = dataclasses.replace(facts, beta_low=4.0)
-    small = dataclasses.replace(shown, image=images[2][::2, ::2])
-    page = handlers.begin(narrow, small, (3.0, 5.0), noise[:, 1:])
-    assert (page["beta"]["beta"], page["sample_beta"]["beta"]) == (4.0, 5.0)
+    other = knob("log", 4.0, 512.0, default=16.0)
+    narrow = dataclasses.replace(facts, knobs=(other,))
+    small = {"image": images[2][::2, ::2]}
+    small = dataclasses.replace(shown, example=small)
+    page = handlers.begin(narrow, small, points, noise[:, 1:])
+    found = beta_of(page["knobs"]), beta_of(page["sample_knobs"])
+    assert found == (4.0, 5.0)
     assert page["wall"]["selected"] == 0
     assert page["noise"].shape == (12, LATENTS)
 
@@ -198,43 +322,58 @@ def test_a_slider_moved_while_the_server_comes_back_stays(handlers):
     facts = handlers.model.facts()
     events = app._Events(handlers, {})
     page = handlers.begin(facts)
-    sliders = (page["beta"], page["sample_beta"])
+    sliders = (page["knobs"], page["sample_knobs"], {"columns": []})
     kept = (page["shown"], page["noise"])
-    again = events._look(*sliders, *kept, None, 16.0, 16.0)
+    again = events._look(*sliders, *kept, None, point(16), point(16))
     assert again["seen"] == facts
     assert again["numbers"] == page["numbers"]
-    assert not {"beta", "sample_beta"} & set(again)
+    assert not {"knobs", "sample_knobs"} & set(again)
     # Of another model's range nothing can stay as it is.
-    other = [{**slider, "high": 7.0} for slider in sliders]
-    again = events._look(*other, *kept, None, 16.0, 16.0)
-    assert [again["beta"], again["sample_beta"]] == list(sliders)
-    assert events._look(*sliders, *kept, facts, 16.0, 16.0) == {}
+    other = []
+    for given in sliders[:2]:
+        (only,) = given["knobs"]
+        other.append({**given, "knobs": [{**only, "high": 7.0}]})
+    again = events._look(*other, {}, *kept, None, point(16), point(16))
+    assert [again["knobs"], again["sample_knobs"]] == list(sliders[:2])
+    assert events._look(*sliders, *kept, facts, point(16), point(16)) == {}
 
 
 def test_a_lost_event_is_caught_up_with(handlers):
     facts = handlers.model.facts()
     events = app._Events(handlers, {})
     page = handlers.begin(facts)
-    drawn = (page["shown_beta"], page["sampled_beta"])
-    assert drawn == (16.0, 16.0)
-    kept = (page["shown"], page["noise"], facts, *drawn)
-    moved = {**page["beta"], "beta": 3.0}
-    caught_up = events._look(moved, page["sample_beta"], *kept)
-    assert caught_up == handlers.move(page["shown"], 3.0)
-    assert caught_up["shown_beta"] == 3.0
-    caught_up = events._look(page["beta"], moved, *kept)
-    assert caught_up == handlers.sample(page["noise"], 3.0)
-    assert caught_up["sampled_beta"] == 3.0
+    drawn = (page["shown_at"], page["sampled_at"])
+    assert drawn == (point(16), point(16))
+    kept = ({}, page["shown"], page["noise"], facts, *drawn)
+    moved = knobs.sliders(facts.knobs, point(3))
+    caught_up = events._look(moved, page["sample_knobs"], *kept)
+    assert caught_up == handlers.move(page["shown"], point(3))
+    assert caught_up["shown_at"] == point(3)
+    caught_up = events._look(page["knobs"], moved, *kept)
+    assert caught_up == handlers.sample(page["noise"], point(3))
+    assert caught_up["sampled_at"] == point(3)
+
+
+def test_events_without_what_they_should_carry_are_refused(handlers):
+    events = app._Events(handlers, {})
+    page = handlers.begin(handlers.model.facts())
+    for sent in (None, {}, {"index": None, "value": None}, {"index": 99}):
+        event = gr.EventData(None, sent)
+        assert events._pick(page["knobs"], event) == {}
+        with pytest.raises(InvalidRequest, match="expected a value of the str"):
+            events._jump(page["shown"], page["knobs"], event)
+    with pytest.raises(InvalidRequest, match="values of the sliders"):
+        events._pick(None, gr.EventData(None, {"index": 0}))
 
 
 def test_without_images_the_page_waits_for_a_picture(handlers):
     empty = Handlers(handlers.model, examples.none)
     page = empty.begin(handlers.model.facts())
     assert page["shown"] is None
-    assert "upload a picture" in page["pair"]
-    assert page["wall"] == {"images": [], "selected": -1}
-    assert empty.move(None, 4.0) == {}
-    assert empty.sample(None, 4.0) == {}
+    assert "Upload a picture" in page["pair"]
+    assert page["wall"]["images"] == []
+    assert empty.move(None, point(4)) == {}
+    assert empty.sample(None, point(4)) == {}
 
 
 @pytest.mark.parametrize(
@@ -259,7 +398,7 @@ def test_broken_uploads_get_one_sentence(content, sentence, handlers, tmp_path):
         path.write_bytes(path.read_bytes()[:5000])
     else:
         path.write_bytes(content)
-    answer = handlers.upload(path, "x.png", 4.0)
+    answer = handlers.upload(path, "x.png", point(4))
     assert list(answer) == ["problem"]
     assert sentence in answer["problem"]
 
@@ -283,7 +422,7 @@ def test_an_absent_server_and_a_refusal_are_told_apart(handlers):
     assert "gives no answer. This page goes on by itself" in said["banner"]
     assert said["seen"] is None
     with pytest.raises(InvalidRequest) as refused:
-        handlers.model.sample(np.zeros((1, LATENTS + 1)), 4.0)
+        handlers.model.sample(np.zeros((1, LATENTS + 1)), point(4))
     assert "cannot do this" in handlers.failed(refused.value)["banner"]
 
 
@@ -293,8 +432,13 @@ def test_an_absent_server_and_a_refusal_are_told_apart(handlers):
 def test_a_folders_first_pictures_are_shown_in_order(tmp_path):
     written = serving_pages.write_pictures(tmp_path / "few", 3)
     load = examples.named(str(tmp_path / "few"))
-    np.testing.assert_array_equal(load((SIZE, SIZE, 3)), written)
-    assert load((SIZE // 2, SIZE // 2, 1)).shape == (3, SIZE // 2, SIZE // 2, 1)
+    np.testing.assert_array_equal(
+        load({"image": (SIZE, SIZE, 3)})["image"], written
+    )
+    small = (SIZE // 2, SIZE // 2, 1)
+    assert load({"image": small})["image"].shape == (3, *small)
+    with pytest.raises(InputError, match="expected a model of pictures for"):
+        load({"inputs": (4,)})
 
 
 def test_what_is_no_data_set_is_refused_without_a_server(tmp_path):
@@ -310,22 +454,31 @@ def test_the_manifests_data_set_is_shown_where_it_is_prepared(
     def export(number, **data):
         manifest = tmp_path / str(number) / "assets.extra/manifest.json"
         manifest.parent.mkdir(parents=True)
-        trained = {"config": {"data": data}}
-        manifest.write_text(json.dumps({"trained": trained}))
+        config = ExperimentConfig(data=DataConfig(**data)).to_dict()
+        trained = {"config": config}
+        view = VIEW.to_dict() if number > 9 else None
+        manifest.write_text(json.dumps({"trained": trained, "view": view}))
+
+    def shown(size, channels, data_dir=None):
+        source = examples.of_export(tmp_path, data_dir)
+        return source({"image": (size, size, channels)})["image"]
 
     export(9, name="no_such_data_set")
+    assert examples.view_of_export(tmp_path) is None
     export(10, name="rendered_shapes3d/tiny", data_dir=str(data_dir))
-    found = examples.of_export(tmp_path)((64, 64, 3))
+    assert examples.view_of_export(tmp_path) == VIEW
+    found = shown(64, 3)
     assert found.shape == (24, 64, 64, 3)
     assert len({image.tobytes() for image in found}) == 24
+    # A size that was not set is that of the model.
+    assert shown(32, 3).shape == (24, 32, 32, 3)
     with pytest.raises(InputError, match=r"shape \(64, 64, 1\), as the model"):
-        examples.of_export(tmp_path)((64, 64, 1))
-    elsewhere = examples.of_export(tmp_path, str(tmp_path / "none"))
+        shown(64, 1)
     with pytest.raises(InputError, match="--data rendered_shapes3d/tiny"):
-        elsewhere((64, 64, 3))
+        shown(64, 3, str(tmp_path / "none"))
     export(11, name="no_such_data_set")
-    with pytest.raises(InputError, match="no_such_data_set is not prepared"):
-        examples.of_export(tmp_path)((64, 64, 3))
+    with pytest.raises(InputError, match="no_such_data_set"):
+        shown(64, 3)
     (tmp_path / "12").mkdir()
     assert examples.of_export(tmp_path) is examples.none
     assert examples.of_export(tmp_path / "missing") is examples.none
@@ -351,6 +504,7 @@ def test_a_port_is_free_or_named():
     [
         (["--url", "ftp://x"], "expected an address grpc://HOST:8500 or"),
         (["--page-port", "70000"], "expected --page-port between 0 and 65535"),
+        (["--family", "vea"], "expected a family among"),
     ],
 )
 def test_wrong_command_lines_end_with_one_sentence(arguments, sentence, capsys):

@@ -71,11 +71,11 @@ def tab(browser, address):
         page.locator("#strip button").first.wait_for()
         # The parts of one answer are drawn one by one, in no fixed order: a
         # number typed before the slider has its range would be overwritten.
-        expect(page.locator("#beta .exact")).to_have_value("16")
+        expect(page.locator("#knobs .exact")).to_have_value("16")
         yield page
 
 
-def number(tab, slider="#beta"):
+def number(tab, slider="#knobs"):
     return float(tab.locator(f"{slider} .exact").input_value())
 
 
@@ -86,12 +86,12 @@ def expect_beta(tab, beta):
     expect(tab.locator("#curve .label")).to_have_text(f"beta = {beta:g}")
 
 
-def type_beta(tab, beta, slider="#beta"):
+def type_beta(tab, beta, slider="#knobs"):
     tab.locator(f"{slider} .exact").fill(str(beta))
     tab.keyboard.press("Enter")
 
 
-def drag(tab, share, slider="#beta"):
+def drag(tab, share, slider="#knobs"):
     """Drags the handle from the middle by a share of the slider's width."""
     box = tab.locator(f"{slider} .drag").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -122,8 +122,8 @@ def check_shown(tab, exported, image, beta):
     point = tab.locator("#curve .point")
     np.testing.assert_allclose(
         [
-            float(point.get_attribute("data-rate")),
-            float(point.get_attribute("data-distortion")),
+            float(point.get_attribute("data-x")),
+            float(point.get_attribute("data-y")),
         ],
         [rate, distortion],
         rtol=1e-4,
@@ -142,7 +142,7 @@ def test_it_opens_with_an_image_and_asks_nobody_else(
         assert tab.locator("#strip span").all_inner_texts() == (
             "0.5 1.19 2.83 6.73 16 38.1 90.5 215 512".split()
         )
-        ticks = tab.locator("#beta .ticks span").all_inner_texts()
+        ticks = tab.locator("#knobs .ticks span").all_inner_texts()
         assert [t for t in ticks if t] == ["0.5", "1", "10", "100", "512"]
         assert "tiny, version 1" in tab.locator("#heading").inner_text()
         rendering = "e => getComputedStyle(e).imageRendering"
@@ -172,7 +172,7 @@ def test_typed_betas_are_kept_in_the_range(tab, exported, pictures):
     expect_beta(tab, 3)
     check_shown(tab, exported, pictures[1][0], 3)
     share = np.log(3 / LOW) / np.log(HIGH / LOW)
-    drawn = tab.locator("#beta .drag").evaluate(
+    drawn = tab.locator("#knobs .drag").evaluate(
         "e => (e.value - e.min) / (e.max - e.min)"
     )
     np.testing.assert_allclose(drawn, share, atol=1e-6)
@@ -193,7 +193,7 @@ def test_an_event_that_gets_lost_is_caught_up_with(tab, exported, pictures):
         if lost or len(data) != 2:
             route.continue_()
         else:
-            lost.append(data[1]["beta"])
+            lost.append(data[1]["knobs"][0]["value"])
             route.fulfill(json={"event_id": "0" * 32})
 
     tab.route(lambda url: "queue/join" in url, swallow_the_move)
@@ -262,7 +262,7 @@ def test_samples_of_the_same_noise_change_with_beta(tab, exported):
     type_beta(tab, 3)
     expect_beta(tab, 3)
     tab.get_by_role("tab", name="Sample from the prior").click()
-    at = "#samples [data-beta='{}']".format
+    at = "#samples [data-at='beta = {}']".format
     images = tab.locator("#samples img")
 
     def pixels():
@@ -273,9 +273,9 @@ def test_samples_of_the_same_noise_change_with_beta(tab, exported):
     tab.locator(at(16)).wait_for()
     first = pixels()
     assert len(first) == 12
-    drag(tab, 0.6, "#sample-beta")
+    drag(tab, 0.6, "#sample-knobs")
     tab.locator(at(512)).wait_for()
-    assert number(tab, "#sample-beta") == HIGH
+    assert number(tab, "#sample-knobs") == HIGH
     latents = np.random.default_rng(0).standard_normal(
         (12, export_runs.LATENTS), "float32"
     )
@@ -285,7 +285,7 @@ def test_samples_of_the_same_noise_change_with_beta(tab, exported):
     np.testing.assert_allclose(pixels(), answer["image"] * 255, atol=1)
     assert np.abs(np.subtract(pixels(), first, dtype=int)).max() > 1
 
-    type_beta(tab, 16, "#sample-beta")
+    type_beta(tab, 16, "#sample-knobs")
     tab.locator(at(16)).wait_for()
     np.testing.assert_array_equal(pixels(), first)
     old = images.first.get_attribute("src")
@@ -297,7 +297,7 @@ def test_a_phone_shows_all_of_it(tab):
     tab.set_viewport_size({"width": 375, "height": 700})
     width = "() => document.scrollingElement.scrollWidth"
     assert tab.evaluate(width) <= 375
-    for part in ("#beta .drag", "#pair", "#curve svg", "#strip"):
+    for part in ("#knobs .drag", "#pair", "#curve svg", "#strip"):
         box = tab.locator(part).bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 375

@@ -16,7 +16,8 @@ from serving.page import uploads
 from yoto_tf.errors import InputError
 
 JOIN, UPLOAD = "/gradio_api/queue/join", "/gradio_api/upload"
-SLIDER = {"beta": 3.0, "low": 0.5, "high": 512.0, "ticks": []}
+KNOB = {"name": "beta", "value": 3.0, "low": 0.5, "high": 512.0}
+SLIDER = {"knobs": [KNOB], "moved": 0}
 
 
 class Page:
@@ -277,7 +278,7 @@ def test_events_name_no_file_but_an_upload(page, looked_up, path):
         ("upload", [file(path), SLIDER]),
         # Gradio looks for files in the values of all components.
         ("input", [None, file(path)]),
-        ("input", [None, {**SLIDER, "beta": [file(path)]}]),
+        ("input", [None, {**SLIDER, "knobs": [file(path)]}]),
         ("upload", [[file(path)], SLIDER]),
     ]:
         assert page.join(event, data).status == 403
@@ -299,7 +300,7 @@ def test_events_that_are_no_json_are_refused(page, body):
 
 
 def test_events_that_the_page_does_not_send_are_one_sentence(page, capfd):
-    for slider in ({}, None, 3.0, {**SLIDER, "beta": 0}):
+    for slider in ({}, None, 3.0, {"knobs": [{}]}):
         answer = page.join("input", [None, slider])
         assert answer.status == 400
         assert answer.data.startswith(b"expected ")

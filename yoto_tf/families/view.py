@@ -231,7 +231,12 @@ def derived(served, parameters):
         for n, spec in signature.inputs.items()
         if n not in parameters
     )
-    kinds = {n: _kind(spec) for n, spec in signature.outputs.items()}
+    kinds = {
+        # Flags, as in_range, say nothing of their own.
+        n: _kind(spec)
+        for n, spec in signature.outputs.items()
+        if spec.dtype != "bool"
+    }
     outputs = tuple(Output(n, kind) for n, kind in kinds.items() if kind)
     return View(name, inputs, outputs)
 
