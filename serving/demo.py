@@ -24,6 +24,7 @@ from serving.page import ports
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
+from yoto_tf.families import get_preset
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Arguments:
     """Name of a model in it; unset: that of the newest export."""
     run_dir: Path = Path("runs/demo")
     """Where the demo's run is made, if there is no export yet."""
+    preset: str | None = None
+    """What is trained, if there is no export yet: a preset of any family that
+    has a name, whose data need no download or are prepared; unset: the
+    demo's."""
     page_port: int = 7860
     """Port of the page on 127.0.0.1; 0 takes any free one, here and below."""
     page_hosts: tuple[str, ...] = ()
@@ -73,13 +78,14 @@ def make_export(arguments, stop):
     Raises:
         SystemExit: one of them failed and has said why, or `stop` was set.
     """
-    name = arguments.model or "shapes"
+    name = arguments.model or arguments.preset or "shapes"
+    preset = ["--preset", arguments.preset] if arguments.preset else []
     print(
         f"no export in {arguments.models} yet: training the demo's model "
         "first (minutes)\n",
         flush=True,
     )
-    _run(stop, "training.demo", "--run-dir", arguments.run_dir)
+    _run(stop, "training.demo", "--run-dir", arguments.run_dir, *preset)
     _run(
         stop,
         "export.saved_model",
@@ -152,8 +158,11 @@ def main(argv=None):
                 "--rest-api-port": arguments.rest_api_port,
             }
         )
+        if arguments.preset:
+            get_preset(arguments.preset)
         if newest_export(arguments.models, arguments.model) is None:
-            if arguments.model and arguments.model != "shapes":
+            is_made = arguments.preset or arguments.model in (None, "shapes")
+            if not is_made:
                 raise InputError(
                     f"expected an export of {arguments.model!r} in "
                     f"{arguments.models}, received: none; make one with "

@@ -128,8 +128,8 @@ class Endpoint:
 
     def _admitted(self, tensors):
         """Checks the shapes of a request: sessions enforce neither those that
-        a signature declares nor equal batch sizes. A beta of shape (1,) would
-        be broadcast over a batch of images without a word."""
+        a signature declares nor equal batch sizes. Loss parameters of shape
+        (1,) would be broadcast over a batch of images without a word."""
         tensors = [
             tf.ensure_shape(tensor, spec.shape)
             for tensor, spec in zip(tensors, self.inputs, strict=True)

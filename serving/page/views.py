@@ -78,7 +78,7 @@ def problem(sentence):
 
 
 def at(point):
-    """A point in words: `beta = 16, tc = 2`."""
+    """A point in words: `miss = 16, smoothing = 0.1`."""
     return ", ".join(f"{n} = {knobs.text(v)}" for n, v in point.items())
 
 

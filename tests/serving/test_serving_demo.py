@@ -78,6 +78,7 @@ def signals_kept():
             "error: expected different ports, received: --port and "
             "--rest-api-port {0}",
         ),
+        (["--preset", "smoky"], "error: expected a preset among"),
     ],
 )
 def test_an_unknown_model_and_a_wrong_port_are_named(
@@ -126,3 +127,18 @@ def test_a_finished_run_is_exported_served_and_shown(trained_run, tmp_path):
             assert process.wait(60) == 0
         finally:
             process.kill()
+
+
+def test_the_preset_that_is_trained_can_be_chosen(monkeypatch, tmp_path):
+    steps = []
+    monkeypatch.setattr(demo, "_run", lambda stop, *words: steps.append(words))
+    models, run = tmp_path / "models", tmp_path / "run"
+    demo.make_export(demo.Arguments(models, None, run, "smoke"), None)
+    demo.make_export(demo.Arguments(models, None, run), None)
+    train, export = ("training.demo", "--run-dir", run), "export.saved_model"
+    assert steps == [
+        (*train, "--preset", "smoke"),
+        (export, run, "--to", models / "smoke"),
+        train,
+        (export, run, "--to", models / "shapes"),
+    ]
