@@ -1,8 +1,10 @@
 """What an event of the page has to say, before Gradio takes it for one.
 
-Gradio hands on whatever a request brings; a list of another length would be a
-traceback in the log. What the values say is judged by the page's handlers.
+Gradio hands on whatever a request brings, so that a slider without its value
+would be a traceback in the log.
 """
+
+import math
 
 import gradio as gr
 
@@ -20,6 +22,9 @@ class Events:
 
     def __init__(self, blocks):
         self._functions = blocks.fns
+        self._names = {
+            number: block.elem_id for number, block in blocks.blocks.items()
+        }
 
     def check(self, event):
         """Refuses what the page itself would not send.
@@ -44,8 +49,63 @@ class Events:
         if not isinstance(data, list) or len(data) != len(inputs):
             raise Malformed(f"expected data as a list of {len(inputs)}")
         for component, value in zip(inputs, data, strict=True):
-            if isinstance(component, gr.File) and (
-                not isinstance(value, dict)
-                or value.get("meta") != {"_type": "gradio.FileData"}
-            ):
-                raise Malformed("expected a file as gradio.FileData")
+            _check_value(component, value)
+        for target, _ in function.targets:
+            _check_details(self._names.get(target), event.get("event_data"))
+
+
+def _check_value(component, value):
+    if isinstance(component, gr.File):
+        if not isinstance(value, dict) or value.get("meta") != {
+            "_type": "gradio.FileData"
+        }:
+            raise Malformed("expected a file as gradio.FileData")
+    elif component.elem_id in ("knobs", "sample-knobs"):
+        _check_sliders(value)
+    elif component.elem_id == "row":
+        _check_list(value, "columns", ("value",), "a row of numbers")
+    # Its states stay on this side, whatever is sent for them.
+
+
+def _check_sliders(value):
+    said = "sliders with numbers value, low and high, and the one moved"
+    _check_list(value, "knobs", ("value", "low", "high"), said)
+    if type(value.get("moved")) is not int or not all(
+        isinstance(knob.get("name"), str) for knob in value["knobs"]
+    ):
+        raise Malformed(f"expected {said}")
+
+
+def _check_list(value, name, numbers, said):
+    parts = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(parts, list) or not all(
+        isinstance(part, dict) and all(_is_number(part.get(n)) for n in numbers)
+        for part in parts
+    ):
+        raise Malformed(f"expected {said}")
+
+
+def _check_details(name, details):
+    """What came with a click on the wall of examples or on the strip."""
+    if name not in ("wall", "strip"):
+        return
+    details = details if isinstance(details, dict) else {}
+    if name == "wall" and type(details.get("index")) is not int:
+        raise Malformed("expected event_data with the index of an example")
+    if name == "strip" and not _is_number_as_text(details.get("value")):
+        raise Malformed("expected event_data with the value of a button")
+
+
+def _is_number_as_text(value):
+    """As buttons of a page hold it."""
+    try:
+        return isinstance(value, str) and _is_number(float(value))
+    except ValueError:
+        return False
+
+
+def _is_number(value):
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:
+        return False

@@ -8,7 +8,9 @@ from serving.page.events import Events
 from serving.page.events import Malformed
 from serving.page.handlers import Handlers
 
-SLIDER = {"beta": 3.0, "low": 0.5, "high": 512, "ticks": []}
+KNOB = {"name": "beta", "value": 3.0, "low": 0.5, "high": 512}
+SLIDER = {"knobs": [KNOB], "moved": 0}
+ROW = {"columns": [{"title": "heat", "value": -1.5}]}
 FILE = {"path": "x.png", "meta": {"_type": "gradio.FileData"}}
 
 
@@ -41,11 +43,12 @@ def event(blocks):
 
 
 GOOD = [
-    ("beta", "input", [None, SLIDER], None),
-    ("sample-beta", "input", [None, SLIDER], None),
+    ("knobs", "input", [None, SLIDER], None),
+    ("sample-knobs", "input", [None, SLIDER], None),
+    ("row", "input", [ROW, SLIDER], None),
     ("new-noise", "click", [SLIDER], None),
     ("wall", "select", [SLIDER], {"index": 3}),
-    ("strip", "select", [None], {"beta": "0.5"}),
+    ("strip", "select", [None, SLIDER], {"value": "0.5"}),
     ("upload", "upload", [FILE, SLIDER], None),
 ]
 
@@ -57,12 +60,14 @@ def test_the_pages_own_events_are_taken(parts, blocks, event):
 
 @pytest.mark.parametrize(
     "value",
-    [None, 3.0, "3", [], {}, {"beta": 3.0}]
+    [None, 3.0, "3", [], {}, {"knobs": None}, {"knobs": [3.0]}, {"knobs": []}]
+    + [{**SLIDER, "moved": wrong} for wrong in (None, "0", 0.5)]
     + [
-        {**SLIDER, name: wrong}
-        for name in ("beta", "low", "high")
-        for wrong in (None, "3", 0, -1, True, [3], float("nan"), 10**400)
-    ],
+        {**SLIDER, "knobs": [{**KNOB, name: wrong}]}
+        for name in ("value", "low", "high")
+        for wrong in (None, "3", True, [3], float("nan"), 10**400)
+    ]
+    + [{**SLIDER, "knobs": [{**KNOB, "name": 3}]}],
     ids=str,
 )
 @pytest.mark.parametrize(
@@ -71,22 +76,31 @@ def test_the_pages_own_events_are_taken(parts, blocks, event):
 def test_a_slider_tells_its_numbers(parts, value, blocks, event):
     element, kind, data, details = parts
     data = [value if v is SLIDER else v for v in data]
-    with pytest.raises(Malformed, match="expected a slider as numbers"):
+    with pytest.raises(Malformed, match="expected sliders with numbers"):
         Events(blocks).check(event(element, kind, data, details))
 
 
 @pytest.mark.parametrize("details", [None, [], 3, {}, {"index": "0"}])
 @pytest.mark.parametrize("element", ["wall", "strip"])
 def test_a_click_tells_what_was_clicked(element, details, blocks, event):
-    data = [SLIDER] if element == "wall" else [None]
+    data = [SLIDER] if element == "wall" else [None, SLIDER]
     with pytest.raises(Malformed, match="expected event_data with"):
         Events(blocks).check(event(element, "select", data, details))
 
 
-@pytest.mark.parametrize("beta", ["", "x", "nan", "inf", "-1", "0", 3, None])
-def test_a_beta_of_the_strip_is_a_number(beta, blocks, event):
-    with pytest.raises(Malformed, match="a beta above 0"):
-        Events(blocks).check(event("strip", "select", [None], {"beta": beta}))
+@pytest.mark.parametrize("value", ["", "x", "nan", "inf", 3, None])
+def test_a_value_of_the_strip_is_a_number(value, blocks, event):
+    data = [None, SLIDER]
+    with pytest.raises(Malformed, match="the value of a button"):
+        Events(blocks).check(event("strip", "select", data, {"value": value}))
+
+
+@pytest.mark.parametrize(
+    "row", [None, {}, {"columns": None}, {"columns": [{"value": "1"}]}]
+)
+def test_a_row_tells_its_numbers(row, blocks, event):
+    with pytest.raises(Malformed, match="a row of numbers"):
+        Events(blocks).check(event("row", "input", [row, SLIDER]))
 
 
 @pytest.mark.parametrize("file", [None, "x.png", [], {}, {"path": "x.png"}])
@@ -114,7 +128,7 @@ def test_an_upload_tells_its_file(file, blocks, event):
     ids=str,
 )
 def test_an_event_is_one_of_this_page(change, blocks, event):
-    good = event("beta", "input", [None, SLIDER])
+    good = event("knobs", "input", [None, SLIDER])
     with pytest.raises(Malformed, match="expected"):
         Events(blocks).check({**good, **change})
 
@@ -125,13 +139,17 @@ def test_an_event_is_an_object(event, blocks):
         Events(blocks).check(event)
 
 
+def _none(shapes):
+    return {"image": []}
+
+
 class _Model:
     def facts(self):
         return self
 
-    image_shape = (4, 4, 3)
+    shapes = (("image", (4, 4, 3)),)
 
 
 @pytest.mark.parametrize("index", [-1, 0, 7])
 def test_a_click_on_an_image_of_before_changes_nothing(index):
-    assert Handlers(_Model(), lambda shape: []).pick(index, 3.0) == {}
+    assert Handlers(_Model(), _none).pick(index, {}) == {}
