@@ -132,7 +132,7 @@ def test_a_study_trains_them_in_its_worker_processes(
 summary = "A test."
 preset = "smoke"
 seeds = [0]
-betas = [1, 256]
+grid.beta = [1, 256]
 
 [overrides]
 training.epochs = 1
@@ -170,7 +170,7 @@ model.conditioning.kind = "mine_b:Missing"
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--model.likelihood", "laplace"], "'bernoulli','gaussian',or"),
+        (["--model.likelihood", "laplace"], "'bernoulli','gaussian',"),
         (["--model.conditioning.kind", "flim"], "'film','sigmoid_film',"),
         (["--model.likelihood", "not_here:L"], "Nomodulenamed'not_here'"),
     ],

@@ -143,12 +143,7 @@ class Dirichlet(JointParameters):
         return dict.fromkeys(self.names, good)
 
     def check(self, values):
-        if len({v.shape for v in values.values()} - {()}) > 1:
-            raise InputError(
-                f"expected as many values of each of {list(self.names)}, "
-                "received: "
-                + ", ".join(f"{n}.shape={v.shape}" for n, v in values.items())
-            )
+        self._check_lengths(values)
         total = sum(values.values())
         good = np.abs(total - 1) < 1e-4
         for value in values.values():

@@ -1,6 +1,7 @@
 """What all loss parameters of a model together can be asked."""
 
 import numpy as np
+from keras import ops
 
 from yoto_tf.errors import InputError
 
@@ -30,7 +31,9 @@ class JointParameters:
             values: dict, name -> `(batch,)`; all names.
 
         Returns:
-            `(batch, num_coordinates)`.
+            `(batch, num_coordinates)`; where nothing varies, one column of
+            zeros: a layer of no inputs is one that TensorFlow's kernels end
+            the process over.
 
         Raises:
             InputError: for a missing or unknown name, or another shape.
@@ -47,6 +50,8 @@ class JointParameters:
                     "expected values of shape (batch,), "
                     f"received: {name} with shape {tuple(shape)}"
                 )
+        if not self.num_coordinates:
+            return ops.zeros_like(values[self.names[0]])[:, None]
         return self._coordinates(values)
 
     def _coordinates(self, values):
@@ -158,6 +163,15 @@ class JointParameters:
                 f"received: {unknown[0]!r}"
             )
         return {**self.defaults, **asked}
+
+    def _check_lengths(self, values):
+        """Raises `InputError` for arrays of different shapes."""
+        if len({v.shape for v in values.values()} - {()}) > 1:
+            raise InputError(
+                f"expected as many values of each of {list(self.names)}, "
+                "received: "
+                + ", ".join(f"{n}.shape={v.shape}" for n, v in values.items())
+            )
 
     def is_positive(self, name):
         """Whether the weight of a term, a parameter or the constant 1, is

@@ -182,15 +182,8 @@ class LossConditionalModel(Steps):
     # What it can use.
 
     def coordinates(self, loss_parameters):
-        """Maps a dict of `(batch,)` values to the network's `(batch, k)`.
-
-        Where nothing varies, k is 1 and all are 0: a layer of no inputs is
-        one that TensorFlow's kernels end the process over.
-        """
-        told = self.loss_parameters.coordinates(loss_parameters)
-        if not self.loss_parameters.num_coordinates:
-            told = ops.zeros((ops.shape(told)[0], 1), told.dtype)
-        return told
+        """Maps a dict of `(batch,)` values to the network's `(batch, k)`."""
+        return self.loss_parameters.coordinates(loss_parameters)
 
     def per_group(self, function, *tensors):
         """Computes a term of several examples inside each group.
