@@ -30,10 +30,10 @@ test: $(INSTALLED)
 check: $(INSTALLED)
 	$(RUN) -m pytest -n 2 --dist loadfile -m slow
 
-$(INSTALLED): requirements.txt
+$(INSTALLED): requirements.txt requirements-tables.txt
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(0 if ok else "error: expected Python 3.11 to 3.13, received: " + sys.version.split()[0] + "; choose one with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-tables.txt
 	@touch $@
 
 clean:

@@ -60,7 +60,8 @@ def test_every_file_beside_the_code_is_declared():
 def wheel(tmp_path_factory):
     """A wheel of a copy: building one writes beside the sources."""
     source = tmp_path_factory.mktemp("source")
-    for name in (*FOLDERS, "pyproject.toml", "requirements.txt", "README.md"):
+    beside = [f.name for f in ROOT.glob("requirements*.txt")]
+    for name in (*FOLDERS, "pyproject.toml", *beside, "README.md"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, source / name)
         else:

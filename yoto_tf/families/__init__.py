@@ -11,21 +11,27 @@ from importlib import metadata
 from yoto_tf.errors import InputError
 from yoto_tf.families.base import Column
 from yoto_tf.families.base import Family
+from yoto_tf.families.base import LineFigure
 from yoto_tf.families.base import PictureGrid
 from yoto_tf.families.base import Preset
 
 __all__ = [
     "Column",
     "Family",
+    "LineFigure",
     "PictureGrid",
     "Preset",
     "all_presets",
+    "family_of",
     "get_preset",
     "get_family",
 ]
 
 _GROUP = "yoto_tf.families"
-_OURS = {"vae": "yoto_tf.families.vae.family:FAMILY"}
+_OURS = {
+    "vae": "yoto_tf.families.vae.family:FAMILY",
+    "tabular": "yoto_tf.families.tabular.family:FAMILY",
+}
 
 
 @functools.cache
@@ -68,6 +74,15 @@ def get_family(name):
         )
     found.name = name
     return found
+
+
+def family_of(settings):
+    """Returns the `Family` of settings, as it is for them.
+
+    Raises:
+        InputError: as `get_family`.
+    """
+    return get_family(settings.family).for_settings(settings)
 
 
 def all_presets(family=None):
