@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from tables import write_table
 
 from training import evaluate as evaluate_module
@@ -15,6 +16,7 @@ from training.search.space import space_around
 from yoto_tf.errors import InputError
 from yoto_tf.families import family_of
 from yoto_tf.families import get_preset
+from yoto_tf.families.tabular import references
 from yoto_tf.run_directory import RunDirectory
 from yoto_tf.strict_config import with_settings
 
@@ -220,3 +222,31 @@ def test_tables_that_cannot_be_used_end_the_command(table, tmp_path, capsys):
         )
     assert ended.value.code == 2
     assert "in every row of the column 'b'" in capsys.readouterr().err
+
+
+def test_models_for_one_level_each_are_scored_together(counts):
+    y = np.array([1.0, 2.0, 3.0, 4.0])
+    answers = {0.5: np.array([2.0, 2.0, 2.0, 5.0]), 0.1: np.full(4, 2.5)}
+    low, high = references.together(y, answers)
+    assert [low["level"], high["level"]] == [0.1, 0.5]
+    # Three rows of the higher level lie below the lower one's 2.5.
+    assert (low["crossings"], high["crossings"]) == (0, 0.75)
+    assert high["coverage"] == 0.75
+    with pytest.raises(InputError, match="one level each, received:"):
+        references.separate([counts])
+
+
+def test_scikit_learn_is_scored_on_the_same_rows(alarms):
+    config = alarms.read_config()
+    config = with_settings(config, {"evaluation.values": (2.0, 50.0)})
+    found = references.scikit_learn(config, seeds=(0,))
+    splits = alarms.family().load(config)
+    x, y = splits.train.x, splits.train.y
+    # Unscaled, and so regularised a little differently.
+    model = LogisticRegression(max_iter=5000).fit(x, y)
+    alarm = model.predict_proba(splits.test.x)[:, 1] > 1 / 51
+    true = splits.test.y == 1
+    cost = (50 * (true & ~alarm) + (~true & alarm)).mean()
+    row = found["logistic regression, threshold of the cost"][1]
+    assert row["expected_cost"] == pytest.approx(cost, abs=0.03)
+    assert len(found["boosted trees, threshold of the cost"]) == 2

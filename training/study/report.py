@@ -81,6 +81,8 @@ def difference_table(summaries, results, spec):
     scale = spec.model_family.per_value(
         (results.example_values.dropna().iloc[0],)
     )
+    # A family whose loss is the same on all data sets has none.
+    scales = [scale] if scale else []
     form = spec.model_family.objective.form
     form = form if form.startswith("+") else f"+{form}"
     rows = [
@@ -89,7 +91,7 @@ def difference_table(summaries, results, spec):
             *(_number(s.differences[at], form) for at in labels),
             _number(s.mean_difference, form),
             _plain(s.largest_difference, form),
-            *([_plain(s.largest_difference * scale[0], "+.4f")] * bool(scale)),
+            *(_plain(s.largest_difference * f, "+.4f") for f, _ in scales),
         ]
         for s in summaries
     ]
@@ -98,7 +100,7 @@ def difference_table(summaries, results, spec):
         *(at.replace("=", " ") for at in labels),
         "mean",
         "worst",
-        *([f"worst, {scale[1]}"] if scale else []),
+        *(f"worst, {unit}" for _, unit in scales),
     ]
     return f"{text}\n\n{markdown(header, rows)}"
 
