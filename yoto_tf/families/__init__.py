@@ -11,23 +11,30 @@ from importlib import metadata
 from yoto_tf.errors import InputError
 from yoto_tf.families.base import Family
 from yoto_tf.families.parts import Column
+from yoto_tf.families.parts import LineFigure
 from yoto_tf.families.parts import PictureGrid
 from yoto_tf.families.parts import Preset
 
 __all__ = [
     "Column",
     "Family",
+    "LineFigure",
     "PictureGrid",
     "Preset",
     "all_presets",
+    "LineFigure",
     "family_of",
+    "family_of_model",
     "get_family",
     "get_preset",
     "named_families",
 ]
 
 _GROUP = "yoto_tf.families"
-_OURS = {"vae": "yoto_tf.families.vae.family:FAMILY"}
+_OURS = {
+    "vae": "yoto_tf.families.vae.family:FAMILY",
+    "tabular": "yoto_tf.families.tabular.family:FAMILY",
+}
 
 
 @functools.cache
@@ -77,11 +84,20 @@ def named_families():
     return [get_family(name) for name in (*_OURS, *_entry_points())]
 
 
-def family_of(model):
+def family_of_model(model):
     """The family that owns a model that was trained in Python; where none
     does, one that serves it as `model.export` does."""
     owners = (family for family in named_families() if family.owns(model))
     return next(owners, Family())
+
+
+def family_of(settings):
+    """Returns the `Family` of settings, as it is for them.
+
+    Raises:
+        InputError: as `get_family`.
+    """
+    return get_family(settings.family).for_settings(settings)
 
 
 def all_presets(family=None):

@@ -10,6 +10,7 @@ from yoto_tf import points
 from yoto_tf.errors import InputError
 from yoto_tf.families.parts import Column
 from yoto_tf.families.parts import Dimension
+from yoto_tf.families.parts import LineFigure
 from yoto_tf.families.parts import Preset
 from yoto_tf.families.view import View
 from yoto_tf.settings import Settings
@@ -36,6 +37,7 @@ class Family:
         dimensions: list of `Dimension`s that `training.tune` may vary.
         view: `yoto_tf.families.view.View`, how a page shows it; None: by the
             shapes of what is served.
+        lines: list of `LineFigure`s that `training.plots` and studies draw.
     """
 
     name = ""
@@ -49,6 +51,12 @@ class Family:
     width: str | None = None
     dimensions: list[Dimension] = []
     view: View | None = None
+    lines: list[LineFigure] = []
+
+    def for_settings(self, settings):
+        """The family as it is for some settings, where these say which loss
+        parameters and scores there are; see `families.family_of`."""
+        return self
 
     # Data.
 
