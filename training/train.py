@@ -100,6 +100,7 @@ def train(
     from yoto_tf.data import evaluation_batches
 
     family = get_family(config.family)
+    family.check(config)
     run = RunDirectory(run_dir)
     if resume:
         check_same_config(config, run.read_config(), run)
