@@ -43,6 +43,8 @@ def test_a_folder_imports_only_what_lies_below_it(folder):
         "yoto_tf",
         "yoto_tf.config",
         "yoto_tf.presets",
+        "yoto_tf.families.tabular.family",
+        "yoto_tf.families.tabular.table",
         "training.train",
         "training.study.__main__",
         "training.tune",

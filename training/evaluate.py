@@ -59,7 +59,8 @@ def evaluate(
         verbose: 1 for a progress bar.
         splits, model: the run's `Splits` and its trained model, where the
             caller has them already.
-        log: called with a sentence if the data are not what they were.
+        log: called with a sentence if the data are not what they were, or a
+            loss parameter changes no answer.
 
     Returns:
         list of dicts, the rows of `curve.csv`.
@@ -69,6 +70,7 @@ def evaluate(
     from training.test_split import load_test_split
     from training.test_split import unseen
     from yoto_tf.evaluation import pareto_front
+    from yoto_tf.evaluation.turning import without_effect
 
     config, family = run.read_config(), run.family()
     model = model or run.load_model()
@@ -80,6 +82,12 @@ def evaluate(
     bar = keras.utils.Progbar(len(grid), verbose=verbose, unit_name="point")
     rows = family.score(model, examples, grid, batch_size, seed, bar.update)
     seconds = time.monotonic() - started
+    idle = without_effect(model, examples)
+    for name, low, high in idle:
+        log(
+            f"turning {name} from {low:g} to {high:g} changes no answer of "
+            f"{run.path}: the network is not told, or did not learn to heed it"
+        )
     shape = list(examples.shape[1:])
     costs = np.array([[r[c.name] for c in family.trade_off] for r in rows])
     front = pareto_front(costs)
@@ -102,6 +110,7 @@ def evaluate(
             "units": family.unit,
             "parameters": model.count_params(),
             "steps": int(model.optimizer.iterations),
+            "parameters_without_effect": [name for name, *_ in idle],
             **hypervolume_facts(family, model, shape, costs),
             "seconds": round(seconds, 1),
             **provenance.facts(),

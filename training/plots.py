@@ -20,10 +20,12 @@ _COLUMNS = 10
 
 @dataclass(frozen=True)
 class Arguments:
-    """Draw the trade-off, and what the model makes of test examples.
+    """Draw the trade-off, the family's scores against its first loss
+    parameter, and what the model makes of test examples, if those are
+    pictures.
 
-    Of several runs of one family: one figure of the trade-off with all of
-    them, and the pictures of each in its own directory.
+    Of several runs of one family: figures of the curves with all of them, and
+    the pictures of each in its own directory.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
@@ -82,6 +84,13 @@ def plot(runs, to=None, formats=("png",), seed=0, log=print):
             *(c.title for c in family.trade_off)
         ),
     )
+    for line in family.lines:
+        write(
+            figures.line_figure(curves, family, line),
+            to or runs[0].figures,
+            line.name,
+            line.meaning,
+        )
     for run, label in zip(runs, labels, strict=True):
         folder = to or run.figures
         # Pictures of several runs in one folder need different names.
@@ -97,7 +106,14 @@ def _family(runs):
         raise InputError(
             f"expected runs of one family, received: {sorted(found)}"
         )
-    return runs[0].family()
+    families = [run.family() for run in runs]
+    knobs = {f.parameters: f for f in families}
+    if len(knobs) > 1:
+        raise InputError(
+            "expected runs with the same loss parameters, received: "
+            + " and ".join(", ".join(names) for names in knobs)
+        )
+    return families[0]
 
 
 def _pictures(run, family, seed, log):

@@ -20,7 +20,8 @@ from yoto_tf.command_line import command
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
-from yoto_tf.families import get_family
+from yoto_tf.examples import arrays_of
+from yoto_tf.families import family_for
 from yoto_tf.run_directory import RunDirectory
 from yoto_tf.settings import Settings
 
@@ -99,7 +100,7 @@ def train(
     from training.optimizers import make_optimizer
     from yoto_tf.data import evaluation_batches
 
-    family = get_family(config.family)
+    family = family_for(config)
     run = RunDirectory(run_dir)
     if resume:
         check_same_config(config, run.read_config(), run)
@@ -124,6 +125,9 @@ def train(
         model, first_epoch = run.load_checkpoint(warn=log)
         if model is None:
             model = family.model(config, splits)
+            if not model.built:
+                # Layers of a family's own may be built on first use.
+                model(arrays_of(splits.train[:1])[0])
             model.compile(
                 make_optimizer(config.optimizer, epochs * steps_per_epoch),
                 jit_compile=config.training.jit_compile,

@@ -28,6 +28,7 @@ from pathlib import Path
 from yoto_tf.command_line import command
 from yoto_tf.data_record import DataRecord
 from yoto_tf.errors import InputError
+from yoto_tf.families import family_for
 from yoto_tf.families import get_family
 from yoto_tf.files import written_whole
 
@@ -142,8 +143,8 @@ class RunDirectory:
         return read_experiment(self.config_file)
 
     def family(self):
-        """Returns the `Family` of the run."""
-        return get_family(self.read_config().family)
+        """Returns the `Family` of the run, as it is for its settings."""
+        return family_for(self.read_config())
 
     @contextlib.contextmanager
     def locked(self):

@@ -11,6 +11,9 @@ import pytest
 from layer_checks import LayerCase
 
 import yoto_tf
+from yoto_tf.families.tabular.config import TableModelConfig
+from yoto_tf.families.tabular.model import CostSensitiveClassifier
+from yoto_tf.families.tabular.model import QuantileRegressor
 from yoto_tf.layers import Concatenation
 from yoto_tf.layers import FiLM
 from yoto_tf.layers import Gate
@@ -214,6 +217,29 @@ OBJECTS = [
         ),
     ),
     (
+        CostSensitiveClassifier,
+        lambda: CostSensitiveClassifier(
+            TableModelConfig(depth=1, clip_at=None),
+            mean=[1.0, 2.0],
+            variance=[3.0, 4.0],
+            loss_parameters={"miss": LogUniform(1.0, 8.0)},
+            normalization="sum",
+            seed=3,
+            name="mine",
+        ),
+    ),
+    (
+        QuantileRegressor,
+        lambda: QuantileRegressor(
+            TableModelConfig(hidden_units=3),
+            mean=[1.0],
+            variance=[3.0],
+            target_mean=2.0,
+            target_deviation=5.0,
+            loss_parameters={"level": Uniform(0.1, 0.9)},
+        ),
+    ),
+    (
         ConditionalVAE,
         lambda: ConditionalVAE(
             (32, 32, 1),
@@ -264,6 +290,7 @@ def test_every_layer_and_model_of_the_package_is_registered():
         "ConditioningLayer",
         "KerasModel",
         "Steps",
+        "TableModel",
     }
 
 

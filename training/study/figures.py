@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from training import figures as common_figures
 from training.drawing import Figure
 from training.drawing import colors
 from training.drawing import own_style
@@ -90,6 +91,33 @@ def difference_figure(results, spec):
     axes.set_ylabel(f"{loss.title} difference{unit}", **_TEXT)
     _legend(figure, axes)
     return figure
+
+
+def line_figure(results, spec, line):
+    """A score against the first loss parameter: means over seeds, bars are
+    standard deviations over them.
+
+    Args:
+        results: of `training.study.results`.
+        spec: `StudySpec`.
+        line: `LineFigure` of its family.
+    """
+    name, column = spec.model_family.parameters[0], line.column.name
+    curves = {}
+    for label, _, rows in _series(results, spec):
+        grouped = rows[rows[column].notna()].groupby(name)[column]
+        curves[label] = [
+            {name: value, column: mean, f"{column}_se": spread}
+            for value, mean, spread in zip(
+                grouped.mean().index,
+                grouped.mean(),
+                # Of one seed there is none.
+                grouped.std(ddof=1).fillna(0.0),
+                strict=True,
+            )
+        ]
+    curves = {label: rows for label, rows in curves.items() if rows}
+    return common_figures.line_figure(curves, spec.model_family, line)
 
 
 def _places(spec):

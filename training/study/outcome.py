@@ -71,6 +71,7 @@ def write_report(spec, planned, folder, to, command, log=print):
     from training.study import report
 
     across, up = spec.model_family.trade_off
+    loss = spec.model_family.objective.title
     shown = {}
     drawn = []
     if (table.failure == "").any():
@@ -83,14 +84,23 @@ def write_report(spec, planned, folder, to, command, log=print):
                 "on the front.",
             )
         )
+        drawn += [
+            (
+                f"{line.name}.png",
+                figures.line_figure(table, spec, line),
+                f"{line.meaning[:1].upper()}{line.meaning[1:]}. Means and "
+                "standard deviations over seeds.",
+            )
+            for line in spec.model_family.lines
+        ]
         if spec.fixed_methods:
             drawn.append(
                 (
                     "full_loss_difference.png",
                     figures.difference_figure(table, spec),
-                    "Full loss minus that of the better fixed-weight model of "
-                    "the same point; below 0 the method wins. Bars: standard "
-                    "deviation over seeds.",
+                    f"{loss.capitalize()} minus that of the better "
+                    "fixed-weight model of the same point; below 0 the method "
+                    "wins. Bars: standard deviation over seeds.",
                 )
             )
     picture = "reconstructions.png"

@@ -16,6 +16,7 @@ def report(results, spec, command, pictures):
         command: that makes the results.
         pictures: dict, file name -> what it shows.
     """
+    loss = spec.model_family.objective.title
     parts = [
         f"# {spec.name}",
         spec.summary,
@@ -26,10 +27,10 @@ def report(results, spec, command, pictures):
     if len(finished):
         summaries = comparison.summarize(results, spec)
         if spec.fixed_methods:
-            parts += ["## Full loss against the baseline"]
+            parts += [f"## {loss.capitalize()} against the baseline"]
             parts += [difference_table(summaries, results, spec)]
         parts += ["## Every method", method_table(summaries, spec)]
-        parts += ["## Full loss", loss_table(results, spec)]
+        parts += [f"## {loss.capitalize()}", loss_table(results, spec)]
     parts += [
         f"![{meaning}]({name})\n\n*{meaning}*"
         for name, meaning in pictures.items()
@@ -50,14 +51,15 @@ def _protocol(results, spec):
     cpu = runs.train_cpu_seconds.sum() / 3600
     unit = spec.model_family.unit
     unit = f"; {unit}" if unit else ""
+    loss = spec.model_family.objective
+    made = "the terms times their weights, " * (loss.name == "full_loss")
     return (
         f"Preset `{spec.preset}`. Training seeds: {seeds}. "
         f"{len(runs)} runs of {' or '.join(f'{s:,}' for s in steps)} steps, "
         f"{hours:.1f} hours of training in all ({cpu:.1f} hours of processor "
         "time). Numbers are means over seeds on the whole test split, ± their "
-        f"standard deviation over seeds{unit}; full loss: the terms times "
-        "their weights, each model scored under the values that it is asked "
-        "for."
+        f"standard deviation over seeds{unit}; {loss.title}: {made}each model "
+        "scored under the values that it is asked for."
     )
 
 
@@ -79,6 +81,8 @@ def difference_table(summaries, results, spec):
     scale = spec.model_family.per_value(
         (results.example_values.dropna().iloc[0],)
     )
+    # A family whose loss is the same on all data sets has none.
+    scales = [scale] if scale else []
     form = spec.model_family.objective.form
     form = form if form.startswith("+") else f"+{form}"
     rows = [
@@ -87,7 +91,7 @@ def difference_table(summaries, results, spec):
             *(_number(s.differences[at], form) for at in labels),
             _number(s.mean_difference, form),
             _plain(s.largest_difference, form),
-            *([_plain(s.largest_difference * scale[0], "+.4f")] * bool(scale)),
+            *(_plain(s.largest_difference * f, "+.4f") for f, _ in scales),
         ]
         for s in summaries
     ]
@@ -96,7 +100,7 @@ def difference_table(summaries, results, spec):
         *(at.replace("=", " ") for at in labels),
         "mean",
         "worst",
-        *([f"worst, {scale[1]}"] if scale else []),
+        *(f"worst, {unit}" for _, unit in scales),
     ]
     return f"{text}\n\n{markdown(header, rows)}"
 
@@ -131,9 +135,9 @@ def method_table(summaries, spec):
         "parameters",
     ]
     return (
-        "Mean regret: over the points, full loss minus the best of all methods "
-        "of the same width and seed. Time: of all trainings that one seed "
-        "takes, in units of one fixed-weight training of that width.\n\n"
+        f"Mean regret: over the points, {loss.title} minus the best of all "
+        "methods of the same width and seed. Time: of all trainings that one "
+        "seed takes, in units of one fixed-weight training of that width.\n\n"
         + markdown(header, rows)
     )
 

@@ -11,15 +11,18 @@ from importlib import metadata
 from yoto_tf.errors import InputError
 from yoto_tf.families.base import Family
 from yoto_tf.families.parts import Column
+from yoto_tf.families.parts import LineFigure
 from yoto_tf.families.parts import PictureGrid
 from yoto_tf.families.parts import Preset
 
 __all__ = [
     "Column",
     "Family",
+    "LineFigure",
     "PictureGrid",
     "Preset",
     "all_presets",
+    "family_for",
     "family_of",
     "get_family",
     "get_preset",
@@ -27,7 +30,10 @@ __all__ = [
 ]
 
 _GROUP = "yoto_tf.families"
-_OURS = {"vae": "yoto_tf.families.vae.family:FAMILY"}
+_OURS = {
+    "vae": "yoto_tf.families.vae.family:FAMILY",
+    "tabular": "yoto_tf.families.tabular.family:FAMILY",
+}
 
 
 @functools.cache
@@ -70,6 +76,15 @@ def get_family(name):
         )
     found.name = name
     return found
+
+
+def family_for(settings):
+    """Returns the `Family` of settings, as it is for them.
+
+    Raises:
+        InputError: as `get_family`.
+    """
+    return get_family(settings.family).for_settings(settings)
 
 
 def named_families():

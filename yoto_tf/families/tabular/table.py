@@ -1,0 +1,210 @@
+"""From a table to its parts in numbers. Imports no TensorFlow."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+
+from yoto_tf.errors import InputError
+from yoto_tf.examples import Examples
+from yoto_tf.examples import Splits
+from yoto_tf.families.tabular.sources import read_table
+
+# A column with more texts is a name or a number of a row.
+_MOST_TEXTS = 50
+_FEWEST_ROWS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class TableSplits(Splits):
+    """Parts of a table.
+
+    Attributes:
+        columns: names of the inputs, `(d,)`: a column of numbers has its own,
+            a text is `COLUMN=TEXT`, 1 where it stands and else 0.
+    """
+
+    columns: tuple[str, ...] = ()
+
+
+def load_table(config):
+    """Reads, checks, encodes and cuts a table.
+
+    Columns of texts become one column per text, or one in all for two texts.
+    Numbers stay as they are: the model standardises them.
+
+    Args:
+        config: `TableConfig`.
+
+    Returns:
+        `TableSplits` of `Examples`: x `(n, d)` float32, y `(n,)` float32, 1
+        for the positive class.
+
+    Raises:
+        InputError: for a table that cannot be used; it names the column.
+    """
+    frame = read_table(config.name)
+    _check_names(frame, config)
+    frame = frame.drop(columns=list(config.leave_out))
+    frame, note = _without_missing(frame, config)
+    inputs = frame.drop(columns=config.target)
+    if not len(inputs.columns):
+        raise InputError(
+            f"expected a column beside the target, received: {config.name} "
+            f"with {config.target} alone"
+        )
+    columns = {}
+    for name in inputs.columns:
+        columns |= _encoded(name, inputs[name])
+    x = np.stack(list(columns.values()), -1).astype("float32")
+    y = _target(frame[config.target], config)
+    _check_rows(len(x), config)
+    rng = np.random.default_rng(config.split_seed)
+    order = rng.permutation(len(x))
+    if config.dither:
+        y = y + rng.random(len(y))
+    y = y.astype("float32")
+    everything = Examples(x, y)
+    first, second = np.cumsum(
+        [config.test_examples, config.validation_examples]
+    )
+    parts = {
+        "train": everything[order[second:]],
+        "validation": everything[order[first:second]],
+        "test": everything[order[:first]],
+    }
+    _check_parts(parts, list(columns), config)
+    content = hashlib.sha256(repr(list(columns)).encode())
+    content.update(x.tobytes() + y.tobytes())
+    return TableSplits(
+        **parts,
+        version=f"{config.name}/{content.hexdigest()[:12]}",
+        num_examples={n: len(p) for n, p in parts.items()},
+        notes=note,
+        name=config.name,
+        noun="rows",
+        columns=tuple(columns),
+    )
+
+
+def _check_names(frame, config):
+    known = list(map(str, frame.columns))
+    frame.columns = known
+    for setting, names in (
+        ("target", (config.target,)),
+        ("leave_out", config.leave_out),
+    ):
+        for name in names:
+            if name not in known:
+                raise InputError(
+                    f"expected data.{setting} among the columns "
+                    f"{', '.join(known)} of {config.name}, received: {name!r}"
+                )
+
+
+def _without_missing(frame, config):
+    """The rows that have all their values, and a note on the others."""
+    holes = frame.isna()
+    numbers = frame.select_dtypes("number")
+    holes[numbers.columns] |= np.isinf(numbers.astype("float64"))
+    if not holes.to_numpy().any():
+        return frame, ()
+    name = holes.any().idxmax()
+    if config.missing == "refuse":
+        raise InputError(
+            f"expected a value in every row of the column {name!r} of "
+            f"{config.name}, received: {int(holes[name].sum())} of "
+            f"{len(frame)} rows with none, NaN or infinity; set "
+            "--data.missing leave_out_rows, or name the column in "
+            "--data.leave-out"
+        )
+    whole = frame[~holes.any(axis=1)]
+    left_out = len(frame) - len(whole)
+    return whole, (
+        f"{left_out} of {len(frame)} rows are left out: they lack a value, "
+        f"as in the column {name!r}",
+    )
+
+
+def _encoded(name, column):
+    """dict, name of an input -> `(n,)`."""
+    texts = column.dtype.kind not in "iufb"
+    values = column.astype(str) if texts else column
+    found = sorted(values.unique())
+    if len(found) < 2:
+        raise InputError(
+            f"expected a column with two values or more, received: {name!r}, "
+            f"which is {found[0] if found else 'empty'} in every row; name it "
+            "in --data.leave-out"
+        )
+    if not texts:
+        return {name: column.to_numpy("float64")}
+    if len(found) > _MOST_TEXTS:
+        raise InputError(
+            f"expected columns with {_MOST_TEXTS} different texts at most, "
+            f"received: {name!r} with {len(found)}; name it in "
+            "--data.leave-out, or group them"
+        )
+    shown = found[1:] if len(found) == 2 else found
+    return {f"{name}={t}": (values == t).to_numpy("float64") for t in shown}
+
+
+def _target(column, config):
+    if config.positive is None:
+        if column.dtype.kind not in "iufb":
+            raise InputError(
+                "expected a target of numbers, or data.positive, the text "
+                f"that is to be found, received: target={config.target!r} "
+                f"with {column.iloc[0]!r}"
+            )
+        y = column.to_numpy("float64")
+        if config.dither and (y != np.floor(y)).any():
+            raise InputError(
+                "expected dither=False for a target that is no count, "
+                f"received: {config.target!r} with {y[y != np.floor(y)][0]:g}"
+            )
+        return y
+    texts = column.astype(str)
+    known = sorted(texts.unique())
+    if config.positive not in known or len(known) < 2:
+        raise InputError(
+            f"expected data.positive among the values {known[:10]} of the "
+            f"target {config.target!r}, and another one beside it, received: "
+            f"positive={config.positive!r}"
+        )
+    return (texts == config.positive).to_numpy("float64")
+
+
+def _check_rows(num, config):
+    held_out = config.validation_examples + config.test_examples
+    if num - held_out < _FEWEST_ROWS:
+        raise InputError(
+            f"expected {_FEWEST_ROWS} rows or more to train on beside "
+            f"validation_examples={config.validation_examples} and "
+            f"test_examples={config.test_examples}, received: {config.name} "
+            f"with {num} rows in all"
+        )
+
+
+def _check_parts(parts, columns, config):
+    for part, examples in parts.items():
+        if not len(examples):
+            continue
+        found = examples.y
+        if found.min() == found.max() and (
+            config.positive is not None or part == "train"
+        ):
+            raise InputError(
+                f"expected targets that differ among the {part} rows, "
+                f"received: {found[0]:g} in all {len(found)}; another "
+                "--data.split-seed or more rows in that part help"
+            )
+    x = parts["train"].x
+    for i, name in enumerate(columns):
+        # A text that no training row has teaches nothing, and harms nothing.
+        if "=" not in name and x[:, i].min() == x[:, i].max():
+            raise InputError(
+                "expected columns that differ among the training rows, "
+                f"received: {name!r}, which is {x[0, i]:g} in all {len(x)}; "
+                "name it in --data.leave-out"
+            )
