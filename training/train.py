@@ -101,6 +101,7 @@ def train(
     from yoto_tf.data import evaluation_batches
 
     family = family_for(config)
+    family.check(config)
     run = RunDirectory(run_dir)
     if resume:
         check_same_config(config, run.read_config(), run)

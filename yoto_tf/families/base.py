@@ -78,6 +78,9 @@ class Family:
         """
         raise NotImplementedError
 
+    def check(self, settings):
+        """Refuses settings, before data are loaded for them."""
+
     def is_here(self, settings):
         """Whether `load` needs no downloading or rendering."""
         return True

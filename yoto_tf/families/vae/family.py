@@ -63,14 +63,17 @@ class VaeFamily(Family):
 
     # Data.
 
-    def load(self, settings, parts=("train", "test"), known=None):
+    def check(self, settings):
         from yoto_tf import likelihoods
-        from yoto_tf.data import load_images
         from yoto_tf.layers.factory import make_conditioning
 
-        # Before minutes of downloading: classes of one's own.
+        # Classes of one's own.
         likelihoods.get(settings.model.likelihood)
         make_conditioning(settings.model.conditioning)
+
+    def load(self, settings, parts=("train", "test"), known=None):
+        from yoto_tf.data import load_images
+
         data = settings.data
         if known and data.image_size is None:
             # The size that the model was made for, whatever the data now
