@@ -17,7 +17,7 @@ from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
-from yoto_tf.families import family_of
+from yoto_tf.families import family_of_model
 from yoto_tf.families import get_family
 from yoto_tf.run_directory import RunDirectory
 
@@ -143,7 +143,7 @@ def _family(family, run, model):
     if isinstance(family, str):
         return get_family(family)
     if family is None:
-        return family_of(model) if run is None else run.family()
+        return family_of_model(model) if run is None else run.family()
     return family
 
 

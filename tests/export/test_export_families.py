@@ -12,7 +12,7 @@ import yoto_tf
 from export import saved_model
 from yoto_tf.errors import InputError
 from yoto_tf.families import Family
-from yoto_tf.families import family_of
+from yoto_tf.families import family_of_model
 from yoto_tf.families import get_family
 from yoto_tf.families.vae.view import VIEW
 from yoto_tf.families.view import Input
@@ -157,8 +157,8 @@ def test_what_an_export_needs_is_said(tmp_path):
 
 
 def test_the_family_of_a_model():
-    assert family_of(served_families.tc()) is get_family("vae")
-    assert type(family_of(served_families.alarms())) is Family
+    assert family_of_model(served_families.tc()) is get_family("vae")
+    assert type(family_of_model(served_families.alarms())) is Family
 
 
 def spec(dtype, *shape):

@@ -19,7 +19,7 @@ from serving.client.metadata import LossParameter
 def asking(name, scheme):
     base = served_families.folder(name)
     with (
-        serving_models.running(base, name, warmup=False) as server,
+        serving_models.running(base, name, enable_model_warmup=False) as server,
         Client(serving_models.address(server, scheme), name) as client,
     ):
         yield client

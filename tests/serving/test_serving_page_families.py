@@ -28,7 +28,7 @@ from yoto_tf.families.view import View
 @contextlib.contextmanager
 def shown(base, name, source, **more):
     with (
-        serving_models.running(base, name, warmup=False) as server,
+        serving_models.running(base, name, enable_model_warmup=False) as server,
         Client(address(server, "grpc"), name) as client,
     ):
         yield Handlers(Model(client, name, "grpc://", **more), source)

@@ -23,7 +23,7 @@ __all__ = [
     "Preset",
     "all_presets",
     "family_for",
-    "family_of",
+    "family_of_model",
     "get_family",
     "get_preset",
     "named_families",
@@ -92,7 +92,7 @@ def named_families():
     return [get_family(name) for name in (*_OURS, *_entry_points())]
 
 
-def family_of(model):
+def family_of_model(model):
     """The family that owns a model that was trained in Python; where none
     does, one that serves it as `model.export` does."""
     owners = (family for family in named_families() if family.owns(model))

@@ -10,8 +10,9 @@ import keras
 
 from yoto_tf.errors import InputError
 
-# So that Keras finds it when it loads one.
+# So that Keras finds them when it loads one.
 from yoto_tf.method.condition import ConditionedModel  # noqa: F401
+from yoto_tf.method.dirichlet import Dirichlet  # noqa: F401
 from yoto_tf.method.model import LossConditionalModel
 from yoto_tf.models.conv_vae import ConditionalVAE
 
