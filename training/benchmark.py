@@ -19,7 +19,7 @@ from yoto_tf import provenance
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.examples import Splits
-from yoto_tf.families import family_of
+from yoto_tf.families import family_for
 from yoto_tf.families import get_preset
 from yoto_tf.run_directory import RunDirectory
 from yoto_tf.strict_config import with_settings
@@ -52,7 +52,7 @@ def benchmark(preset, rounds=7, steps=40, jit_compile=False):
         `input_margin` (input over train step).
     """
     known = get_preset(preset)
-    config, family = known.config, family_of(known.config)
+    config, family = known.config, family_for(known.config)
     batch_size = config.training.batch_size
     examples = family.random_examples(known, _NUM_EXAMPLES)
     splits = Splits(examples, examples[:0], examples)

@@ -21,7 +21,7 @@ from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.examples import arrays_of
-from yoto_tf.families import family_of
+from yoto_tf.families import family_for
 from yoto_tf.run_directory import RunDirectory
 from yoto_tf.settings import Settings
 
@@ -100,7 +100,7 @@ def train(
     from training.optimizers import make_optimizer
     from yoto_tf.data import evaluation_batches
 
-    family = family_of(config)
+    family = family_for(config)
     family.check(config)
     run = RunDirectory(run_dir)
     if resume:

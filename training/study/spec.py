@@ -29,7 +29,7 @@ from pathlib import Path
 
 from yoto_tf import points
 from yoto_tf.errors import InputError
-from yoto_tf.families import family_of
+from yoto_tf.families import family_for
 from yoto_tf.families import get_preset
 from yoto_tf.strict_config import Config
 
@@ -101,7 +101,7 @@ class StudySpec(Config):
     @property
     def model_family(self):
         """`Family` of all runs."""
-        return family_of(self.settings)
+        return family_for(self.settings)
 
     def points(self, method=None):
         """The points compared, or those of a method: list of dicts."""

@@ -17,7 +17,7 @@ from yoto_tf import provenance
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
-from yoto_tf.families import family_of
+from yoto_tf.families import family_for
 from yoto_tf.run_directory import RunDirectory
 
 _SECONDS_BETWEEN_MESSAGES = 0.5
@@ -60,7 +60,7 @@ def splits_of(config):
     key = config.family, config.data
     if key not in _loaded:
         _loaded.clear()
-        _loaded[key] = family_of(config).load(config)
+        _loaded[key] = family_for(config).load(config)
     return _loaded[key]
 
 

@@ -22,8 +22,7 @@ __all__ = [
     "PictureGrid",
     "Preset",
     "all_presets",
-    "LineFigure",
-    "family_of",
+    "family_for",
     "family_of_model",
     "get_family",
     "get_preset",
@@ -79,6 +78,15 @@ def get_family(name):
     return found
 
 
+def family_for(settings):
+    """Returns the `Family` of settings, as it is for them.
+
+    Raises:
+        InputError: as `get_family`.
+    """
+    return get_family(settings.family).for_settings(settings)
+
+
 def named_families():
     """The families that have a name: ours, then those of entry points."""
     return [get_family(name) for name in (*_OURS, *_entry_points())]
@@ -89,15 +97,6 @@ def family_of_model(model):
     does, one that serves it as `model.export` does."""
     owners = (family for family in named_families() if family.owns(model))
     return next(owners, Family())
-
-
-def family_of(settings):
-    """Returns the `Family` of settings, as it is for them.
-
-    Raises:
-        InputError: as `get_family`.
-    """
-    return get_family(settings.family).for_settings(settings)
 
 
 def all_presets(family=None):

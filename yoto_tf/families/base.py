@@ -35,9 +35,9 @@ class Family:
         unit: of the terms, as `"nats per image"`.
         width: dotted name of the setting that scales the network, if any.
         dimensions: list of `Dimension`s that `training.tune` may vary.
+        lines: list of `LineFigure`s that `training.plots` and studies draw.
         view: `yoto_tf.families.view.View`, how a page shows it; None: by the
             shapes of what is served.
-        lines: list of `LineFigure`s that `training.plots` and studies draw.
     """
 
     name = ""
@@ -50,12 +50,12 @@ class Family:
     unit = ""
     width: str | None = None
     dimensions: list[Dimension] = []
-    view: View | None = None
     lines: list[LineFigure] = []
+    view: View | None = None
 
     def for_settings(self, settings):
         """The family as it is for some settings, where these say which loss
-        parameters and scores there are; see `families.family_of`."""
+        parameters and scores there are; see `families.family_for`."""
         return self
 
     # Data.

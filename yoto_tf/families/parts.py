@@ -72,6 +72,28 @@ class PictureGrid:
 
 
 @dataclasses.dataclass(frozen=True)
+class LineFigure:
+    """A score against the first loss parameter, a line for every run; of a
+    study, one for every method, with the spread over seeds.
+
+    Attributes:
+        name: of the file.
+        meaning: one sentence.
+        column: the score; where there is `NAME_se` beside it, the errors of
+            a single run.
+        aim: name of the parameter that the score should equal, if any: drawn
+            as a line.
+        log: whether the score is drawn on a logarithmic axis.
+    """
+
+    name: str
+    meaning: str
+    column: Column
+    aim: str | None = None
+    log: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Dimension:
     """Something that a search may vary.
 
@@ -105,25 +127,3 @@ class Dimension:
         for key in self.setting.split("."):
             found = getattr(found, key)
         return found
-
-
-@dataclasses.dataclass(frozen=True)
-class LineFigure:
-    """A score against the first loss parameter, a line for every run; of a
-    study, one for every method, with the spread over seeds.
-
-    Attributes:
-        name: of the file.
-        meaning: one sentence.
-        column: the score; where there is `NAME_se` beside it, the errors of
-            a single run.
-        aim: name of the parameter that the score should equal, if any: drawn
-            as a line.
-        log: whether the score is drawn on a logarithmic axis.
-    """
-
-    name: str
-    meaning: str
-    column: Column
-    aim: str | None = None
-    log: bool = False

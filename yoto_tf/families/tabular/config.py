@@ -6,7 +6,9 @@ from typing import Literal
 
 from yoto_tf.errors import InputError
 from yoto_tf.loss_config import ParameterConfig
+from yoto_tf.model_config import OF_KINDS
 from yoto_tf.model_config import ConditioningKind
+from yoto_tf.registry import CONDITIONING
 from yoto_tf.settings import Settings
 from yoto_tf.strict_config import Config
 
@@ -75,8 +77,9 @@ class TableConfig(Config):
 class TableConditioningConfig(Config):
     """How and where the network is told the loss parameters."""
 
-    kind: ConditioningKind = "spline"
-    """As of the VAE; `none`: not told at all."""
+    kind: ConditioningKind | str = "spline"
+    """As of the VAE, a layer of your own included; `none`: not told at all,
+    whatever stands below."""
     sites: tuple[Site, ...] = ("hidden", "output")
     """`input`: the standardised columns; `hidden`: every hidden layer before
     its ReLU; `output`: the answer, a scale and a shift of it."""
@@ -87,6 +90,10 @@ class TableConditioningConfig(Config):
     strength: float = 0.1
     """Of FiLM: its scale is 1 + strength * output."""
 
+    def __post_init__(self):
+        object.__setattr__(self, "kind", CONDITIONING.text(self.kind))
+        super().__post_init__()
+
     def _check(self):
         self._positive("hidden_units", "strength")
         if self.knots < 2:
@@ -95,6 +102,9 @@ class TableConditioningConfig(Config):
             )
         if self.kind == "none":
             return
+        for name, kinds in OF_KINDS.items():
+            if self.kind not in kinds:
+                self._without_effect((name,), self._of("kind"))
         if not self.sites or len(set(self.sites)) < len(self.sites):
             raise InputError(
                 "expected different sites among input, hidden, output for "

@@ -2,8 +2,10 @@
 
 from typing import Literal
 
-from yoto_tf.families.base import Dimension
+from yoto_tf.families.parts import Dimension
+from yoto_tf.model_config import OF_KINDS
 from yoto_tf.model_config import ConditioningKind
+from yoto_tf.registry import CONDITIONING
 
 DIMENSIONS = [
     Dimension(
@@ -18,9 +20,10 @@ DIMENSIONS = [
     Dimension(
         "kind",
         "model.conditioning.kind",
-        ConditioningKind,
+        ConditioningKind | str,
         lambda settings: ["spline", "film", "gate"],
-        "Of conditioning.",
+        "Of conditioning, as in the settings.",
+        value=CONDITIONING.text,
     ),
     Dimension(
         "knots",
@@ -28,7 +31,7 @@ DIMENSIONS = [
         int,
         lambda settings: [3, 5, 9],
         "Of splines; searched with kind spline.",
-        only_with=("kind", ("spline",)),
+        only_with=("kind", OF_KINDS["knots"]),
     ),
     Dimension(
         "hidden_units",

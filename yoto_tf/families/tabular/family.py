@@ -8,12 +8,14 @@ import numpy as np
 from yoto_tf import points
 from yoto_tf.errors import InputError
 from yoto_tf.examples import Examples
-from yoto_tf.families.base import Column
 from yoto_tf.families.base import Family
-from yoto_tf.families.base import LineFigure
+from yoto_tf.families.parts import Column
+from yoto_tf.families.parts import LineFigure
+from yoto_tf.families.tabular.config import TableConditioningConfig
 from yoto_tf.families.tabular.config import TabularConfig
 from yoto_tf.families.tabular.dimensions import DIMENSIONS
 from yoto_tf.families.tabular.presets import PRESETS
+from yoto_tf.model_config import OF_KINDS
 
 _COST = Column("expected_cost", "expected cost", ".4f", "per row")
 _MISSES = Column("miss_rate", "miss rate", ".3f")
@@ -86,6 +88,11 @@ class TabularFamily(Family):
     def register(self):
         import yoto_tf.families.tabular.model  # noqa: F401
 
+    def owns(self, model):
+        from yoto_tf.families.tabular.model import TableModel
+
+        return isinstance(model, TableModel)
+
     def fixed(self, settings, point):
         return {
             "parameters": tuple(
@@ -95,6 +102,16 @@ class TabularFamily(Family):
 
     def unconditioned(self, settings):
         return {"model.conditioning.kind": "none"}
+
+    def searched(self, settings, chosen):
+        # What only some kinds have is the default beside the others.
+        chosen, place = dict(chosen), "model.conditioning."
+        kind = chosen.get(f"{place}kind", settings.model.conditioning.kind)
+        for name, kinds in OF_KINDS.items():
+            if kind != "none" and kind not in kinds:
+                default = getattr(TableConditioningConfig, name)
+                chosen[place + name] = default
+        return chosen
 
     # Scores.
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from yoto_tf.families.base import Preset
+from yoto_tf.families.parts import Preset
 from yoto_tf.families.tabular.config import TableConditioningConfig
 from yoto_tf.families.tabular.config import TableConfig
 from yoto_tf.families.tabular.config import TableEvaluationConfig
@@ -84,8 +84,8 @@ PRESETS = {
         source="credit_data of R's modeldata (MIT): 4,454 customers of a "
         "credit scoring course of L. Belanche (UPC), by way of G. Sanchez.",
         cost="about a minute on two cores",
-        expect="Alarms for a miss of 1 differ from those for 100 in more "
-        "than a threshold, because the model is too simple for the table.",
+        expect="About what separate models and a moved threshold cost; see "
+        "docs/applications/false_alarm.md.",
         config=_CREDIT,
         example_shape=(25,),
     ),

@@ -34,15 +34,14 @@ def read_table(name):
 
 
 def _csv(name):
-    import pandas as pd
-
     if not Path(name).is_file():
         raise InputError(
             f"expected a CSV file, received: name={name!r}, which does not "
             "exist"
         )
+    pandas = _module("pandas", name)
     try:
-        return pd.read_csv(name)
+        return pandas.read_csv(name)
     except (ValueError, OSError) as error:
         # pandas' errors of parsing are ValueErrors.
         raise InputError(

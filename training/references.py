@@ -1,5 +1,4 @@
-"""What others make of the same rows:
-`python -m yoto_tf.families.tabular.references PRESET`.
+"""What others make of a table's rows: `python -m training.references PRESET`.
 
 Scikit-learn's linear models and boosted trees, trained on the same training
 rows and scored on the same test rows as a preset's runs, with the same
@@ -16,7 +15,7 @@ import tyro
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
-from yoto_tf.families import family_of
+from yoto_tf.families import family_for
 from yoto_tf.families import get_preset
 from yoto_tf.run_directory import RunDirectory
 
@@ -45,7 +44,7 @@ def scikit_learn(settings, seeds=(0, 1, 2)):
         dict, name of a model -> list of rows, as of `Family.score`, with a
         `seed`.
     """
-    family = family_of(settings)
+    family = family_for(settings)
     splits, grid = family.load(settings), family.grid(settings)
     mean, spread = splits.train.x.mean(axis=0), splits.train.x.std(axis=0)
 
@@ -186,7 +185,7 @@ def separate(runs):
 def main(argv=None):
     arguments = tyro.cli(
         Arguments,
-        prog="python -m yoto_tf.families.tabular.references",
+        prog="python -m training.references",
         args=argv,
     )
     with reported_on_the_command_line():
@@ -197,7 +196,7 @@ def main(argv=None):
             found = {"separate models": separate(runs)}
         else:
             found = scikit_learn(settings, arguments.seeds)
-        family = family_of(settings)
+        family = family_for(settings)
         shown = [c for c in family.columns if c.name != "full_loss"]
         knobs = list(family.parameters)
         titles = ["model", *knobs, *(c.title for c in shown)]
