@@ -36,16 +36,13 @@ class Client(VaeMethods):
             unavailable; None: as many as `timeout` has room for.
 
     Raises:
-        InvalidRequest: an argument is wrong. Nothing is sent yet.
-
-    All other methods raise
-        InvalidRequest: for bad input, which the text names.
-        NotFound: no such model, version, label or signature.
+        InvalidRequest: an argument is wrong, here or of a method, whose text
+            names what would be right. Nothing is sent then.
+        NotFound: by a method: no such model, version, label or signature.
         Unavailable: no server, or none ready, for the whole `timeout`.
         DeadlineExceeded: no answer in time.
         ResourceExhausted: too large, or the server has too much to do.
-        ServerFault: the server failed.
-    These are `ServingError`s.
+        ServerFault: the server failed. All are of the class `ServingError`.
     """
 
     def __init__(
