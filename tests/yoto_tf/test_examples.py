@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import yoto_tf
+from yoto_tf.method import dirichlet
 from yoto_tf.method import joint
 from yoto_tf.method import mixture
 from yoto_tf.method import parameters
@@ -48,7 +49,7 @@ def around(tmp_path, monkeypatch):
     model.compile("adam")
     public = {
         n: v
-        for module in (parameters, mixture, joint)
+        for module in (parameters, mixture, joint, dirichlet)
         for n, v in vars(module).items()
         if n in yoto_tf.__all__
     }

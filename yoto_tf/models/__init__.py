@@ -11,6 +11,7 @@ import keras
 from yoto_tf.errors import InputError
 
 # So that Keras finds them when it loads one.
+from yoto_tf.families.tabular import model as _tabular  # noqa: F401
 from yoto_tf.method.condition import ConditionedModel  # noqa: F401
 from yoto_tf.method.dirichlet import Dirichlet  # noqa: F401
 from yoto_tf.method.model import LossConditionalModel
