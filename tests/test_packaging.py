@@ -81,7 +81,8 @@ def installed(wheel, tmp_path_factory):
     venv = folder / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     python = venv / "bin/python"
-    subprocess.run([python, "-m", "pip", "install", "-q", wheel], check=True)
+    install = [python, "-m", "pip", "install", "-q"]
+    subprocess.run([*install, f"{wheel}[training,serving]"], check=True)
     own = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     environment = {**own, "TFDS_DATA_DIR": str(folder / "tfds")}
 
@@ -161,7 +162,7 @@ def test_an_installed_wheel_trains_exports_and_serves(installed):
     installed("-m", "training.train", "smoke", "--run-dir", "a run")
     assert "| beta |" in installed("-m", "training.evaluate", "a run")
     installed("-m", "training.plots", "a run")
-    assert (folder / "a run/figures/rate_distortion.png").stat().st_size > 1000
+    assert (folder / "a run/figures/trade_off.png").stat().st_size > 1000
     installed("-m", "export.saved_model", "a run", "--to", "models/tiny")
     assert (folder / "models/tiny/1/saved_model.pb").is_file()
     studies = installed(
@@ -190,7 +191,7 @@ def test_an_installed_wheel_trains_exports_and_serves(installed):
             },
         )
         by_rest = json.loads(answer.data)["outputs"]["rate"][0]
-        assert _page_title(installed, grpc) == "One model, every beta"
+        assert _page_title(installed, grpc) == "One model, every loss"
     # This process has the sources, not the wheel.
     import yoto_tf
 

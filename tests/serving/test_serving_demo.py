@@ -119,10 +119,12 @@ def test_a_finished_run_is_exported_served_and_shown(trained_run, tmp_path):
             assert f"model:  {tmp_path}/models/shapes/1" in said
             url = re.search(r"^server: (\S+)", said, re.MULTILINE)[1]
             with Client(url, "shapes") as client:
-                assert client.metadata().image_shape == (32, 32, 3)
+                assert client.metadata().signatures["reconstruct"].inputs[
+                    "image"
+                ].shape[1:] == (32, 32, 3)
             page = re.search(r"^page: +(\S+)", said, re.MULTILINE)[1]
             with urllib.request.urlopen(page) as answer:
-                assert "One model, every beta" in answer.read().decode()
+                assert "One model, every loss" in answer.read().decode()
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0
         finally:
