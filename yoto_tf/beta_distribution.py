@@ -10,24 +10,21 @@ DESCRIPTION = (
 
 def beta_distribution(beta, standardize=True):
     """Builds the `LossParameter` that a `BetaConfig` names."""
-    said = {"description": DESCRIPTION}
-    match beta.distribution:
-        case "log_uniform":
-            wide = parameters.LogUniform(
-                beta.low, beta.high, standardize, **said
-            )
-            if not beta.parts:
-                return wide
-            return mixture.Mixture(
-                wide,
-                [
-                    (p.share, mixture.near(wide, p.center, p.octaves))
-                    for p in beta.parts
-                ],
-            )
-        case "uniform":
-            return parameters.Uniform(beta.low, beta.high, standardize, **said)
-        case "choice":
-            return parameters.Choice(beta.values, **said)
-        case "constant":
-            return parameters.Constant(beta.values[0], **said)
+    wide = parameters.named(
+        beta.distribution,
+        beta.low,
+        beta.high,
+        beta.values,
+        standardize,
+        DESCRIPTION,
+    )
+    # Of other distributions the settings refuse parts that are drawn.
+    if beta.distribution != "log_uniform" or not beta.parts:
+        return wide
+    return mixture.Mixture(
+        wide,
+        [
+            (p.share, mixture.near(wide, p.center, p.octaves))
+            for p in beta.parts
+        ],
+    )

@@ -78,18 +78,15 @@ class ParameterConfig(Config):
 
     def parameter(self):
         """Builds the `LossParameter` that this names."""
-        from yoto_tf.method import parameters
+        from yoto_tf.method.parameters import named
 
-        said = {"description": self.description}
-        match self.distribution:
-            case "log_uniform":
-                return parameters.LogUniform(self.low, self.high, **said)
-            case "uniform":
-                return parameters.Uniform(self.low, self.high, **said)
-            case "choice":
-                return parameters.Choice(self.values, **said)
-            case "constant":
-                return parameters.Constant(self.values[0], **said)
+        return named(
+            self.distribution,
+            self.low,
+            self.high,
+            self.values,
+            description=self.description,
+        )
 
     def fixed(self, value):
         """The same parameter as a constant: a dict for settings."""

@@ -183,12 +183,7 @@ class Handlers:
 
     def turn(self, shown, point, name):
         """Moves a slider; others may have to make room."""
-        facts = self.model.facts()
-        kept = _beside_turned(facts, point, name)
-        page = self.move(shown, kept)
-        if kept != point:
-            page["knobs"] = knobs.sliders(facts.knobs, kept)
-        return page
+        return self._turned("knobs", self.move, shown, point, name)
 
     def show(self, example, point, index):
         """Shows an example: its curve, its strip, its point."""
@@ -243,11 +238,14 @@ class Handlers:
 
     def turn_sample(self, noise, point, name):
         """Moves a slider of the samples; others may have to make room."""
+        return self._turned("sample_knobs", self.sample, noise, point, name)
+
+    def _turned(self, sliders, draw, shown, point, name):
         facts = self.model.facts()
         kept = _beside_turned(facts, point, name)
-        page = self.sample(noise, kept)
+        page = draw(shown, kept)
         if kept != point:
-            page["sample_knobs"] = knobs.sliders(facts.knobs, kept)
+            page[sliders] = knobs.sliders(facts.knobs, kept)
         return page
 
     def _shown(self, facts, example, point, index):

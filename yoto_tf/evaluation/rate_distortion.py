@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from yoto_tf.errors import InputError
 from yoto_tf.evaluation.sweep import mean_and_error
+from yoto_tf.evaluation.sweep import per_example
 from yoto_tf.method import asking
 from yoto_tf.points import term_column
 
@@ -49,36 +50,35 @@ def rate_distortion_curve(
         (len(images), model.model_config.latent_size), dtype="float32"
     )
     scale = 1 / (math.prod(images.shape[1:]) * math.log(2))
+
+    def score(part, values):
+        return scored(
+            tf.convert_to_tensor(images[part]),
+            tf.convert_to_tensor(noise[part]),
+            values,
+        )
+
     rows = []
-    for number, point in enumerate(grid, 1):
-        values = {n: tf.constant(float(v)) for n, v in point.items()}
-        parts = []
-        for start in range(0, len(images), batch_size):
-            part = slice(start, start + batch_size)
-            outputs = scored(
-                tf.convert_to_tensor(images[part]),
-                tf.convert_to_tensor(noise[part]),
-                values,
-            )
-            parts.append({n: t.numpy() for n, t in outputs.items()})
-        joined = {n: np.concatenate([p[n] for p in parts]) for n in parts[0]}
-        mean = joined.pop("mean")
+    for point, scores in zip(
+        grid, per_example(score, len(images), grid, batch_size), strict=True
+    ):
+        mean = scores.pop("mean")
         row = {n: float(v) for n, v in point.items()}
-        weights = {n: model.weight_names.get(n, n) for n in joined}
+        weights = {n: model.weight_names.get(n, n) for n in scores}
         full = sum(
             term.astype("float64") * row.get(weights[n], 1.0)
-            for n, term in joined.items()
+            for n, term in scores.items()
         )
-        joined = {term_column(n, point): t for n, t in joined.items()}
-        joined["full_loss"] = full
-        for name, values in joined.items():
+        columns = {term_column(n, point): t for n, t in scores.items()}
+        columns["full_loss"] = full
+        for name, values in columns.items():
             row |= mean_and_error(name, values)
-        for name in joined:
+        for name in columns:
             row[f"{name}_bpd"] = row[name] * scale
         active = mean.var(axis=0) > _ACTIVE_VARIANCE
         rows.append({**row, "active_units": int(active.sum())})
         if done:
-            done(number)
+            done(len(rows))
     return rows
 
 

@@ -36,24 +36,48 @@ def sweep(model, examples, grid, batch_size=500, done=None):
             f"expected two or more examples to score, received: {len(examples)}"
         )
     scored = _scorer(model)
-    joint = model.loss_parameters
+
+    def score(part, values):
+        chosen = examples[part]
+        return scored(chosen.x, chosen.y, values)
+
+    asked = [model.loss_parameters.numbers(point) for point in grid]
     rows = []
-    for number, point in enumerate(grid, 1):
-        parts = [
-            scored(part.x, part.y, joint.numbers(point))
-            for part in (
-                examples[i : i + batch_size]
-                for i in range(0, len(examples), batch_size)
-            )
-        ]
+    for point, scores in zip(
+        grid, per_example(score, len(examples), asked, batch_size), strict=True
+    ):
         row = dict(point)
-        for name in parts[0]:
-            values = np.concatenate([part[name].numpy() for part in parts])
+        for name, values in scores.items():
             row |= mean_and_error(term_column(name, point), values)
         rows.append(row)
         if done:
-            done(number)
+            done(len(rows))
     return rows
+
+
+def per_example(score, num, grid, batch_size):
+    """Scores all examples at each point, some at a time.
+
+    Args:
+        score: `score(part, values)`, of a slice of the examples and a point
+            as scalar float32 tensors: dict of `(batch, ...)` tensors.
+        num: number of examples.
+        grid: list of dicts, name -> value.
+        batch_size: examples at a time.
+
+    Yields:
+        For each point a dict of `(num, ...)` arrays.
+    """
+    for point in grid:
+        values = {n: tf.constant(v, tf.float32) for n, v in point.items()}
+        parts = [
+            score(slice(start, start + batch_size), values)
+            for start in range(0, num, batch_size)
+        ]
+        yield {
+            name: np.concatenate([part[name].numpy() for part in parts])
+            for name in parts[0]
+        }
 
 
 def _scorer(model):
@@ -68,7 +92,6 @@ def _scorer(model):
 
     def scored(x, y, values):
         x, y = model.check_batch(x, y)
-        values = {n: tf.constant(v, tf.float32) for n, v in values.items()}
         return graph(tf.convert_to_tensor(x), y, values)
 
     return scored

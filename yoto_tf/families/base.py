@@ -64,7 +64,8 @@ class Family:
         """Loads and splits the data.
 
         Args:
-            settings: of the run.
+            settings: of the run; only its `data` may count, by which a study
+                tells whether two runs have the same.
             parts: what is needed, of `train` and `test`; the others may come
                 back empty.
             known: what the run's `data.json` says of the data that it was

@@ -90,7 +90,7 @@ def build(model, spec):
         if several or (y is not None and unbuilt(model)):
             names[:] = model.checked_terms(x, y, outputs, values)
         if several and y is not None:
-            model.prepare_scores(y, outputs)
+            model._trackers.prepare_scores(y, outputs)
 
     # A layer may be used in training alone.
     with model.distribute_strategy.scope():

@@ -128,11 +128,6 @@ class KerasModel(keras.Model):
             **{k: v for k, v in given.items() if v is not None},
         }
 
-    def prepare_scores(self, y, outputs):
-        """Makes the compiled metrics, which several replicas must not make
-        in a step."""
-        self._trackers.prepare_scores(y, outputs)
-
     def get_compile_config(self):
         if not self.compiled:
             return None

@@ -228,3 +228,25 @@ def _floating(values):
     """A tensor of float32, or of float64 where it is that."""
     values = ops.convert_to_tensor(values)
     return values if values.dtype == "float64" else ops.cast(values, "float32")
+
+
+def named(kind, low, high, values, standardize=True, description=""):
+    """Builds the distribution that settings name.
+
+    Args:
+        kind: `"log_uniform"`, `"uniform"`, `"choice"` or `"constant"`.
+        low, high: ends of the first two.
+        values: of a choice, or the one of a constant.
+        standardize: of the first two, see `LogUniform`.
+        description: of the parameter.
+    """
+    said = {"description": description}
+    match kind:
+        case "log_uniform":
+            return LogUniform(low, high, standardize, **said)
+        case "uniform":
+            return Uniform(low, high, standardize, **said)
+        case "choice":
+            return Choice(values, **said)
+        case "constant":
+            return Constant(values[0], **said)
