@@ -5,7 +5,7 @@ import dataclasses
 
 from yoto_tf.families import get_preset
 from yoto_tf.families.vae.family import VaeFamily
-from yoto_tf.loss_config import ParameterConfig
+from yoto_tf.parameter_config import ParameterConfig
 
 
 def _tiny(data_dir=None):

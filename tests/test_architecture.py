@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -41,8 +42,8 @@ def test_a_folder_imports_only_what_lies_below_it(folder):
     "module",
     [
         "yoto_tf",
-        "yoto_tf.config",
-        "yoto_tf.presets",
+        "yoto_tf.families.vae.config",
+        "yoto_tf.families.vae.presets",
         "yoto_tf.families.tabular.family",
         "yoto_tf.families.tabular.table",
         "training.train",
@@ -57,6 +58,52 @@ def test_a_folder_imports_only_what_lies_below_it(folder):
 def test_command_lines_parse_without_tensorflow(module):
     code = f"import sys, {module}; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def _outside_of_families():
+    for folder in _ALLOWED:
+        for path in (ROOT / folder).rglob("*.py"):
+            name = path.relative_to(ROOT).as_posix()
+            # The package names what users import from it; the client has
+            # methods with the VAE's names; references are those of tables.
+            if not name.startswith("yoto_tf/families/") and name not in (
+                "yoto_tf/__init__.py",
+                "serving/client/vae.py",
+                "training/references.py",
+            ):
+                yield name, ast.parse(path.read_text())
+
+
+def test_nothing_imports_from_the_folder_of_a_family():
+    wrong = [
+        f"{name} imports {module}"
+        for name, tree in _outside_of_families()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        and (module := node.module or "").startswith(
+            ("yoto_tf.families.vae", "yoto_tf.families.tabular")
+        )
+    ]
+    assert wrong == []
+
+
+def test_nothing_outside_of_the_vae_has_a_name_for_beta():
+    def names(node):
+        yield from (
+            getattr(node, kind)
+            for kind in ("id", "attr", "arg", "name", "value")
+            if isinstance(getattr(node, kind, None), str)
+        )
+
+    wrong = [
+        f"{path}: {name}"
+        for path, tree in _outside_of_families()
+        for node in ast.walk(tree)
+        for name in names(node)
+        # Adam's are beta_1, beta1_power and the like.
+        if re.fullmatch(r"(.*[_.])?betas?(_[a-z].*)?", name)
+    ]
+    assert wrong == []
 
 
 def test_no_source_file_is_two_rooms():

@@ -5,8 +5,8 @@ from pathlib import Path
 import tyro
 
 from yoto_tf.errors import InputError
+from yoto_tf.families import DEFAULT
 from yoto_tf.families import all_presets
-from yoto_tf.presets import DEFAULT
 from yoto_tf.run_directory import read_experiment
 
 

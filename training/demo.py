@@ -11,8 +11,8 @@ import tyro
 from training.train import train
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.families import DEFAULT
 from yoto_tf.families import get_preset
-from yoto_tf.presets import DEFAULT
 from yoto_tf.run_directory import RunDirectory
 
 

@@ -10,7 +10,7 @@ def make_optimizer(config, total_steps):
     """Builds the optimizer.
 
     Args:
-        config: `yoto_tf.config.OptimizerConfig`.
+        config: `yoto_tf.settings.OptimizerConfig`.
         total_steps: of the whole run; where `cosine` and `wsd` reach 0.
     """
     return FusedAdam(

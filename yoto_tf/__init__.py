@@ -2,27 +2,27 @@
 
 import wrapt
 
-from yoto_tf.config import BetaConfig
-from yoto_tf.config import ExperimentConfig
-from yoto_tf.config import ObjectiveConfig
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
 from yoto_tf.families import get_preset
-from yoto_tf.loss_config import PartConfig
-from yoto_tf.model_config import ConditioningConfig
-from yoto_tf.model_config import ModelConfig
-from yoto_tf.presets import PRESETS
+from yoto_tf.families.vae.config import ExperimentConfig
+from yoto_tf.families.vae.loss_config import BetaConfig
+from yoto_tf.families.vae.loss_config import ObjectiveConfig
+from yoto_tf.families.vae.loss_config import PartConfig
+from yoto_tf.families.vae.model_config import ConditioningConfig
+from yoto_tf.families.vae.model_config import ModelConfig
+from yoto_tf.families.vae.presets import PRESETS
+from yoto_tf.families.vae.registry import register_likelihood
 from yoto_tf.registry import register_conditioning
-from yoto_tf.registry import register_likelihood
 
 # These import TensorFlow. They are loaded when they are first used, so that
 # a command line can parse its arguments, and refuse them, at once.
 _LAZY = {
-    "ConditionalVAE": "yoto_tf.models.conv_vae",
+    "ConditionalVAE": "yoto_tf.families.vae.model.conv_vae",
     "condition": "yoto_tf.method.condition",
     "LossConditionalModel": "yoto_tf.method.model",
     "ConditioningLayer": "yoto_tf.layers.base",
-    "Likelihood": "yoto_tf.likelihoods",
+    "Likelihood": "yoto_tf.families.vae.model.likelihoods",
     "Choice": "yoto_tf.method.parameters",
     "Constant": "yoto_tf.method.parameters",
     "LogUniform": "yoto_tf.method.parameters",
@@ -35,7 +35,7 @@ _LAZY = {
     "Schedule": "yoto_tf.method.schedule",
     "StopOnDivergence": "yoto_tf.callbacks",
     "load_model": "yoto_tf.models",
-    "total_correlation": "yoto_tf.layers.posterior",
+    "total_correlation": "yoto_tf.families.vae.model.posterior",
 }
 
 __version__ = "0.1.0"

@@ -265,14 +265,6 @@ CONDITIONING = Registry(
         "none": None,
     },
 )
-LIKELIHOODS = Registry(
-    "likelihood",
-    "yoto_tf.likelihoods:Likelihood",
-    {
-        "bernoulli": "yoto_tf.likelihoods:Bernoulli",
-        "gaussian": "yoto_tf.likelihoods:Gaussian",
-    },
-)
 
 
 def register_conditioning(name):
@@ -294,17 +286,3 @@ def register_conditioning(name):
         yoto_tf.ConditioningConfig(kind="mine")
     """
     return CONDITIONING.register(name)
-
-
-def register_likelihood(name):
-    """Makes a `Likelihood` of one's own a choice of
-    `ModelConfig(likelihood=...)`; see `register_conditioning`.
-
-    Example:
-        @yoto_tf.register_likelihood("blurred")
-        class Blurred(yoto_tf.Likelihood):
-            ...
-
-        yoto_tf.ModelConfig(likelihood="blurred")
-    """
-    return LIKELIHOODS.register(name)

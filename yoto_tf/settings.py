@@ -88,7 +88,8 @@ class TrainingConfig(Config):
     is unset then."""
     batch_size: int = 128
     seed: int = 0
-    """Of the initial weights, the order of images, the betas, the noise."""
+    """Of the initial weights, the order of images, the loss parameters,
+    the noise."""
     jit_compile: bool = False
     """Compile the step with XLA. Slower on CPU as measured by
     `training.benchmark`; worth a try on a GPU."""

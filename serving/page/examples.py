@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from yoto_tf.config import DataConfig
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_family
 from yoto_tf.families.view import View
+from yoto_tf.image_config import DataConfig
 
 SHOWN = 24
 _MANIFEST = "assets.extra/manifest.json"

@@ -17,7 +17,7 @@ from yoto_tf.endpoint import Endpoint
 from yoto_tf.endpoint import VerificationError
 from yoto_tf.errors import InputError
 from yoto_tf.families.vae.endpoints import vae_endpoints
-from yoto_tf.models import ConditionalVAE
+from yoto_tf.families.vae.model.conv_vae import ConditionalVAE
 from yoto_tf.session import Session
 
 VAE_ENDPOINTS = "yoto_tf.families.vae.endpoints.vae_endpoints"

@@ -17,7 +17,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from export import saved_model
-from yoto_tf.config import ExperimentConfig
+from yoto_tf.families.vae.config import ExperimentConfig
 from yoto_tf.families.vae.endpoints import vae_endpoints
 from yoto_tf.families.vae.view import VIEW
 from yoto_tf.families.view import View

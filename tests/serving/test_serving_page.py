@@ -28,11 +28,11 @@ from serving.page import views
 from serving.page.handlers import Handlers
 from serving.page.model import Facts
 from serving.page.model import Model
-from yoto_tf.config import DataConfig
-from yoto_tf.config import ExperimentConfig
 from yoto_tf.data import pictures
 from yoto_tf.errors import InputError
+from yoto_tf.families.vae.config import ExperimentConfig
 from yoto_tf.families.vae.view import VIEW
+from yoto_tf.image_config import DataConfig
 
 SIZE, LATENTS = export_runs.SIZE, export_runs.LATENTS
 

@@ -22,15 +22,15 @@ import yoto_tf.data
 from training import evaluate as evaluate_module
 from training import test_split
 from training import train as train_module
-from yoto_tf.config import ExperimentConfig
 from yoto_tf.data import tfds_images
 from yoto_tf.errors import InputError
 from yoto_tf.families import all_presets
 from yoto_tf.families import get_family
 from yoto_tf.families import get_preset
+from yoto_tf.families.vae.config import ExperimentConfig
 from yoto_tf.families.vae.family import VaeFamily
-from yoto_tf.loss_config import ParameterConfig
-from yoto_tf.loss_config import PartConfig
+from yoto_tf.families.vae.loss_config import PartConfig
+from yoto_tf.parameter_config import ParameterConfig
 from yoto_tf.strict_config import Config
 
 # The default; the others are slow tests.

@@ -31,7 +31,7 @@ from training.tune import tune
 from yoto_tf.data import Splits
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
-from yoto_tf.presets import PRESETS
+from yoto_tf.families.vae.presets import PRESETS
 from yoto_tf.run_directory import RunDirectory
 
 Search, SearchSpace = search_class("vae"), space_class("vae")

@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 
 from yoto_tf.errors import InputError
+from yoto_tf.families.vae.model_config import ConditioningConfig
+from yoto_tf.families.vae.model_config import idle_settings
 from yoto_tf.layers import Concatenation
 from yoto_tf.layers import FiLM
 from yoto_tf.layers import Gate
@@ -15,8 +17,6 @@ from yoto_tf.layers.base import modulate
 from yoto_tf.layers.factory import make_conditioning
 from yoto_tf.layers.stage import ConditionedStage
 from yoto_tf.method.parameters import LogUniform
-from yoto_tf.model_config import ConditioningConfig
-from yoto_tf.model_config import idle_settings
 
 # Batch, height, width and channels are equal, so that a scale that is
 # broadcast over the wrong axis gives wrong numbers and not an error.

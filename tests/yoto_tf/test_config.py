@@ -6,16 +6,16 @@ import math
 
 import pytest
 
-from yoto_tf.config import BetaConfig
-from yoto_tf.config import DataConfig
-from yoto_tf.config import EvaluationConfig
-from yoto_tf.config import ExperimentConfig
-from yoto_tf.config import ObjectiveConfig
 from yoto_tf.errors import InputError
-from yoto_tf.loss_config import PartConfig
-from yoto_tf.model_config import ConditioningConfig
-from yoto_tf.model_config import ModelConfig
-from yoto_tf.presets import PRESETS
+from yoto_tf.families.vae.config import EvaluationConfig
+from yoto_tf.families.vae.config import ExperimentConfig
+from yoto_tf.families.vae.loss_config import BetaConfig
+from yoto_tf.families.vae.loss_config import ObjectiveConfig
+from yoto_tf.families.vae.loss_config import PartConfig
+from yoto_tf.families.vae.model_config import ConditioningConfig
+from yoto_tf.families.vae.model_config import ModelConfig
+from yoto_tf.families.vae.presets import PRESETS
+from yoto_tf.image_config import DataConfig
 from yoto_tf.settings import OptimizerConfig
 from yoto_tf.settings import TrainingConfig
 

@@ -14,10 +14,15 @@ import yoto_tf
 from yoto_tf.families.tabular.config import TableModelConfig
 from yoto_tf.families.tabular.model import CostSensitiveClassifier
 from yoto_tf.families.tabular.model import QuantileRegressor
+from yoto_tf.families.vae.model.conv_nets import ConvDecoder
+from yoto_tf.families.vae.model.conv_nets import ConvEncoder
+from yoto_tf.families.vae.model.conv_vae import ConditionalVAE
+from yoto_tf.families.vae.model.posterior import GaussianPosterior
+from yoto_tf.families.vae.model_config import ConditioningConfig
+from yoto_tf.families.vae.model_config import ModelConfig
 from yoto_tf.layers import Concatenation
 from yoto_tf.layers import FiLM
 from yoto_tf.layers import Gate
-from yoto_tf.layers import GaussianPosterior
 from yoto_tf.layers import SigmoidFiLM
 from yoto_tf.layers import SplineFiLM
 from yoto_tf.layers.stage import ConditionedStage
@@ -26,16 +31,11 @@ from yoto_tf.method.dirichlet import Dirichlet
 from yoto_tf.method.joint import Independent
 from yoto_tf.method.mixture import Mixture
 from yoto_tf.method.mixture import near
+from yoto_tf.method.model import LossConditionalModel
 from yoto_tf.method.parameters import Choice
 from yoto_tf.method.parameters import Constant
 from yoto_tf.method.parameters import LogUniform
 from yoto_tf.method.parameters import Uniform
-from yoto_tf.model_config import ConditioningConfig
-from yoto_tf.model_config import ModelConfig
-from yoto_tf.models import ConditionalVAE
-from yoto_tf.models import LossConditionalModel
-from yoto_tf.models.conv_nets import ConvDecoder
-from yoto_tf.models.conv_nets import ConvEncoder
 from yoto_tf.optimizers import FusedAdam
 from yoto_tf.optimizers import WarmupStableDecay
 

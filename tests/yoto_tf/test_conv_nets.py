@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from yoto_tf.conditioning_config import ConditioningKind
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_preset
-from yoto_tf.model_config import ConditioningConfig
-from yoto_tf.model_config import ConditioningKind
-from yoto_tf.model_config import ModelConfig
-from yoto_tf.model_config import Site
-from yoto_tf.model_config import idle_settings
-from yoto_tf.models.conv_nets import ConvDecoder
-from yoto_tf.models.conv_nets import ConvEncoder
+from yoto_tf.families.vae.model.conv_nets import ConvDecoder
+from yoto_tf.families.vae.model.conv_nets import ConvEncoder
+from yoto_tf.families.vae.model_config import ConditioningConfig
+from yoto_tf.families.vae.model_config import ModelConfig
+from yoto_tf.families.vae.model_config import Site
+from yoto_tf.families.vae.model_config import idle_settings
 
 CIFAR = get_preset("cifar10_paper").config.model
 SHAPES = get_preset("shapes3d_paper").config.model

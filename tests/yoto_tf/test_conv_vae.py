@@ -13,18 +13,18 @@ from yoto_tf import ConditionalVAE
 from yoto_tf import ConditioningConfig
 from yoto_tf import InputError
 from yoto_tf import ModelConfig
-from yoto_tf.beta_distribution import DESCRIPTION
-from yoto_tf.beta_distribution import beta_distribution
-from yoto_tf.config import ObjectiveConfig
-from yoto_tf.loss_config import PartConfig
+from yoto_tf.families.vae.beta_distribution import DESCRIPTION
+from yoto_tf.families.vae.beta_distribution import beta_distribution
+from yoto_tf.families.vae.loss_config import ObjectiveConfig
+from yoto_tf.families.vae.loss_config import PartConfig
+from yoto_tf.families.vae.model.inputs import to_unit_interval
+from yoto_tf.families.vae.presets import PRESETS
 from yoto_tf.method.mixture import Mixture
 from yoto_tf.method.mixture import near
 from yoto_tf.method.parameters import Choice
 from yoto_tf.method.parameters import Constant
 from yoto_tf.method.parameters import LogUniform
 from yoto_tf.method.parameters import Uniform
-from yoto_tf.models.inputs import to_unit_interval
-from yoto_tf.presets import PRESETS
 
 LATENTS = 3
 # Neighbours in the middle of a batch that differ much, and both ends.

@@ -9,13 +9,13 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from yoto_tf.config import DataConfig
 from yoto_tf.data import evaluation_batches
 from yoto_tf.data import load_images
 from yoto_tf.data import preprocessing
 from yoto_tf.data import training_batches
 from yoto_tf.data.tfds_images import TfdsImages
 from yoto_tf.errors import InputError
+from yoto_tf.image_config import DataConfig
 
 NUMBERED = 50
 

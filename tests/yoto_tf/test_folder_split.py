@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yoto_tf.config import DataConfig
 from yoto_tf.data import load_images
 from yoto_tf.data.folder import FolderImages
 from yoto_tf.data.listing import picture_files
 from yoto_tf.errors import InputError
+from yoto_tf.image_config import DataConfig
 
 
 def picture(path, number=0):

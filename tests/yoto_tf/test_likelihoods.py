@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from yoto_tf import likelihoods
 from yoto_tf.errors import InputError
+from yoto_tf.families.vae.model import likelihoods
 
 SHAPE = (4, 8, 8, 3)
 

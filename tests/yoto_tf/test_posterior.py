@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from yoto_tf.errors import InputError
-from yoto_tf.layers import GaussianPosterior
-from yoto_tf.layers.posterior import linear_vae_start
-from yoto_tf.layers.posterior import rate
+from yoto_tf.families.vae.model.posterior import GaussianPosterior
+from yoto_tf.families.vae.model.posterior import linear_vae_start
+from yoto_tf.families.vae.model.posterior import rate
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import pytest
 
 from yoto_tf.errors import InputError
+from yoto_tf.families import DEFAULT
 from yoto_tf.families import get_preset
-from yoto_tf.presets import DEFAULT
-from yoto_tf.presets import PRESETS
+from yoto_tf.families.vae.presets import PRESETS
 
 
 def test_the_presets_are_there_and_the_default_is_one():

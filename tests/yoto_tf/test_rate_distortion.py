@@ -9,7 +9,7 @@ from yoto_tf import BetaConfig
 from yoto_tf import ConditionalVAE
 from yoto_tf import InputError
 from yoto_tf import ModelConfig
-from yoto_tf.evaluation import rate_distortion_curve
+from yoto_tf.families.vae.rate_distortion import rate_distortion_curve
 
 BETAS = (0.5, 4.0, 64.0)
 GRID = [{"beta": b} for b in BETAS]

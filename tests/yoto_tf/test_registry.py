@@ -10,16 +10,16 @@ import own_classes
 import pytest
 
 import yoto_tf
-from yoto_tf.config import ExperimentConfig
 from yoto_tf.errors import InputError
+from yoto_tf.families.vae.config import ExperimentConfig
+from yoto_tf.families.vae.model.likelihoods import Gaussian
+from yoto_tf.families.vae.model_config import ConditioningConfig
+from yoto_tf.families.vae.model_config import ModelConfig
+from yoto_tf.families.vae.registry import LIKELIHOODS
 from yoto_tf.layers import FiLM
 from yoto_tf.layers import Gate
 from yoto_tf.layers.factory import make_conditioning
-from yoto_tf.likelihoods import Gaussian
-from yoto_tf.model_config import ConditioningConfig
-from yoto_tf.model_config import ModelConfig
 from yoto_tf.registry import CONDITIONING
-from yoto_tf.registry import LIKELIHOODS
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_every_way_to_say_it_is_kept_as_one_text(mine):
     for given, kept in (
         ("laplace_mine_a", "mine_a:Laplace"),
         (mine.Laplace(0.2), "mine_a:Laplace(width=0.2)"),
-        (Gaussian(), "yoto_tf.likelihoods:Gaussian"),
+        (Gaussian(), "yoto_tf.families.vae.model.likelihoods:Gaussian"),
         (Gaussian, "gaussian"),
     ):
         assert ModelConfig(likelihood=given).likelihood == kept

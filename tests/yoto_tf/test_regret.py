@@ -38,6 +38,6 @@ def test_a_constant_added_to_every_loss_changes_nothing():
 @pytest.mark.parametrize(
     ("losses", "best"), [([], []), (1.0, 1.0), ([1.0, 2.0], [1.0])]
 )
-def test_losses_of_other_betas_are_refused(losses, best):
-    with pytest.raises(InputError, match="best ones of the same betas"):
+def test_losses_of_other_points_are_refused(losses, best):
+    with pytest.raises(InputError, match="best ones of the same points"):
         mean_regret(losses, best)

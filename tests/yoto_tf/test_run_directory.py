@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from yoto_tf.config import ExperimentConfig
 from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
+from yoto_tf.families.vae.config import ExperimentConfig
 from yoto_tf.files import written_whole
 from yoto_tf.run_directory import RunDirectory
 

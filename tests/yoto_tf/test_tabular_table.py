@@ -18,7 +18,7 @@ from yoto_tf.families.tabular.config import TableObjectiveConfig
 from yoto_tf.families.tabular.config import TabularConfig
 from yoto_tf.families.tabular.sources import read_table
 from yoto_tf.families.tabular.table import load_table
-from yoto_tf.loss_config import ParameterConfig
+from yoto_tf.parameter_config import ParameterConfig
 
 
 def config(path, **changed):

@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from yoto_tf.config import DataConfig
 from yoto_tf.data import load_images
 from yoto_tf.data import tfds_pixels
 from yoto_tf.data.tfds_images import TfdsImages
 from yoto_tf.data.tfds_images import is_prepared
 from yoto_tf.errors import InputError
+from yoto_tf.image_config import DataConfig
 
 NUM = 30
 features = tfds.features

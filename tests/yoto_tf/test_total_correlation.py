@@ -9,7 +9,7 @@ import scipy.stats
 import yoto_tf
 from yoto_tf import ModelConfig
 from yoto_tf import ObjectiveConfig
-from yoto_tf.layers.posterior import total_correlation
+from yoto_tf.families.vae.model.posterior import total_correlation
 
 LATENTS = 3
 

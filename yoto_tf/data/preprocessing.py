@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from yoto_tf.config import IMAGE_SIZES
+from yoto_tf.image_config import IMAGE_SIZES
 
 
 def fitting_size(height, width):

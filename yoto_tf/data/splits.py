@@ -20,7 +20,7 @@ def load_images(config, parts=("train", "test")):
     their names: see `cuts.cut_by_name`.
 
     Args:
-        config: `yoto_tf.config.DataConfig`.
+        config: `yoto_tf.image_config.DataConfig`.
         parts: what is needed, of `train` and `test`; a part that is not
             needed comes back empty, and is not decoded if its split is
             stored apart. Of a folder all are decoded, to find copies.

@@ -1,4 +1,4 @@
-"""How far full losses lie above the best ones of the same beta."""
+"""How far full losses lie above the best ones of the same point."""
 
 import numpy as np
 
@@ -6,24 +6,24 @@ from yoto_tf.errors import InputError
 
 
 def mean_regret(full_losses, best):
-    """Mean over a grid of betas of what a method loses to the best.
+    """Mean over a grid of points of what a method loses to the best.
 
-    The regret at one beta is the method's full loss (distortion + beta * rate,
-    at the beta that it was asked for) minus the best full loss known at that
-    beta. Every beta counts alike: no weights, no division by the loss. With
-    the best of several methods that include this one it is 0 or more, and 0
-    for a method that is best everywhere; against baselines alone it is the
-    mean full-loss difference, negative where the method wins.
+    The regret at one point is the method's full loss, under the weights that
+    it was asked for, minus the best full loss known there. Every point counts
+    alike: no weights, no division by the loss. With the best of several
+    methods that include this one it is 0 or more, and 0 for a method that is
+    best everywhere; against baselines alone it is the mean full-loss
+    difference, negative where the method wins.
 
     Args:
-        full_losses: `(..., betas)`, nats per image or bits per dimension.
+        full_losses: `(..., points)`, in any unit.
         best: the losses to compare with, broadcastable to `full_losses`.
 
     Returns:
         float64 array `(...)`, a scalar for one method, in the losses' unit.
 
     Raises:
-        InputError: if there are no betas or the shapes do not fit.
+        InputError: if there are no points or the shapes do not fit.
     """
     full_losses = np.asarray(full_losses, dtype="float64")
     best = np.asarray(best, dtype="float64")
@@ -33,8 +33,8 @@ def mean_regret(full_losses, best):
         or best.shape[-1:] != full_losses.shape[-1:]
     ):
         raise InputError(
-            "expected full losses (..., betas) and best ones of the same "
-            f"betas, received: full_losses.shape={full_losses.shape}, "
+            "expected full losses (..., points) and best ones of the same "
+            f"points, received: full_losses.shape={full_losses.shape}, "
             f"best.shape={best.shape}"
         )
     return (full_losses - best).mean(-1)

@@ -16,6 +16,7 @@ from yoto_tf.families.parts import PictureGrid
 from yoto_tf.families.parts import Preset
 
 __all__ = [
+    "DEFAULT",
     "Column",
     "Family",
     "LineFigure",
@@ -27,8 +28,11 @@ __all__ = [
     "get_family",
     "get_preset",
     "named_families",
+    "register_models",
 ]
 
+# The preset of the scripts that are given none.
+DEFAULT = "rendered_shapes3d"
 _GROUP = "yoto_tf.families"
 _OURS = {
     "vae": "yoto_tf.families.vae.family:FAMILY",
@@ -90,6 +94,12 @@ def family_for(settings):
 def named_families():
     """The families that have a name: ours, then those of entry points."""
     return [get_family(name) for name in (*_OURS, *_entry_points())]
+
+
+def register_models():
+    """Imports what Keras needs to load the models of our own families."""
+    for name in _OURS:
+        get_family(name).register()
 
 
 def family_of_model(model):

@@ -1,4 +1,4 @@
-"""Layers: conditioning on loss weights, and the posterior's sampling."""
+"""Layers: conditioning on loss parameters."""
 
 # Refuses another backend, before Keras is imported.
 import yoto_tf.keras_backend  # noqa: F401
@@ -9,7 +9,6 @@ from yoto_tf.layers.conditioning import Concatenation
 from yoto_tf.layers.conditioning import FiLM
 from yoto_tf.layers.conditioning import Gate
 from yoto_tf.layers.conditioning import SigmoidFiLM
-from yoto_tf.layers.posterior import GaussianPosterior
 from yoto_tf.layers.spline import SplineFiLM
 
 __all__ = [
@@ -17,7 +16,6 @@ __all__ = [
     "ConditioningLayer",
     "FiLM",
     "Gate",
-    "GaussianPosterior",
     "SigmoidFiLM",
     "SplineFiLM",
 ]

@@ -1,7 +1,6 @@
 """Layers that tell features the loss weight they are trained under.
 
-Where in a network they sit is the network's choice
-(`yoto_tf.models.conv_nets`).
+Where in a network they sit is the network's choice.
 """
 
 import keras
@@ -90,7 +89,7 @@ class SigmoidFiLM(ConditioningLayer):
 
     One MLP with one hidden layer. It cannot be the identity and can only
     shift upwards. The report feeds it the raw weight 256 times over, which
-    saturates nearly all sigmoids at beta = 256; fed with a standardised
+    saturates nearly all sigmoids at a weight of 256; fed with a standardised
     logarithm, as here, it does not.
 
     Args:

@@ -3,8 +3,6 @@
 from yoto_tf.layers.conditioning import FiLM
 from yoto_tf.layers.conditioning import Gate
 from yoto_tf.layers.conditioning import SigmoidFiLM
-from yoto_tf.layers.posterior import GaussianPosterior
-from yoto_tf.layers.posterior import linear_vae_start
 from yoto_tf.layers.spline import SplineFiLM
 from yoto_tf.registry import CONDITIONING
 
@@ -13,7 +11,7 @@ def make_conditioning(config, *, width=1, decoder=False, name=None):
     """Builds the conditioning layer that a `ConditioningConfig` names.
 
     Args:
-        config: `yoto_tf.config.ConditioningConfig`.
+        config: `yoto_tf.ConditioningConfig`.
         width: multiplier of FiLM's hidden units.
         decoder: whether the layer sits in the decoder (gates differ there).
         name: of the layer.
@@ -35,23 +33,3 @@ def make_conditioning(config, *, width=1, decoder=False, name=None):
             return SplineFiLM(config.knots, name=name)
         case _:
             return CONDITIONING.make(config.kind, name=name)
-
-
-def make_posterior(config, beta, seed=None, name=None):
-    """Builds the posterior that a `ModelConfig` names.
-
-    Args:
-        config: `yoto_tf.config.ModelConfig`.
-        beta: `yoto_tf.config.BetaConfig`: the betas that the start suits.
-        seed: of the noise.
-        name: of the layer.
-    """
-    if config.posterior == "softplus":
-        return GaussianPosterior("softplus", seed=seed, name=name)
-    low, high = beta.low, beta.high
-    if beta.distribution == "choice":
-        low, high = min(beta.values), max(beta.values)
-    # A constant is not told to the network, but its start may suit it.
-    told = beta.distribution == "constant" or config.conditioning.kind != "none"
-    start = linear_vae_start(low, high, config.initial_variance, told)
-    return GaussianPosterior(config.posterior, start, seed, name=name)

@@ -1,7 +1,7 @@
 """Which numbers stay float32 where layers compute in fewer bits.
 
 bfloat16 keeps 8 bits: a sum over the pixels of an image would lose nats, and
-betas that differ by 2 % would be one.
+weights that differ by 2 % would be one.
 """
 
 import contextlib

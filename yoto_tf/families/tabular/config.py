@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
 
+from yoto_tf.conditioning_config import OF_KINDS
+from yoto_tf.conditioning_config import ConditioningKind
 from yoto_tf.errors import InputError
-from yoto_tf.loss_config import ParameterConfig
-from yoto_tf.model_config import OF_KINDS
-from yoto_tf.model_config import ConditioningKind
+from yoto_tf.parameter_config import ParameterConfig
 from yoto_tf.registry import CONDITIONING
 from yoto_tf.settings import Settings
 from yoto_tf.strict_config import Config

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
+from yoto_tf.conditioning_config import OF_KINDS
+from yoto_tf.conditioning_config import ConditioningKind
 from yoto_tf.families.parts import Dimension
-from yoto_tf.model_config import OF_KINDS
-from yoto_tf.model_config import ConditioningKind
 from yoto_tf.registry import CONDITIONING
 
 DIMENSIONS = [

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from yoto_tf import points
+from yoto_tf.conditioning_config import OF_KINDS
 from yoto_tf.errors import InputError
 from yoto_tf.examples import Examples
 from yoto_tf.families.base import Family
@@ -15,7 +16,6 @@ from yoto_tf.families.tabular.config import TableConditioningConfig
 from yoto_tf.families.tabular.config import TabularConfig
 from yoto_tf.families.tabular.dimensions import DIMENSIONS
 from yoto_tf.families.tabular.presets import PRESETS
-from yoto_tf.model_config import OF_KINDS
 
 _COST = Column("expected_cost", "expected cost", ".4f", "per row")
 _MISSES = Column("miss_rate", "miss rate", ".3f")

@@ -9,7 +9,7 @@ from yoto_tf.families.tabular.config import TableEvaluationConfig
 from yoto_tf.families.tabular.config import TableModelConfig
 from yoto_tf.families.tabular.config import TableObjectiveConfig
 from yoto_tf.families.tabular.config import TabularConfig
-from yoto_tf.loss_config import ParameterConfig
+from yoto_tf.parameter_config import ParameterConfig
 from yoto_tf.settings import OptimizerConfig
 from yoto_tf.settings import TrainingConfig
 

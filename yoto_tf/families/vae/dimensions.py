@@ -2,11 +2,11 @@
 
 import typing
 
+from yoto_tf.conditioning_config import OF_KINDS
+from yoto_tf.conditioning_config import ConditioningKind
 from yoto_tf.errors import InputError
 from yoto_tf.families.parts import Dimension
-from yoto_tf.model_config import OF_KINDS
-from yoto_tf.model_config import ConditioningKind
-from yoto_tf.model_config import Site
+from yoto_tf.families.vae.model_config import Site
 from yoto_tf.registry import CONDITIONING
 
 

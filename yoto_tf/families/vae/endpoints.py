@@ -9,8 +9,8 @@ from PIL import Image
 
 from yoto_tf.data import pictures
 from yoto_tf.endpoint import Endpoint
+from yoto_tf.families.vae.model.posterior import rate as rate_of
 from yoto_tf.families.vae.signatures import Signatures
-from yoto_tf.layers.posterior import rate as rate_of
 from yoto_tf.method.exporting import loss_parameters_endpoint
 
 # Values of each loss parameter in examples, over the trained range.

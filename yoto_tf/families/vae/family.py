@@ -7,14 +7,14 @@ import math
 import numpy as np
 
 from yoto_tf import points
-from yoto_tf.config import ExperimentConfig
 from yoto_tf.families.base import Family
 from yoto_tf.families.parts import Column
+from yoto_tf.families.vae.config import ExperimentConfig
 from yoto_tf.families.vae.dimensions import DIMENSIONS
+from yoto_tf.families.vae.model_config import ConditioningConfig
+from yoto_tf.families.vae.model_config import idle_settings
+from yoto_tf.families.vae.presets import PRESETS
 from yoto_tf.families.vae.view import VIEW
-from yoto_tf.model_config import ConditioningConfig
-from yoto_tf.model_config import idle_settings
-from yoto_tf.presets import PRESETS
 from yoto_tf.strict_config import UNSET
 
 _NATS = "nats per image"
@@ -49,7 +49,7 @@ class VaeFamily(Family):
 
     def __init__(
         self,
-        model_class="yoto_tf.models.conv_vae:ConditionalVAE",
+        model_class="yoto_tf.families.vae.model.conv_vae:ConditionalVAE",
         further=(),
         presets=None,
     ):
@@ -64,7 +64,7 @@ class VaeFamily(Family):
     # Data.
 
     def check(self, settings):
-        from yoto_tf import likelihoods
+        from yoto_tf.families.vae.model import likelihoods
         from yoto_tf.layers.factory import make_conditioning
 
         # Classes of one's own.
@@ -164,7 +164,7 @@ class VaeFamily(Family):
         )
 
     def score(self, model, examples, grid, batch_size=500, seed=0, done=None):
-        from yoto_tf.evaluation import rate_distortion_curve
+        from yoto_tf.families.vae.rate_distortion import rate_distortion_curve
 
         return rate_distortion_curve(
             model, examples, grid, batch_size, seed, done
@@ -207,7 +207,7 @@ class VaeFamily(Family):
     # Serving.
 
     def owns(self, model):
-        from yoto_tf.models import ConditionalVAE
+        from yoto_tf.families.vae.model.conv_vae import ConditionalVAE
 
         return isinstance(model, ConditionalVAE)
 
@@ -257,7 +257,7 @@ def _split(point):
 
 def _watched_betas(settings):
     """The watched betas that the run is trained for, or None."""
-    from yoto_tf.beta_distribution import beta_distribution
+    from yoto_tf.families.vae.beta_distribution import beta_distribution
 
     distribution = beta_distribution(settings.beta)
     watched = settings.evaluation.watched_betas

@@ -8,9 +8,9 @@ numbers: the same request gets the same answer.
 import tensorflow as tf
 
 from yoto_tf.families.vae import picture_files
+from yoto_tf.families.vae.model.inputs import to_unit_interval
+from yoto_tf.families.vae.model.posterior import rate as rate_of
 from yoto_tf.graph_checks import at_most
-from yoto_tf.layers.posterior import rate as rate_of
-from yoto_tf.models.inputs import to_unit_interval
 from yoto_tf.rows import RowPolicy
 
 # A row of `curve` costs as much as so many images.

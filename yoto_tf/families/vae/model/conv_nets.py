@@ -10,11 +10,11 @@ import math
 import keras
 from keras import ops
 
-from yoto_tf.config import IMAGE_SIZES
 from yoto_tf.errors import InputError
+from yoto_tf.families.vae.model_config import ModelConfig
+from yoto_tf.image_config import IMAGE_SIZES
 from yoto_tf.layers.factory import make_conditioning
 from yoto_tf.layers.stage import ConditionedStage
-from yoto_tf.model_config import ModelConfig
 from yoto_tf.registry import CONDITIONING
 
 _SMALLEST = 4

@@ -10,7 +10,7 @@ import math
 
 from keras import ops
 
-from yoto_tf.registry import LIKELIHOODS
+from yoto_tf.families.vae.registry import LIKELIHOODS
 
 # The authors' floor of a standard deviation.
 EPSILON = 1e-6

@@ -1,4 +1,4 @@
-"""Models: the method itself, and the VAE that is its first case."""
+"""What Keras finds when it loads a model of this library."""
 
 import re
 
@@ -9,22 +9,15 @@ import yoto_tf.keras_backend  # noqa: F401
 import keras
 
 from yoto_tf.errors import InputError
-
-# So that Keras finds them when it loads one.
-from yoto_tf.families.tabular import model as _tabular  # noqa: F401
+from yoto_tf.families import register_models
 from yoto_tf.method.condition import ConditionedModel  # noqa: F401
 from yoto_tf.method.dirichlet import Dirichlet  # noqa: F401
 from yoto_tf.method.model import LossConditionalModel
-from yoto_tf.models.conv_vae import ConditionalVAE
 
 # So that Keras finds it when it loads a model that was trained with it.
 from yoto_tf.optimizers import FusedAdam  # noqa: F401
 
-__all__ = [
-    "ConditionalVAE",
-    "LossConditionalModel",
-    "load_model",
-]
+register_models()
 
 
 def load_model(path):

@@ -219,3 +219,23 @@ def total_correlation(latent, mean, stddev):
     joint = ops.logsumexp(ops.sum(logs, -1), axis=2) - count
     margins = ops.sum(ops.logsumexp(logs, axis=2) - count, -1)
     return ops.mean(joint - margins, axis=1)
+
+
+def make_posterior(config, beta, seed=None, name=None):
+    """Builds the posterior that a `ModelConfig` names.
+
+    Args:
+        config: `yoto_tf.ModelConfig`.
+        beta: `yoto_tf.BetaConfig`: the betas that the start suits.
+        seed: of the noise.
+        name: of the layer.
+    """
+    if config.posterior == "softplus":
+        return GaussianPosterior("softplus", seed=seed, name=name)
+    low, high = beta.low, beta.high
+    if beta.distribution == "choice":
+        low, high = min(beta.values), max(beta.values)
+    # A constant is not told to the network, but its start may suit it.
+    told = beta.distribution == "constant" or config.conditioning.kind != "none"
+    start = linear_vae_start(low, high, config.initial_variance, told)
+    return GaussianPosterior(config.posterior, start, seed, name=name)

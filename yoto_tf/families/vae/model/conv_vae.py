@@ -5,24 +5,24 @@ import dataclasses
 import keras
 from keras import ops
 
-from yoto_tf import likelihoods
-from yoto_tf.beta_distribution import beta_distribution
-from yoto_tf.config import BetaConfig
-from yoto_tf.config import ObjectiveConfig
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_preset
-from yoto_tf.layers.factory import make_posterior
-from yoto_tf.layers.posterior import rate_per_latent
+from yoto_tf.families.vae.beta_distribution import beta_distribution
+from yoto_tf.families.vae.loss_config import BetaConfig
+from yoto_tf.families.vae.loss_config import ObjectiveConfig
+from yoto_tf.families.vae.model import inputs as model_inputs
+from yoto_tf.families.vae.model import likelihoods
+from yoto_tf.families.vae.model.conv_nets import ConvDecoder
+from yoto_tf.families.vae.model.conv_nets import ConvEncoder
+from yoto_tf.families.vae.model.posterior import make_posterior
+from yoto_tf.families.vae.model.posterior import rate_per_latent
+from yoto_tf.families.vae.model_config import ConditioningConfig
+from yoto_tf.families.vae.model_config import ModelConfig
 from yoto_tf.method import precision
 from yoto_tf.method.asking import values_for
 from yoto_tf.method.joint import as_joint
 from yoto_tf.method.model import LossConditionalModel
 from yoto_tf.method.schedule import Schedule
-from yoto_tf.model_config import ConditioningConfig
-from yoto_tf.model_config import ModelConfig
-from yoto_tf.models import inputs as model_inputs
-from yoto_tf.models.conv_nets import ConvDecoder
-from yoto_tf.models.conv_nets import ConvEncoder
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
@@ -142,7 +142,7 @@ class ConditionalVAE(LossConditionalModel):
         """Builds the untrained model of a preset.
 
         Args:
-            name: a key of `yoto_tf.presets.PRESETS`, as `"cifar10"`.
+            name: a key of `yoto_tf.PRESETS`, as `"cifar10"`.
             seed: see the class.
             **model_overrides: fields of `ModelConfig`, as `width=2`.
 

@@ -8,23 +8,18 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
 
+from yoto_tf.conditioning_config import OF_KINDS
+from yoto_tf.conditioning_config import ConditioningKind
 from yoto_tf.errors import InputError
+from yoto_tf.families.vae.registry import LIKELIHOODS
 from yoto_tf.registry import CONDITIONING
-from yoto_tf.registry import LIKELIHOODS
 from yoto_tf.strict_config import Config
 
 # The library's own; `yoto_tf.registry` tells how others are named.
 Likelihood = Literal[*LIKELIHOODS.built_in]
 Posterior = Literal["variance_preserving", "softplus"]
-ConditioningKind = Literal[*CONDITIONING.built_in]
 Site = Literal["block", "conv", "dense", "posterior", "latent", "output"]
 DEFAULT_SITES = ("block", "dense", "posterior", "latent", "output")
-# Settings of conditioning that only some kinds have.
-OF_KINDS = {
-    "knots": ("spline",),
-    "hidden_units": ("film", "sigmoid_film"),
-    "strength": ("film",),
-}
 
 
 def idle_settings(kind, sites):

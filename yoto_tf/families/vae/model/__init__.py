@@ -1,0 +1,5 @@
+"""The VAE in Keras: networks, posterior, likelihoods."""
+
+# First, whichever of these is imported first: when Keras is imported, so are
+# the classes that it has to find, and they import these.
+import yoto_tf.keras_backend  # noqa: F401
