@@ -204,7 +204,7 @@ def test_sigterm_before_there_is_a_model(tmp_path):
     [
         ("serving.server", "--model_base_path=/none", "_asyncio"),
         ("serving.server", "--model_base_path=/none", "tensorflow"),
-        ("serving.page", "--model=m", "_asyncio"),
+        ("serving.page", "--model=m", "numpy"),
         ("serving.demo", "--models=/none", "_asyncio"),
     ],
 )
