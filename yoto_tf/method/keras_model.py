@@ -282,5 +282,6 @@ def _check_data(x):
             "expected arrays or tensors, received: lists of "
             f"{type(plain[0]).__name__}; numpy.asarray makes an array"
         )
-    if any(getattr(leaf, "shape", ())[:1] == (0,) for leaf in leaves):
+    empty = isinstance(x, tf.data.Dataset) and int(x.cardinality()) == 0
+    if empty or any(getattr(v, "shape", ())[:1] == (0,) for v in leaves):
         raise InputError("expected one or more examples, received: none")
