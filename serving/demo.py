@@ -3,10 +3,15 @@
 Where there is no export yet it trains the demo's model first, or continues
 its training, and exports it. Server and page are one process.
 
-Exit codes: 0 after SIGTERM or Ctrl-C, 1 for an export that cannot be loaded,
-2 for a wrong command line or a busy port; that of the training or the export
-if it fails.
+Exit codes: 0 after SIGTERM or Ctrl-C (130 for Ctrl-C while it is imported), 1
+for an export that cannot be loaded, 2 for a wrong command line or a busy port;
+that of the training or the export if it fails.
 """
+
+from serving import signals
+
+if __name__ == "__main__":
+    signals.end_at_once()
 
 import contextlib
 import logging
@@ -17,7 +22,6 @@ from pathlib import Path
 
 import tyro
 
-from serving import signals
 from serving.page import examples
 from serving.page import guard
 from serving.page import ports

@@ -3,8 +3,8 @@
     python -m serving.server --model_name=film_vae \\
         --model_base_path=models/film_vae
 
-Exit codes: 0 after SIGTERM or Ctrl-C, 130 for Ctrl-C before there is anything
-to end, 1 when a model or a port fails, 2 for a wrong command line or a wrong
+Exit codes: 0 after SIGTERM or Ctrl-C, 130 for Ctrl-C while TensorFlow is
+imported, 1 when a model or a port fails, 2 for a wrong command line or a wrong
 file named there.
 """
 
@@ -19,6 +19,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 from serving import signals
+
+if __name__ == "__main__":
+    signals.end_at_once()
+
 from serving.embedded import flags as command_line
 from yoto_tf import matplotlib_backend
 from yoto_tf.command_line import held_back_stderr
@@ -37,11 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # TensorFlow takes seconds to import: after the flags are known to be
     # right.
     # Its notices about oneDNN and CUDA come before its log level counts.
-    with (
-        signals.quiet_interrupt(),
-        held_back_stderr(),
-        matplotlib_backend.set_aside(),
-    ):
+    with held_back_stderr(), matplotlib_backend.set_aside():
         from serving.embedded import launch
 
     logging.basicConfig(

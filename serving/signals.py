@@ -6,6 +6,17 @@ import signal
 import threading
 
 
+def end_at_once() -> None:
+    """SIGTERM and Ctrl-C end the process at once from now on, with 0 and 130.
+
+    For a start in which there is nothing to end yet, before `stop_event`: an
+    exception within imports may be lost, and the first process of a container
+    gets no signal that it does not handle.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+
 def stop_event() -> threading.Event:
     """Returns an event that SIGTERM and Ctrl-C set from now on.
 
@@ -21,19 +32,6 @@ def stop_event() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     return stop
-
-
-@contextlib.contextmanager
-def quiet_interrupt():
-    """Ctrl-C within the block ends the process at once: exit code 130.
-
-    For imports, in which an exception may come from anywhere, or be lost.
-    """
-    before = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

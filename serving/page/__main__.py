@@ -2,16 +2,20 @@
 
     python -m serving.page --url grpc://127.0.0.1:8500 --model shapes
 
-Exit codes: 0 after SIGTERM or Ctrl-C, 2 for a wrong command line, a busy port
-or a data set that cannot be used.
+Exit codes: 0 after SIGTERM or Ctrl-C, 130 for Ctrl-C before the page starts, 2
+for a wrong command line, a busy port or a data set that cannot be used.
 """
+
+from serving import signals
+
+if __name__ == "__main__":
+    signals.end_at_once()
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from serving import signals
 from serving.client import InvalidRequest
 from serving.client.target import Target
 from serving.page import examples

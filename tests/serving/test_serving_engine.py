@@ -233,6 +233,28 @@ def test_a_pipe_is_not_waited_for(tmp_path, name):
     assert caught.value.message == f"{path / name}: not a regular file"
 
 
+@pytest.mark.parametrize("name", ["variables", "assets", "assets.extra"])
+def test_a_pipe_in_a_linked_folder_is_not_waited_for(tmp_path, name):
+    path, elsewhere = tmp_path / "1", tmp_path / "elsewhere"
+    serving_models.half_plus(2, path)
+    (path / name).mkdir(exist_ok=True)
+    (path / name).rename(elsewhere)
+    (path / name).symlink_to(elsewhere)
+    SavedModelVersion(str(path)).close()  # a link alone does no harm
+    os.mkfifo(elsewhere / "pipe")
+    with pytest.raises(StatusError, match="pipe: not a regular file"):
+        SavedModelVersion(str(path))
+
+
+def test_links_that_lead_back_are_no_endless_walk(tmp_path):
+    path = tmp_path / "1"
+    serving_models.half_plus(2, path)
+    (path / "assets").mkdir(exist_ok=True)
+    for name in ("a", "assets/b", "assets/c"):
+        (path / name).symlink_to(tmp_path)
+    SavedModelVersion(str(path)).close()
+
+
 def test_warmup(tmp_path):
     path = tmp_path / "1"
     serving_models.half_plus(2, path)

@@ -284,6 +284,30 @@ def test_health(client):
     assert error_of(stub.Check, unknown)[0] == grpc.StatusCode.NOT_FOUND
 
 
+def test_garbage_is_the_clients_fault_in_every_method(client, caplog):
+    """Of every service that is listed, those of gRPC's packages too."""
+    database = ProtoReflectionDescriptorDatabase(client.channel)
+    pool = DescriptorPool(database)
+    codes = {}
+    for service in database.get_services():
+        for method in pool.FindServiceByName(service).methods:
+            call = client.channel.stream_stream(f"/{service}/{method.name}")
+            for body in (b"\xff\xff", b"\x0b" * 50, b"\x0a\x01\xff"):
+                answers = call(iter([body]), timeout=SECONDS)
+                codes.setdefault(answers.code(), set()).add(method.name)
+                assert "Traceback" not in answers.details()
+    assert codes.pop(INVALID) >= {
+        "Predict",
+        "GetModelStatus",
+        "HandleReloadConfigRequest",
+        "Check",
+        "Watch",
+        "ServerReflectionInfo",
+    }
+    assert set(codes) == {grpc.StatusCode.UNIMPLEMENTED}
+    assert not caplog.records
+
+
 def test_a_fault_of_the_server_is_told_without_its_traceback(
     tmp_path, monkeypatch, caplog
 ):

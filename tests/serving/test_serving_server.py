@@ -25,9 +25,9 @@ COMMAND = [sys.executable, "-m", "serving.server"]
 
 
 @contextlib.contextmanager
-def process(*arguments):
+def process(*arguments, command=COMMAND):
     with subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
+        [*command, *map(str, arguments)],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
@@ -175,7 +175,6 @@ def test_a_model_that_cannot_load_and_a_port_that_is_taken(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize("front", ["port", "rest_api_port"])
 def test_a_taken_port(tmp_path, front):
     serving_models.half_plus(2, tmp_path / "1")
@@ -200,13 +199,26 @@ def test_sigterm_before_there_is_a_model(tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_tensorflow_is_imported():
-    with process("--model_base_path=/none") as running:
-        maps = pathlib.Path(f"/proc/{running.pid}/maps")
-        while "tensorflow" not in maps.read_text():
+@pytest.mark.parametrize(
+    ("module", "argument", "loaded"),
+    [
+        ("serving.server", "--model_base_path=/none", "_asyncio"),
+        ("serving.server", "--model_base_path=/none", "tensorflow"),
+        ("serving.page", "--model=m", "numpy"),
+        ("serving.demo", "--models=/none", "_asyncio"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)]
+)
+def test_a_signal_while_it_is_imported(module, argument, loaded, number, code):
+    command = [sys.executable, "-m", module]
+    with process(argument, command=command) as running:
+        files = pathlib.Path(f"/proc/{running.pid}/maps")
+        while loaded not in files.read_text():
             time.sleep(0.01)
-        running.send_signal(signal.SIGINT)
-        assert running.wait(20) == 130
+        running.send_signal(number)
+        assert running.wait(20) == code
         assert running.stderr.read() == ""
 
 

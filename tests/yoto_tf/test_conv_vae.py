@@ -509,8 +509,10 @@ def test_the_seed_decides_the_noise_and_the_global_seed_the_weights():
 
 def test_empty_batches_are_refused_with_a_sentence(vae):
     size = vae.image_shape
-    with pytest.raises(InputError, match="one or more images"):
-        vae.reconstruct(np.zeros((0, *size), np.uint8), beta=1.0)
+    nothing = np.zeros((0, *size), np.uint8)
+    for ask in (vae, vae.encode, lambda x: vae.reconstruct(x, beta=1.0)):
+        with pytest.raises(InputError, match="one or more images"):
+            ask(nothing)
     latents = np.zeros((0, vae.model_config.latent_size))
     with pytest.raises(InputError, match="one or more latents"):
         vae.decode(latents, beta=1.0)

@@ -76,6 +76,40 @@ OPTIMIZERS = {
 }
 
 
+def with_an_empty_batch(sizes=(8, 0, 8)):
+    """As a Dataset gives one whose batches are filtered."""
+
+    def batches():
+        for size in sizes:
+            yield X[:size], Y[:size]
+
+    spec = tf.TensorSpec([None, 3]), tf.TensorSpec([None])
+    return tf.data.Dataset.from_generator(batches, output_signature=spec)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"run_eagerly": True}])
+def test_a_batch_of_no_examples_is_refused(arguments):
+    """The mean of none is NaN, and so would be all weights after it."""
+    model = Fussy()
+    model.compile("adam", **arguments)
+    model.fit(X, Y, batch_size=8, verbose=0)
+    before = state(model)
+    for call in (model.evaluate, model.predict):
+        with pytest.raises(InputError, match="examples in every batch"):
+            call(with_an_empty_batch(), verbose=0)
+        with pytest.raises(InputError, match="one or more examples"):
+            call(tf.data.Dataset.from_tensors(X).take(0))
+    for call in (model.train_on_batch, model.test_on_batch):
+        with pytest.raises(InputError, match="examples in every batch"):
+            call(X[:0], Y[:0])
+    assert not changed(before, state(model))
+    with pytest.raises(InputError, match="examples in every batch"):
+        model.fit(with_an_empty_batch(), shuffle=False, verbose=0)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+    # A call has nothing to average: no example, no answer.
+    assert model(X[:0]).shape == (0,)
+
+
 @pytest.mark.parametrize(
     ("optimizer", "wrong"),
     [

@@ -133,6 +133,11 @@ def load_weight_count(model, store):
             raise InputError(
                 f"expected a model with the {saved} weights that were saved, "
                 f"received: {type(model).__name__} with {len(model.weights)}"
-                + (f"; layers that are not built: {names}" if names else "")
+                + (
+                    f"; layers that are not built: {names}. Show a new model a "
+                    "batch by fit, then its load_weights(path) reads the file"
+                    if names
+                    else ""
+                )
             )
     return rest

@@ -74,6 +74,8 @@ class KerasModel(keras.Model):
         except Exception:
             self.built = before
             raise
+        if self._run_spec is None:
+            self._run_spec = first_batch.spec_of((x, None))
         return precision.widened(outputs, self._dtype)
 
     # Steps, compiled or not.
@@ -240,6 +242,7 @@ class KerasModel(keras.Model):
     # Weights that a load finds again.
 
     _spec = None
+    _run_spec = None  # of a loop of one's own that calls `run` alone
 
     def _note_batch(self, x, y):
         if self._spec is None or y is not None:
@@ -247,9 +250,10 @@ class KerasModel(keras.Model):
         self.built = True
 
     def get_build_config(self):
-        if self._spec is None:
+        spec = self._spec or self._run_spec
+        if spec is None:
             return super().get_build_config()
-        return {"batch": self._spec}
+        return {"batch": spec}
 
     def build_from_config(self, config):
         if "batch" not in config:
@@ -282,5 +286,6 @@ def _check_data(x):
             "expected arrays or tensors, received: lists of "
             f"{type(plain[0]).__name__}; numpy.asarray makes an array"
         )
-    if any(getattr(leaf, "shape", ())[:1] == (0,) for leaf in leaves):
+    empty = isinstance(x, tf.data.Dataset) and int(x.cardinality()) == 0
+    if empty or any(getattr(v, "shape", ())[:1] == (0,) for v in leaves):
         raise InputError("expected one or more examples, received: none")

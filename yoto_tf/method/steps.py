@@ -115,14 +115,16 @@ class Steps(KerasModel):
 
     def predict_step(self, data):
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self(x, training=False)
+        return self(_with_examples(x), training=False)
 
     def _unpacked(self, data):
         """The batch as it was given and as it was checked, and the loss
         parameters that it brings, or None."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x, asked = asking.unwrapped(x)
-        return (x, y), *self.check_batch(x, y), sample_weight, asked
+        checked_x, checked_y = self.check_batch(x, y)
+        given = x, y
+        return given, _with_examples(checked_x), checked_y, sample_weight, asked
 
     def checked_terms(self, x, y, outputs, loss_parameters):
         """Returns `loss_terms`, checked, in float32 or more.
@@ -176,6 +178,22 @@ class Steps(KerasModel):
         if num % size:
             raise InputError(f"{sentence} {num}")
         return num
+
+
+def _with_examples(x):
+    """Refuses a batch of no examples, whose mean is NaN, and all weights after
+    a step of it. One of several replicas may have none."""
+    first = tf.nest.flatten(x)[0]
+    rank = tf.TensorShape(getattr(first, "shape", None)).rank
+    if replicas.in_replica() or not rank:
+        return x
+    num = asking.batch_size(x)
+    if isinstance(num, int) and num:
+        return x
+    sentence = "expected one or more examples in every batch, received: none"
+    if isinstance(num, int):
+        raise InputError(sentence)
+    return tf.nest.map_structure(lambda t: checked(t, num > 0, sentence), x)
 
 
 def _global_share(per_example, further, total):

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable
 
 import grpc
-from google.protobuf import message
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from grpc_health.v1 import health
@@ -22,6 +21,7 @@ from tensorflow_serving.apis import prediction_service_pb2
 from serving.embedded import status
 from serving.embedded.apis import wire
 from serving.embedded.apis.core import Core
+from serving.embedded.apis.grpc_parsing import ParsingInterceptor
 from serving.embedded.apis.places import Places
 from serving.embedded.apis.places import bind
 from serving.embedded.options import ServerOptions
@@ -71,6 +71,7 @@ class GrpcServer:
                 # A second server on the port must fail, not share it.
                 ("grpc.so_reuseport", 0),
             ],
+            interceptors=[ParsingInterceptor()],
         )
         for service in _SERVICES:
             server.add_registered_method_handlers(
@@ -144,12 +145,7 @@ class GrpcServer:
             raise status.unimplemented("Method not implemented!")
         wire.check_parts(body, method.input_type)
         kind = message_factory.GetMessageClass(method.input_type)
-        try:
-            request = kind.FromString(body)
-        except message.DecodeError as error:
-            raise status.invalid_argument(
-                f"Malformed request: {error}"
-            ) from error
+        request = wire.parse(kind.FromString, body)
         answer = self._methods[method.name]
         return answer(request, is_active).SerializeToString()
 

@@ -11,6 +11,7 @@ TensorFlow, hands the arrays to `Session::RunCallable` as they are.
 """
 
 import functools
+import itertools
 import os
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from serving.embedded import status
 # Each output filter needs executors of its own; a client that sends ever
 # new filters would otherwise fill the memory.
 _MAX_CALLABLES = 32
+_FOLDERS = ("variables", "assets", "assets.extra")
 # -1: the thread of the request runs the graph itself, which saves two thread
 # switches, a fifth of a small model's time. Requests run beside each other
 # all the same, and single operations still spread over the cores.
@@ -100,7 +102,12 @@ class SavedModelVersion:
 
 def _refuse_pipes(path: str) -> None:
     """Opening one would wait for a writer, and with it the whole server."""
-    for folder, _, names in os.walk(path):
+    # Links to folders are followed where the loader looks, and no further.
+    linked = (
+        itertools.islice(os.walk(os.path.join(path, name)), 1)
+        for name in _FOLDERS
+    )
+    for folder, _, names in itertools.chain(os.walk(path), *linked):
         for file in (os.path.join(folder, name) for name in names):
             if os.path.exists(file) and not os.path.isfile(file):
                 raise status.failed_precondition(f"{file}: not a regular file")

@@ -124,6 +124,8 @@ def _checked_form(images, image_shape):
             "received: images of unknown rank, as of a generator without "
             "output_signature, or of another rank than those before"
         )
+    if images.shape[0] == 0:
+        raise InputError("expected one or more images, received: none")
     if not images.shape[1:].is_compatible_with(image_shape):
         _check_shape(images, image_shape)
     if not images.shape[1:].is_fully_defined():
