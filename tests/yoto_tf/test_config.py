@@ -102,7 +102,8 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
         (DataConfig, {"train_examples": 0}, "train_examples to be above 0"),
         (DataConfig, {"test_examples": -1}, "test_examples of 2 or more"),
         (DataConfig, {"validation_examples": -1}, "to be 0 or more"),
-        (ConditioningConfig, {"sites": ()}, "at least one of"),
+        (ConditioningConfig, {"sites": ()}, "different sites among"),
+        (ConditioningConfig, {"sites": ("block", "block")}, "different sites"),
         (ConditioningConfig, {"strength": 0.0}, "strength to be above 0"),
         (ConditioningConfig, {"knots": 1}, "knots of 2 or more"),
         (

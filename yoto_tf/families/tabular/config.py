@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
 
-from yoto_tf.conditioning_config import OF_KINDS
-from yoto_tf.conditioning_config import ConditioningKind
+from yoto_tf.conditioning_config import BaseConditioningConfig
 from yoto_tf.errors import InputError
 from yoto_tf.parameter_config import ParameterConfig
-from yoto_tf.registry import CONDITIONING
 from yoto_tf.settings import Settings
 from yoto_tf.strict_config import Config
 
@@ -74,48 +72,14 @@ class TableConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableConditioningConfig(Config):
+class TableConditioningConfig(BaseConditioningConfig):
     """How and where the network is told the loss parameters."""
 
-    kind: ConditioningKind | str = "spline"
-    """As of the VAE, a layer of your own included; `none`: not told at all,
-    whatever stands below."""
     sites: tuple[Site, ...] = ("hidden", "output")
     """`input`: the standardised columns; `hidden`: every hidden layer before
     its ReLU; `output`: the answer, a scale and a shift of it."""
-    knots: int = 5
-    """Of `spline`."""
     hidden_units: int = 32
     """Width of FiLM's hidden layer."""
-    strength: float = 0.1
-    """Of FiLM: its scale is 1 + strength * output."""
-
-    def __post_init__(self):
-        object.__setattr__(self, "kind", CONDITIONING.text(self.kind))
-        super().__post_init__()
-
-    def _check(self):
-        self._positive("hidden_units", "strength")
-        if self.knots < 2:
-            raise InputError(
-                f"expected knots of 2 or more, received: knots={self.knots}"
-            )
-        if self.kind == "none":
-            return
-        for name, kinds in OF_KINDS.items():
-            if self.kind not in kinds:
-                self._without_effect((name,), self._of("kind"))
-        if not self.sites or len(set(self.sites)) < len(self.sites):
-            raise InputError(
-                "expected different sites among input, hidden, output for "
-                f"kind={self.kind!r}, received: sites={self.sites}"
-            )
-        if self.kind == "concatenation" and "output" in self.sites:
-            raise InputError(
-                "expected sites other than 'output' for "
-                "kind='concatenation', which would add answers, received: "
-                f"sites={self.sites}"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

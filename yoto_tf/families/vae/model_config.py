@@ -3,16 +3,14 @@
 Imports no TensorFlow, so that a command line answers at once.
 """
 
-import typing
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
 
-from yoto_tf.conditioning_config import OF_KINDS
-from yoto_tf.conditioning_config import ConditioningKind
+from yoto_tf.conditioning_config import BaseConditioningConfig
+from yoto_tf.conditioning_config import idle_beside
 from yoto_tf.errors import InputError
 from yoto_tf.families.vae.registry import LIKELIHOODS
-from yoto_tf.registry import CONDITIONING
 from yoto_tf.strict_config import Config
 
 # The library's own; `yoto_tf.registry` tells how others are named.
@@ -28,26 +26,20 @@ def idle_settings(kind, sites):
     switches them all off, there are none: whatever it is put beside."""
     if kind == "none":
         return {}
-    idle = {n: "kind" for n, kinds in OF_KINDS.items() if kind not in kinds}
+    idle = dict.fromkeys(idle_beside(kind), "kind")
     if not {"block", "conv"} & set(sites):
         idle["largest_map"] = "sites"
     return idle
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConditioningConfig(Config):
+class ConditioningConfig(BaseConditioningConfig):
     """How and where the network is told the loss weight.
 
     Example:
         yoto_tf.ConditioningConfig(kind="film", sites=("block",))
     """
 
-    kind: ConditioningKind | str = "spline"
-    """`spline`: FiLM that is piecewise linear in the log of the weight;
-    `film`: the paper's; `sigmoid_film`: the seed report's, both outputs
-    through a sigmoid; `gate`: Multi-Rate VAE; `concatenation`: the weight as
-    further channels; `none`: not told at all, whatever stands below;
-    MODULE:CLASS or 'MODULE:CLASS(name=value)': a layer of your own."""
     sites: tuple[Site, ...] = DEFAULT_SITES
     """`block`: last conv of each block (the paper); `conv`: every conv;
     `dense`: every hidden dense layer; `posterior`: mean and spread of the
@@ -57,46 +49,22 @@ class ConditioningConfig(Config):
     """Leave convolutions of `block` and `conv` alone whose output has more
     pixels a side than this: every site reads and writes its whole map, and
     the largest maps cost most of it; None: all (the paper)."""
-    knots: int = 5
-    """Of `spline`: values of the weight, evenly over its range, at which
-    scale and shift are learned."""
     hidden_units: int = 256
     """Width of FiLM's hidden layer at 1x (the paper)."""
-    strength: float = 0.1
-    """FiLM's scale is 1 + strength * output, its shift strength * output
-    (the paper: 0.1 on CIFAR-10, 0.01 on Shapes3D)."""
     standardize: bool = True
     """Give the network log(beta) with mean 0 and deviation 1 over the
     trained distribution; off: log(beta) as it is (the paper)."""
 
-    def __post_init__(self):
-        object.__setattr__(self, "kind", CONDITIONING.text(self.kind))
-        super().__post_init__()
-
     def _check(self):
-        self._positive("hidden_units", "strength", "largest_map")
-        if self.knots < 2:
-            raise InputError(
-                f"expected knots of 2 or more, received: knots={self.knots}"
-            )
-        for name, beside in idle_settings(self.kind, self.sites).items():
-            self._without_effect((name,), self._of(beside))
+        super()._check()
+        self._positive("largest_map")
+        if "largest_map" in idle_settings(self.kind, self.sites):
+            self._without_effect(("largest_map",), self._of("sites"))
         if self.kind == "spline" and not self.standardize:
             raise InputError(
                 "expected standardize=True for kind='spline', whose knots "
                 "spread over the standardised range, received: "
                 "standardize=False"
-            )
-        if self.kind != "none" and not self.sites:
-            raise InputError(
-                f"expected at least one of {typing.get_args(Site)} for "
-                f"kind={self.kind!r}, received: sites=()"
-            )
-        if self.kind == "concatenation" and "output" in self.sites:
-            raise InputError(
-                "expected sites other than 'output' for "
-                "kind='concatenation', which would add channels to the "
-                f"image, received: sites={self.sites}"
             )
         if self.kind == "concatenation" and "posterior" in self.sites:
             raise InputError(
