@@ -1,8 +1,9 @@
-"""Three unlike models, exported: for the tests of export and serving.
+"""Unlike models, exported: for the tests of export and serving.
 
 vae      one loss parameter, pictures (`export_runs`)
 tc       two loss parameters, pictures: a subclass of the VAE
 alarms   two loss parameters, one of them a choice; rows of a table
+table    one loss parameter; rows of a table whose columns have names, texts
 """
 
 import functools
@@ -15,6 +16,9 @@ import own_model
 
 import yoto_tf
 from export.saved_model import export_model
+from yoto_tf.families.fields import Field
+from yoto_tf.families.tabular.config import TableModelConfig
+from yoto_tf.families.tabular.model import CostSensitiveClassifier
 
 COLUMNS = 3
 
@@ -63,6 +67,39 @@ def alarms():
     return model
 
 
+FIELDS = (
+    Field("student", ("No", "Yes")),
+    Field("balance", low=0.0, high=2654.3225),
+    Field("city", ("bern", "<graz>", "ulm")),
+)
+
+
+def table_rows():
+    return np.float32(
+        [[1, 1500, 0, 1, 0], [0, 900, 1, 0, 0], [1, 2000, 0, 0, 1]]
+    )
+
+
+@functools.cache
+def table():
+    """With random weights, biases included, so that every column counts."""
+    keras.utils.set_random_seed(0)
+    model = CostSensitiveClassifier(
+        TableModelConfig(depth=1),
+        mean=[0, 1200, 0, 0, 0],
+        variance=[1, 500**2, 1, 1, 1],
+        fields=FIELDS,
+        target="default = Yes",
+        loss_parameters={"miss": yoto_tf.LogUniform(1.0, 32.0)},
+        seed=0,
+    )
+    model.predict(table_rows(), verbose=0)
+    rng = np.random.default_rng(0)
+    for w in model.trainable_variables:
+        w.assign_add(rng.normal(scale=0.3, size=w.shape).astype("float32"))
+    return model
+
+
 @functools.cache
 def tc():
     """With random weights, biases included, so that both count."""
@@ -101,4 +138,8 @@ def _export_tc(base):
     export_model(tc(), base / "tc")
 
 
-_MADE = {"alarms": _export_alarms, "tc": _export_tc}
+def _export_table(base):
+    export_model(table(), base / "table", example=table_rows())
+
+
+_MADE = {"alarms": _export_alarms, "table": _export_table, "tc": _export_tc}

@@ -69,15 +69,19 @@ element.addEventListener('change', (event) => {
 """
 
 _ROW = """
-<div class="boxes">${value.columns.map((c, i) => `<label><span>${c.title}</span>
-<input type="number" step="any" data-index="${i}" value="${c.value}"></label>`
-).join("")}</div>
+<div class="boxes">${value.columns.map((c, i) => `<label
+ title="${c.title}"><span>${c.title}</span>${c.texts.length ? `
+<select data-index="${i}">${c.texts.map((text, j) => `<option value="${j}"
+ ${j === c.value ? "selected" : ""}>${text}</option>`).join("")}</select>` : `
+<input type="number" step="any" data-index="${i}" value="${c.value}">`}
+<small>${c.hint}</small></label>`).join("")}</div>
 """
 
 _ROW_JS = """
 element.addEventListener('change', (event) => {
   const index = Number(event.target.dataset.index);
-  const typed = event.target.valueAsNumber;
+  const given = event.target.value;
+  const typed = given === '' ? NaN : Number(given);
   if (!Number.isFinite(typed)) {
     event.target.value = props.value.columns[index].value;
     return;
@@ -134,8 +138,8 @@ def sliders(**kwargs):
 
 
 def row(**kwargs):
-    """Boxes for the numbers of a row; its event `input` comes for each that
-    was typed. Its value is that of `rows.boxes`."""
+    """Boxes for the numbers and texts of a row; its event `input` comes for
+    each that was filled in. Its value is that of `rows.boxes`."""
     return gr.HTML(
         value={"columns": []},
         html_template=_ROW,

@@ -85,8 +85,7 @@ class Handlers:
         elif len(choice):
             page |= self.show(choice[0], first, 0)
         elif not facts.is_pictures:
-            zeros = {n: np.zeros(s, "float32") for n, s in facts.shapes}
-            page |= self.show(zeros, first, -1)
+            page |= self.show(rows.first(facts), first, -1)
         else:
             page |= dict.fromkeys(("numbers", "curve", "strip"), "")
             page |= {"pair": _empty(facts), "shown": None, "shown_at": None}

@@ -78,8 +78,13 @@ def vertical(axis, title, height):
     return (
         f'<g class="axis">{lines}<text text-anchor="middle" '
         f'transform="translate(13 {middle}) rotate(-90)">'
-        f"{html.escape(title)}</text></g>"
+        f"{html.escape(_shortened(title))}</text></g>"
     )
+
+
+def _shortened(title):
+    """As much of it as stands beside an axis of the usual height."""
+    return title if len(title) <= 32 else f"{title[:31].rstrip()}…"
 
 
 def label_beside(text, x, y):

@@ -9,6 +9,8 @@ import served_families
 import serving_models
 import serving_pages
 
+from serving.page.examples import view_of_export
+
 pytestmark = pytest.mark.slow
 
 
@@ -19,7 +21,11 @@ def opened(name, examples, profile):
         serving_models.running(base, name, enable_model_warmup=False) as server,
         serving_pages.chromium(profile) as context,
         serving_pages.launched(
-            f"grpc://127.0.0.1:{server.grpc_port}", name, 0, lambda _: examples
+            f"grpc://127.0.0.1:{server.grpc_port}",
+            name,
+            0,
+            lambda _: examples,
+            likely=[view_of_export(base)],
         ) as url,
     ):
         tab, errors = context.new_page(), []
@@ -92,3 +98,37 @@ def test_a_row_is_typed_and_a_choice_is_turned(tmp_path):
         )
         tab.locator("#strip button").last.click()
         expect_answer(row, miss=10, smoothing=0.4)
+
+
+def test_a_table_has_names_texts_and_ranges(tmp_path):
+    from playwright.sync_api import expect
+
+    rows, model = served_families.table_rows(), served_families.table()
+
+    def expect_answer(row, miss):
+        asked = {"miss": np.float32([miss])}
+        row = np.float32([row])
+        found = model.predict(row, loss_parameters=asked, verbose=0)
+        number = f"{found['probability'][0]:.1%}"
+        expect(tab.locator("#numbers .value")).to_have_text(number)
+
+    with opened("table", {"inputs": rows}, tmp_path) as tab:
+        labels = tab.locator("#row label span")
+        expect(labels).to_have_text(["student", "balance", "city"])
+        expect(tab.locator("#row small").nth(1)).to_have_text("0 to 2,654.32")
+        expect(tab.locator("#row select")).to_have_count(2)
+        city = tab.locator("#row select").last
+        expect(city.locator("option")).to_have_text(["bern", "<graz>", "ulm"])
+        expect(city).to_have_value("1")
+        expect(tab.locator("#numbers dt")).to_contain_text("default = Yes")
+        typed(tab, "#knobs [data-name=miss] .exact", 8)
+        expect_answer(rows[0], 8)
+        city.select_option("ulm")
+        expect_answer([1, 1500, 0, 0, 1], 8)
+        tab.locator("#row select").first.select_option("No")
+        typed(tab, "#row input", 800)
+        expect_answer([0, 800, 0, 0, 1], 8)
+        # Another example puts the texts back.
+        tab.locator("#wall button").nth(1).click()
+        expect(city).to_have_value("0")
+        expect_answer(rows[1], 8)

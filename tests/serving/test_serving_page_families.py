@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 
 import export_runs
 import numpy as np
@@ -19,6 +20,7 @@ from serving.page import views
 from serving.page.handlers import Handlers
 from serving.page.model import CannotShow
 from serving.page.model import Model
+from yoto_tf.families.fields import Field
 from yoto_tf.families.vae.view import VIEW
 from yoto_tf.families.view import Input
 from yoto_tf.families.view import Output
@@ -141,6 +143,51 @@ def test_a_typed_row_that_got_lost_is_caught_up_with(alarms):
     caught_up = events._look(*sliders, typed, *kept)
     found = caught_up["shown"].example["inputs"]
     np.testing.assert_allclose(found, [1, 2, 1 / 3], rtol=1e-5)
+
+
+def test_texts_are_chosen_and_ranges_are_said(alarms):
+    some = (
+        Field("room", ("<hall>", "cellar", "roof")),
+        Field("heat", low=-1.5, high=4000.25),
+    )
+    # Three columns of one field; then one field of two texts, and a number.
+    for fields, row, values in (
+        (some[:1], [0, 1, 0], [1]),
+        (
+            (Field("on", ("no", "yes")), some[1], "x"),
+            [1, 7.25, 3],
+            [1, 7.25, 3],
+        ),
+    ):
+        view = dataclasses.replace(
+            NAMED, inputs=(Input("inputs", "row", fields),)
+        )
+        assert View.from_dict(json.loads(json.dumps(view.to_dict()))) == view
+        model = Model(alarms.model._client, "alarms", "grpc://", view)
+        facts = model.facts()
+        boxes = rows.boxes(facts, {"inputs": np.float32(row)})
+        assert [c["value"] for c in boxes["columns"]] == values
+        np.testing.assert_array_equal(
+            rows.example(facts, boxes)["inputs"], np.float32(row)
+        )
+        assert rows.holds(facts, boxes, {"inputs": np.float32(row)})
+        for wrong in (-1, 3, 0.5):
+            boxes["columns"][0]["value"] = wrong
+            with pytest.raises(InvalidRequest, match="of a text its place"):
+                rows.example(facts, boxes)
+    hints = [c["hint"] for c in boxes["columns"]]
+    assert hints == ["", "-1.5 to 4,000.25", ""]
+    assert rows.label(facts, {"inputs": np.float32(row)}) == "yes · 7.25 · 3"
+    thousands = {"inputs": np.float32([0, 1500.25, 2e12])}
+    assert rows.label(facts, thousands) == "no · 1,500 · 2e+12"
+    # Without examples, what lies between.
+    np.testing.assert_allclose(rows.first(facts)["inputs"], [0, 2000, 0])
+    view = dataclasses.replace(
+        NAMED, inputs=(Input("inputs", "row", (some[0], "one more")),)
+    )
+    model = Model(alarms.model._client, "alarms", "grpc://", view)
+    with pytest.raises(CannotShow, match="as a row of 4, received: float32"):
+        model.facts()
 
 
 def test_without_examples_a_row_begins_with_zeros(alarms):

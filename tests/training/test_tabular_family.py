@@ -17,6 +17,10 @@ from training.search.space import space_around
 from yoto_tf.errors import InputError
 from yoto_tf.families import family_for
 from yoto_tf.families import get_preset
+from yoto_tf.families.fields import Field
+from yoto_tf.families.tabular.config import TableModelConfig
+from yoto_tf.families.tabular.model import CostSensitiveClassifier
+from yoto_tf.method.parameters import LogUniform
 from yoto_tf.run_directory import RunDirectory
 from yoto_tf.strict_config import with_settings
 
@@ -98,6 +102,33 @@ def test_quantiles_are_scored_and_compared_with_the_next_lower(counts):
     assert rows[0.1]["crossings"] == 0
     crossed = (answers[0.9] < answers[0.5]).mean()
     assert rows[0.9]["crossings"] == pytest.approx(crossed)
+
+
+def test_a_page_names_columns_texts_and_answers(alarms, counts):
+    for run, output, title in (
+        (alarms, "probability", "found = y"),
+        (counts, "quantile", "quantile of count, to be rounded down"),
+    ):
+        model = run.load_model()
+        view = run.family().view_of(model)
+        (given,), (answer,) = view.inputs, view.outputs
+        assert [f.title for f in given.fields][:3] == ["a", "b", "city"]
+        assert given.fields[2].texts == ("bern", "graz", "ulm")
+        x = run.family().load(run.read_config()).train.x
+        assert given.fields[0].low == x[:, 0].min()
+        assert given.fields[1].high == x[:, 1].max()
+        assert (answer.name, answer.title) == (output, title)
+
+
+def test_fields_of_another_width_are_refused():
+    with pytest.raises(InputError, match="2 columns, as mean has"):
+        CostSensitiveClassifier(
+            TableModelConfig(),
+            mean=[0.0, 0.0],
+            variance=[1.0, 1.0],
+            fields=[Field("a", ("x", "y", "z"))],
+            loss_parameters={"miss": LogUniform(1.0, 8.0)},
+        )
 
 
 def test_their_figures_answer_the_question(alarms, counts, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from layer_checks import LayerCase
 
 import yoto_tf
+from yoto_tf.families.fields import Field
 from yoto_tf.families.tabular.config import TableModelConfig
 from yoto_tf.families.tabular.model import CostSensitiveClassifier
 from yoto_tf.families.tabular.model import QuantileRegressor
@@ -222,6 +223,8 @@ OBJECTS = [
             TableModelConfig(depth=1, clip_at=None),
             mean=[1.0, 2.0],
             variance=[3.0, 4.0],
+            fields=[Field("a", low=0.0, high=2.0), Field("b", ("no", "yes"))],
+            target="alarm",
             loss_parameters={"miss": LogUniform(1.0, 8.0)},
             normalization="sum",
             seed=3,

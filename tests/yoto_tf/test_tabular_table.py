@@ -10,6 +10,7 @@ from tables import write_table
 
 from yoto_tf.errors import InputError
 from yoto_tf.examples import digests
+from yoto_tf.families.fields import Field
 from yoto_tf.families.tabular.config import TableConditioningConfig
 from yoto_tf.families.tabular.config import TableConfig
 from yoto_tf.families.tabular.config import TableEvaluationConfig
@@ -45,6 +46,15 @@ def test_the_parts_hold_every_row_once_in_numbers(tmp_path):
     order = [rows[float(a)] for a in x[:, 0]]
     assert sorted(order) == list(range(240))
     frame = frame.iloc[order]
+    a, b, city = splits.fields
+    for field, name in ((a, "a"), (b, "b")):
+        column = frame[name][:140].astype("float32")
+        assert field == Field(name, (), column.min(), column.max())
+    assert city == Field("city", ("bern", "graz", "ulm"))
+    for row, text in zip(x, frame.city, strict=True):
+        assert city.texts[city.value(row[2:])] == text
+        assert city.columns(city.value(row[2:])) == row[2:].tolist()
+    assert splits.target == "found = y"
     np.testing.assert_array_equal(x[:, 1], frame.b.astype("float32"))
     for i, city in enumerate(("bern", "graz", "ulm"), 2):
         np.testing.assert_array_equal(x[:, i], frame.city == city)
@@ -68,6 +78,7 @@ def test_two_texts_are_one_column_and_truth_is_a_number(tmp_path):
     )
     splits = load_table(config(path))
     assert splits.columns == ("a", "b", "city=ulm", "truth")
+    assert splits.fields[2] == Field("city", ("bern", "ulm"))
     assert splits.train.x[:, 2].mean() == pytest.approx(2 / 3, abs=0.1)
     assert set(splits.train.x[:, 3]) == {0.0, 1.0}
 

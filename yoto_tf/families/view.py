@@ -12,6 +12,8 @@ them.
 
 import dataclasses
 
+from yoto_tf.families.fields import Field
+
 PICTURE, ROW = "picture", "row"
 NUMBER, NUMBERS = "number", "numbers"
 PARAMETERS = "loss_parameters"
@@ -26,12 +28,17 @@ class Input:
         name: of the input.
         kind: `"picture"`, `(batch, height, width, 1 or 3)` of uint8 or in
             [0, 1]; or `"row"` of a table, `(batch, columns)` or `(batch,)`.
-        columns: names of a row's columns; none: they are numbered.
+        fields: of a row, in the order of its columns: `Field`s, or names of
+            numbers; none: they are numbered.
     """
 
     name: str
     kind: str = PICTURE
-    columns: tuple[str, ...] = ()
+    fields: tuple[Field, ...] = ()
+
+    def __post_init__(self):
+        fields = tuple(map(Field.of, self.fields))
+        object.__setattr__(self, "fields", fields)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,10 +302,12 @@ def _require(signature, role, wanted, found):
     else:
         rank = {NUMBER: 1, NUMBERS: 2}.get(wanted.kind)
         fits = _is_numeric(spec) and len(shape) == rank
-    named = getattr(wanted, "columns", ()) or getattr(wanted, "labels", ())
+    named = len(getattr(wanted, "labels", ())) or sum(
+        field.num_columns for field in getattr(wanted, "fields", ())
+    )
     width = shape[1] if len(shape) == 2 else 1
-    if not fits or (named and len(named) != width):
-        many = f" of {len(named)}" if named else ""
+    if not fits or named not in (0, width):
+        many = f" of {named}" if named else ""
         sizes = ", ".join("any" if n is None else str(n) for n in shape)
         raise _Unfit(
             f"expected the {role} {wanted.name} of {signature} as a "

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from yoto_tf import points
-from yoto_tf.conditioning_config import OF_KINDS
+from yoto_tf.conditioning_config import idle_beside
 from yoto_tf.errors import InputError
 from yoto_tf.examples import Examples
 from yoto_tf.families.base import Family
@@ -77,6 +77,9 @@ class TabularFamily(Family):
             np.where(texts, 0, x.mean(axis=0)),
             np.where(texts, 1, x.var(axis=0)),
             **scale,
+            # A benchmark's random numbers have none.
+            fields=getattr(splits, "fields", ()),
+            target=getattr(splits, "target", ""),
             loss_parameters={
                 p.name: p.parameter() for p in settings.parameters
             },
@@ -93,6 +96,11 @@ class TabularFamily(Family):
 
         return isinstance(model, TableModel)
 
+    def view_of(self, model):
+        from yoto_tf.families.tabular.view import view_of
+
+        return view_of(model)
+
     def fixed(self, settings, point):
         return {
             "parameters": tuple(
@@ -107,10 +115,8 @@ class TabularFamily(Family):
         # What only some kinds have is the default beside the others.
         chosen, place = dict(chosen), "model.conditioning."
         kind = chosen.get(f"{place}kind", settings.model.conditioning.kind)
-        for name, kinds in OF_KINDS.items():
-            if kind != "none" and kind not in kinds:
-                default = getattr(TableConditioningConfig, name)
-                chosen[place + name] = default
+        for name in idle_beside(kind):
+            chosen[place + name] = getattr(TableConditioningConfig, name)
         return chosen
 
     # Scores.

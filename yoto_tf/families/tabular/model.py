@@ -1,9 +1,13 @@
 """A network on a table, and the two losses it may have."""
 
+import dataclasses
+
 import keras
 import numpy as np
 from keras import ops
 
+from yoto_tf.errors import InputError
+from yoto_tf.families.fields import Field
 from yoto_tf.families.tabular.config import TableModelConfig
 from yoto_tf.layers.factory import make_conditioning
 from yoto_tf.method.model import LossConditionalModel
@@ -16,6 +20,8 @@ class TableModel(LossConditionalModel):
         network: `TableModelConfig`, or its dict.
         mean, variance: of the columns, `(d,)`, by which they are standardised.
         target_mean, target_deviation: of the answer before training.
+        fields: of a row, by which a page shows it: `Field`s, or their dicts.
+        target: what is answered, in a few words.
         **kwargs: of `LossConditionalModel`.
 
     Call arguments:
@@ -30,6 +36,8 @@ class TableModel(LossConditionalModel):
         variance,
         target_mean=0.0,
         target_deviation=1.0,
+        fields=(),
+        target="",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -40,6 +48,14 @@ class TableModel(LossConditionalModel):
         self.variance = [float(v) for v in variance]
         self.target_mean = float(target_mean)
         self.target_deviation = float(target_deviation)
+        self.fields = tuple(map(Field.of, fields))
+        self.target = str(target)
+        num = sum(field.num_columns for field in self.fields)
+        if num not in (0, len(self.mean)):
+            raise InputError(
+                f"expected fields with {len(self.mean)} columns, as mean has, "
+                f"received: fields with {num}"
+            )
         told = network.conditioning
 
         def site(kind, name):
@@ -93,6 +109,8 @@ class TableModel(LossConditionalModel):
             "variance": self.variance,
             "target_mean": self.target_mean,
             "target_deviation": self.target_deviation,
+            "fields": [dataclasses.asdict(field) for field in self.fields],
+            "target": self.target,
         }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from yoto_tf.errors import InputError
 from yoto_tf.examples import Examples
 from yoto_tf.examples import Splits
+from yoto_tf.families.fields import Field
 from yoto_tf.families.tabular.sources import read_table
 
 # A column with more texts is a name or a number of a row.
@@ -20,11 +21,18 @@ class TableSplits(Splits):
     """Parts of a table.
 
     Attributes:
-        columns: names of the inputs, `(d,)`: a column of numbers has its own,
-            a text is `COLUMN=TEXT`, 1 where it stands and else 0.
+        fields: of a row: one `Field` per column of the table, with the texts
+            it has, or the range of its training rows.
+        target: what the models answer, in a few words.
     """
 
-    columns: tuple[str, ...] = ()
+    fields: tuple[Field, ...] = ()
+    target: str = ""
+
+    @property
+    def columns(self):
+        """Names of the inputs, `(d,)`."""
+        return tuple(name for field in self.fields for name in field.names)
 
 
 def load_table(config):
@@ -53,10 +61,12 @@ def load_table(config):
             f"expected a column beside the target, received: {config.name} "
             f"with {config.target} alone"
         )
-    columns = {}
+    fields, columns = [], []
     for name in inputs.columns:
-        columns |= _encoded(name, inputs[name])
-    x = np.stack(list(columns.values()), -1).astype("float32")
+        field, encoded = _encoded(name, inputs[name])
+        fields.append(field)
+        columns += encoded
+    x = np.stack(columns, -1).astype("float32")
     y = _target(frame[config.target], config)
     _check_rows(len(x), config)
     rng = np.random.default_rng(config.split_seed)
@@ -73,8 +83,9 @@ def load_table(config):
         "validation": everything[order[first:second]],
         "test": everything[order[:first]],
     }
-    _check_parts(parts, list(columns), config)
-    content = hashlib.sha256(repr(list(columns)).encode())
+    names = [name for field in fields for name in field.names]
+    _check_parts(parts, names, config)
+    content = hashlib.sha256(repr(names).encode())
     content.update(x.tobytes() + y.tobytes())
     return TableSplits(
         **parts,
@@ -83,7 +94,8 @@ def load_table(config):
         notes=note,
         name=config.name,
         noun="rows",
-        columns=tuple(columns),
+        fields=_with_ranges(fields, parts["train"].x),
+        target=_answer(config),
     )
 
 
@@ -127,7 +139,7 @@ def _without_missing(frame, config):
 
 
 def _encoded(name, column):
-    """dict, name of an input -> `(n,)`."""
+    """`(Field, list of (n,))`."""
     texts = column.dtype.kind not in "iufb"
     values = column.astype(str) if texts else column
     found = sorted(values.unique())
@@ -138,7 +150,7 @@ def _encoded(name, column):
             "in --data.leave-out"
         )
     if not texts:
-        return {name: column.to_numpy("float64")}
+        return Field(name), [column.to_numpy("float64")]
     if len(found) > _MOST_TEXTS:
         raise InputError(
             f"expected columns with {_MOST_TEXTS} different texts at most, "
@@ -146,7 +158,28 @@ def _encoded(name, column):
             "--data.leave-out, or group them"
         )
     shown = found[1:] if len(found) == 2 else found
-    return {f"{name}={t}": (values == t).to_numpy("float64") for t in shown}
+    return Field(name, tuple(found)), [
+        (values == text).to_numpy("float64") for text in shown
+    ]
+
+
+def _with_ranges(fields, x):
+    """The fields, numbers with the range that they have in these rows."""
+    found, place = [], 0
+    for field in fields:
+        seen = x[:, place]
+        ends = {} if field.texts else {"low": seen.min(), "high": seen.max()}
+        ends = {end: float(value) for end, value in ends.items()}
+        found.append(dataclasses.replace(field, **ends))
+        place += field.num_columns
+    return tuple(found)
+
+
+def _answer(config):
+    if config.positive is not None:
+        return f"{config.target} = {config.positive}"
+    # What was added before training.
+    return config.target + ", to be rounded down" * config.dither
 
 
 def _target(column, config):
