@@ -12,7 +12,10 @@ from training import evaluate as evaluate_module
 from training import plots
 from training import references
 from training import train as train_module
+from training import tune as tune_module
 from training.benchmark import benchmark
+from training.search.directory import SearchDirectory
+from training.search.directory import best
 from training.search.space import space_around
 from yoto_tf.errors import InputError
 from yoto_tf.families import family_for
@@ -228,6 +231,42 @@ def test_a_search_has_dimensions_and_a_benchmark_numbers():
         "input pipeline",
         "evaluation",
     }
+
+
+@pytest.mark.slow
+def test_a_search_trains_and_ranks_trials(table, tmp_path):
+    """The best is trained anew from its file, and its costs counted here."""
+    shared = [*_ALARMS, "--data.name", str(table), *_SHORT[6:]]
+    tune_module.main(
+        [
+            *("default_cost", *shared, "--run-dir", str(tmp_path / "search")),
+            *("--tune", "hidden_units", "--space.hidden-units", "4", "32"),
+            *("--oracle", "random", "--trials", "2", "--epochs", "3"),
+            *("--optimizer.learning-rate", "0.03"),
+        ]
+    )
+    directory = SearchDirectory(tmp_path / "search")
+    outcomes = directory.outcomes()
+    assert {o.status for o in outcomes} == {"completed"}
+    assert sorted(int(o.values["hidden_units"]) for o in outcomes) == [4, 32]
+    found = best(outcomes, "regret")
+    assert found.mean_loss == min(o.mean_loss for o in outcomes)
+    train_module.main(
+        [
+            *(str(directory.best_file), "--training.epochs", "3"),
+            *("--training.steps", "None", "--run-dir", str(tmp_path / "run")),
+        ]
+    )
+    run = RunDirectory(tmp_path / "run")
+    config, model = run.read_config(), run.load_model()
+    assert str(config.model.hidden_units) == found.values["hidden_units"]
+    held_out = run.family().load(config).validation
+    costs = []
+    for point in run.family().grid(config):
+        answers = model.predict(held_out.x, loss_parameters=point, verbose=0)
+        alarm, y = answers["probability"] > 0.5, held_out.y == 1
+        costs.append(np.mean(point["miss"] * (y & ~alarm) + (~y & alarm)))
+    assert found.mean_loss == pytest.approx(np.mean(costs), rel=1e-5)
 
 
 @pytest.mark.parametrize(
