@@ -82,3 +82,24 @@ def test_the_library_imports_what_it_declares_alone():
         # Docstrings have lines of prose that begin like that.
         text = re.sub(r'"""[\s\S]*?"""', "", path.read_text())
         assert set(pattern.findall(text)) <= known, path
+
+
+@pytest.mark.parametrize(
+    ("target", "installed"),
+    [
+        ("demo", ["--editable .[training]"]),
+        ("serve", ["--editable .[training]", "--editable .[serving]"]),
+        ("test", ["-r requirements.txt"]),
+        ("check", ["-r requirements.txt"]),
+    ],
+)
+def test_make_installs_what_a_command_needs(target, installed, tmp_path):
+    said = subprocess.run(
+        ["make", "--dry-run", f"VENV={tmp_path / 'venv'}", target],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    found = re.findall(r"pip install .*?(--editable|-r) (\S+)", said)
+    assert [f"{how} {what.strip(chr(39))}" for how, what in found] == installed
