@@ -53,7 +53,8 @@ class Endpoint:
             be asked. The seed None wants the plainest: where all values of
             an input are one, a warm-up record takes no room.
         tolerances: by outputs, absolute differences that are no fault, where
-            they differ from 1e-4; 1e-5 of the value is added.
+            they differ from 1e-4; 1e-5 of the value is added, but for whole
+            numbers.
         as_numbers: by outputs that are no numbers, functions from the array
             of the session to one that is compared with that of `reference`.
         max_rows: of a request. Inputs that leave further dimensions open
@@ -246,18 +247,22 @@ def _compare_outputs(signature, endpoint, found, expected, worst):
             f"received: {sorted(found)}"
         )
     for name, wanted in expected.items():
-        value, got = np.asarray(wanted, "float64"), found[name]
+        got = found[name]
         if name in endpoint.as_numbers:
             got = endpoint.as_numbers[name](got)
+        number = np.result_type(np.asarray(wanted), got, "float64")
+        value = np.asarray(wanted, number)
         if got.shape != value.shape:
             raise VerificationError(
                 f"{signature}: expected {name} of shape {value.shape}, "
                 f"received: {got.shape}"
             )
         tolerance = endpoint.tolerances.get(name, _TOLERANCE)
-        difference = np.abs(np.asarray(got, "float64") - value)
+        difference = np.abs(np.asarray(got, number) - value)
+        # Of two large whole numbers, as indices, no other one is as good.
+        share = _RELATIVE_TOLERANCE * (np.asarray(got).dtype.kind in "fc")
         # False for NaN, which a model that diverged gives.
-        good = difference <= tolerance + _RELATIVE_TOLERANCE * np.abs(value)
+        good = difference <= tolerance + share * np.abs(value)
         if not good.all():
             raise VerificationError(
                 f"{signature}: {name} of the C++ session differs by up to "
@@ -269,4 +274,4 @@ def _compare_outputs(signature, endpoint, found, expected, worst):
         at = difference.argmax()
         if difference.flat[at] >= record.largest:
             record.largest = float(difference.flat[at])
-            record.of = float(value.flat[at])
+            record.of = float(np.real(value.flat[at]))

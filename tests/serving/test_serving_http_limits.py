@@ -9,6 +9,8 @@ import pytest
 import serving_models
 from serving_models import ask
 
+from serving.embedded.apis.http_limits import MAX_PIPELINED
+
 SECONDS = 0.3
 BIG = 100_000
 POST = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: h\r\n"
@@ -160,6 +162,18 @@ def test_many_small_requests_on_one_connection(server):
     one = GET + b"X: " + b"x" * 10_000 + b"\r\n\r\n"
     with connected(server, one * 20 + GET + b"Connection: close\r\n\r\n") as c:
         assert received(c).count(b"HTTP/1.1 200 OK") == 21
+
+
+def test_requests_before_an_answer_are_bounded(server):
+    """A megabyte of them, of which none is kept but a few."""
+    with connected(server, GET + b"\r\n") as connection:
+        connection.settimeout(5)
+        with contextlib.suppress(OSError):
+            for _ in range(20):
+                connection.sendall((GET + b"\r\n") * 1000)
+        reply = received(connection)
+    assert reply.count(b"HTTP/1.1 200 OK") <= MAX_PIPELINED + 2
+    assert ask(server, "GET", "/v1/models/m")[0] == 200
 
 
 def test_bodies_that_are_read_together_are_bounded(server):

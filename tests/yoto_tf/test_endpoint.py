@@ -81,6 +81,31 @@ def test_wrong_answers_are_found_out(answer, message):
         compared(answer)
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (lambda x: np.int64(10**6) + x.astype("int64"), 1),
+        (lambda x: x.astype("uint8"), 1),
+        (lambda x: x < 100, True),  # turned into their opposite
+        (lambda x: x.astype("complex64"), 1e-3j),
+        (lambda x: x.astype("float16"), 1e-2),
+    ],
+)
+def test_numbers_of_every_kind_are_compared(right, wrong):
+    def answer(change):
+        def function(x):
+            y = right(x)
+            changed = y ^ change if y.dtype == bool else y + change
+            return {"y": changed.astype(y.dtype)}
+
+        return function
+
+    kind = {"reference": answer(0)}
+    assert {d.largest for d in compared(answer(0), **kind)} == {0}
+    with pytest.raises(VerificationError, match="differs by up to"):
+        compared(answer(wrong), **kind)
+
+
 def test_tolerances_are_an_endpoints_own():
     def off(x):
         return {"y": 2 * x + 0.5}

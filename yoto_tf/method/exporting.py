@@ -259,8 +259,8 @@ def _check_free(outputs):
 def _as_numbers(texts):
     """Texts as numbers that differ where they do."""
     return np.vectorize(
-        lambda t: float(zlib.crc32(t if isinstance(t, bytes) else t.encode())),
-        otypes=[float],
+        lambda t: zlib.crc32(t if isinstance(t, bytes) else t.encode()),
+        otypes=["int64"],
     )(np.asarray(texts, object))
 
 

@@ -12,6 +12,9 @@ from serving.embedded import status
 from serving.embedded.json import text as json_text
 
 MAX_HEAD_BYTES = 64 * 2**10
+# Sent before the answer to an earlier one. uvicorn keeps each of them at a
+# hundred times the room that it takes on the wire.
+MAX_PIPELINED = 32
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -55,6 +58,9 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(b"431 Request Header Fields Too Large", error)
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self.transport.close()  # what was answered still goes out
+            raise BufferError("too many requests at once")  # ends the parsing
         super().on_message_begin()
         if self._arrival is None:  # it came together with the one before
             self._await_request()
