@@ -221,6 +221,10 @@ def compare(session, endpoints, batch_sizes=(1, 1, 1, 1, 1, 3, 8)):
             found = session.run(signature, inputs)
             if not seed:
                 _check_pure(signature, found, session.run(signature, inputs))
+            if rows > 1:
+                first = {name: value[:1] for name, value in inputs.items()}
+                alone = session.run(signature, first)
+                _check_alone(signature, endpoint, found, alone, rows)
             with tf.device("/CPU:0"):
                 expected = endpoint.reference(**inputs)
             _compare_outputs(signature, endpoint, found, expected, worst)
@@ -237,6 +241,24 @@ def _check_pure(signature, found, again):
             raise VerificationError(
                 f"{signature}: {name} is not the same for the same request; "
                 "expected a function of its inputs alone"
+            )
+
+
+def _check_alone(signature, endpoint, found, alone, rows):
+    """Refuses rows whose answers change with those beside them: a server that
+    puts the requests of several clients together would mix them up."""
+    for name, value in found.items():
+        if value.shape[:1] != (rows,):
+            continue
+        number = endpoint.as_numbers.get(name, np.asarray)
+        one, first = number(alone[name]), number(value[:1])
+        tolerance = endpoint.tolerances.get(name, _TOLERANCE)
+        if one.shape != first.shape or not np.allclose(
+            one, first, _RELATIVE_TOLERANCE, tolerance, equal_nan=True
+        ):
+            raise VerificationError(
+                f"{signature}: {name} of a row is not the same when the row "
+                "is asked for alone; expected a function of each row by itself"
             )
 
 
@@ -271,7 +293,7 @@ def _compare_outputs(signature, endpoint, found, expected, worst):
         record = worst.setdefault(
             (signature, name), Difference(signature, name)
         )
-        at = difference.argmax()
-        if difference.flat[at] >= record.largest:
+        at = difference.argmax() if difference.size else None
+        if at is not None and difference.flat[at] >= record.largest:
             record.largest = float(difference.flat[at])
             record.of = float(np.real(value.flat[at]))

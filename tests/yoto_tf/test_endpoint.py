@@ -106,6 +106,26 @@ def test_numbers_of_every_kind_are_compared(right, wrong):
         compared(answer(wrong), **kind)
 
 
+def test_a_row_does_not_depend_on_those_beside_it():
+    def centred(x):
+        return {"y": x - x.mean()}
+
+    with pytest.raises(VerificationError, match="y of a row is not the same"):
+        compared(centred, reference=centred)
+
+    def total(x):  # without a batch, which no server puts together
+        return {"y": x.sum()}
+
+    assert compared(total, reference=total)[0].largest == 0
+
+
+def test_an_output_without_numbers_has_no_difference():
+    def nothing(x):
+        return {"y": x[:, None][:, :0]}
+
+    assert compared(nothing, reference=nothing)[0].largest == 0
+
+
 def test_tolerances_are_an_endpoints_own():
     def off(x):
         return {"y": 2 * x + 0.5}
