@@ -110,7 +110,7 @@ def test_quantiles_are_scored_and_compared_with_the_next_lower(counts):
 def test_a_page_names_columns_texts_and_answers(alarms, counts):
     for run, output, title in (
         (alarms, "probability", "found = y"),
-        (counts, "quantile", "quantile of count, to be rounded down"),
+        (counts, "quantile", "count, to be rounded down"),
     ):
         model = run.load_model()
         view = run.family().view_of(model)

@@ -18,9 +18,7 @@ def view_of(model):
             unit="alarm above 50 %",
         )
     else:
-        answer = Output(
-            "quantile", title=model.target and f"quantile of {model.target}"
-        )
+        answer = Output("quantile", title=model.target)
     return View(
         signature="predict",
         inputs=(Input("inputs", ROW, model.fields),),
