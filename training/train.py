@@ -133,6 +133,9 @@ def train(
                 make_optimizer(config.optimizer, epochs * steps_per_epoch),
                 jit_compile=config.training.jit_compile,
             )
+        if not getattr(model, "is_adapted", True):
+            # From the examples as they are, without augmentation.
+            model.adapt(arrays_of(splits.train)[0])
         batches = family.training_batches(
             config, splits, batch_size, first_epoch
         )

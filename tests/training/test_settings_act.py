@@ -199,6 +199,7 @@ def loss(config, _):
             ramped = model.objective.ramped(terms, step)
             value = model.objective(ramped, asked)
         draws = model.sample_loss_parameters(16, step)
+        model._follow(asked, terms)
         found[step] = [list(draws.values()), value, tape.gradient(value, mean)]
     return found
 
@@ -242,7 +243,7 @@ RULES = {
         network,
         likelihood=OTHERS,
         posterior=OTHERS,
-        initial_variance=[0.3],
+        initial_variance=[0.3, "data"],
         latent_size=[4],
         width=[2],
         base_channels=[3],
@@ -266,6 +267,7 @@ RULES = {
         low=[0.6],
         high=[600.0],
         parts=[(), (PartConfig(share=0.25).to_dict(),)],
+        adaptive=[0.5],
         values=[(3.0,)],
     ),
     "beta.parts": rules(

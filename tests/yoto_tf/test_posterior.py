@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from yoto_tf.errors import InputError
 from yoto_tf.families.vae.model.posterior import GaussianPosterior
-from yoto_tf.families.vae.model.posterior import linear_vae_start
 from yoto_tf.families.vae.model.posterior import rate
+from yoto_tf.families.vae.model.start import linear_vae_start
 
 
 @pytest.fixture

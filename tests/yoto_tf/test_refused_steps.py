@@ -27,7 +27,9 @@ class Fussy(LossConditionalModel):
     and draws numbers."""
 
     def __init__(self):
-        super().__init__({"size": LogUniform(0.1, 1.0)}, seed=0)
+        super().__init__(
+            {"size": LogUniform(0.1, 1.0)}, adaptive_draws=0.5, seed=0
+        )
         self.norm = keras.layers.BatchNormalization()
         self.drop = keras.layers.Dropout(0.5, seed=1)
         self.last = keras.layers.Dense(1, kernel_initializer="ones")

@@ -95,16 +95,18 @@ class LossParameter:
         """
         raise NotImplementedError
 
-    def sample(self, num, seed, step=None):
+    def sample(self, num, seed, step=None, warp=None):
         """Draws `num` values; see `quantile`.
 
         Args:
             num: an int or a scalar tensor.
             seed: a `keras.random.SeedGenerator` or an int.
             step: see `quantile`.
+            warp: maps the uniform numbers, where some parts of the range are
+                drawn more often; see `AdaptiveDraws`.
         """
         uniform = keras.random.uniform((num,), seed=seed, dtype="float32")
-        return self.quantile(uniform, step)
+        return self.quantile(warp(uniform) if warp else uniform, step)
 
     def grid(self, num):
         """Returns `num` values that cover the range, ascending."""

@@ -50,7 +50,7 @@ class Dirichlet(JointParameters):
     def num_coordinates(self):
         return len(self.concentration)
 
-    def sample(self, num, seed, step=None):
+    def sample(self, num, seed, step=None, warps=None):
         # Normalised independent gamma variables are Dirichlet. Those of a
         # small concentration are far below what float32 holds, their
         # logarithms are not (Marsaglia & Tsang, ACM TOMS 2000, section 6).

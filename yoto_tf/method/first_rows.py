@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from yoto_tf.errors import InputError
 from yoto_tf.method import replicas
 
 _ROWS = 8
@@ -68,6 +69,41 @@ class FirstRows:
 def _kinds(x):
     leaves = keras.tree.flatten_with_path(x)
     return [(p, t.shape[1:], tf.as_dtype(t.dtype)) for p, t in leaves]
+
+
+def examples_of(x, num=2048):
+    """Some examples of what is given to `fit`.
+
+    Args:
+        x: inputs as arrays or tensors, or what yields batches: a
+            `tf.data.Dataset` or a `keras.utils.PyDataset`.
+        num: how many of a Dataset, which are its first; of arrays, all.
+
+    Returns:
+        Arrays, in the structure of the inputs.
+
+    Raises:
+        InputError: for a generator, which can be read once.
+    """
+    if isinstance(x, tf.data.Dataset):
+        batches = iter(x)
+    elif isinstance(x, keras.utils.PyDataset):
+        batches = (x[i] for i in range(x.num_batches or 2**31))
+    elif hasattr(x, "__next__"):
+        raise InputError(
+            "expected adapt(inputs) before fit() on a generator, which can "
+            f"be read only once, received: {type(x).__name__}"
+        )
+    else:
+        return x
+    taken, count = [], 0
+    for batch in batches:
+        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        taken.append(keras.tree.map_structure(np.asarray, inputs))
+        count += len(keras.tree.flatten(taken[-1])[0])
+        if count >= num:
+            break
+    return keras.tree.map_structure(lambda *t: np.concatenate(t), *taken)
 
 
 def finished_steps(optimizer):

@@ -56,11 +56,20 @@ class Independent(JointParameters):
     def num_coordinates(self):
         return sum(p.num_coordinates for p in self.parameters.values())
 
-    def sample(self, num, seed, step=None):
+    def sample(self, num, seed, step=None, warps=None):
+        warps = warps or {}
         return {
-            name: p.sample(num, seed_of_parameter(seed, i), step)
+            name: p.sample(
+                num, seed_of_parameter(seed, i), step, warps.get(name)
+            )
             for i, (name, p) in enumerate(self.parameters.items())
         }
+
+    def has_position(self, name):
+        return hasattr(self.parameters[name], "position")
+
+    def position(self, name, values):
+        return self.parameters[name].position(values)
 
     def _coordinates(self, values):
         return ops.concatenate(

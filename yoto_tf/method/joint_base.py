@@ -16,13 +16,21 @@ class JointParameters:
         num_coordinates: length of the conditioning vector of one example.
     """
 
-    def sample(self, num, seed, step=None):
+    def sample(self, num, seed, step=None, warps=None):
         """Draws `num` values of each; see `LossParameter.sample`.
+
+        Args:
+            num, seed, step: as there.
+            warps: dict, name -> its `warp`.
 
         Returns:
             dict, name -> float32 `(num,)`.
         """
         raise NotImplementedError
+
+    def has_position(self, name):
+        """Whether a parameter's draws can follow; see `AdaptiveDraws`."""
+        return False
 
     def coordinates(self, values):
         """Maps a dict of values to what the network is told.

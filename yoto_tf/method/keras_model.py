@@ -6,6 +6,7 @@ import tensorflow as tf
 from yoto_tf.errors import InputError
 from yoto_tf.method import asking
 from yoto_tf.method import first_batch
+from yoto_tf.method import first_rows
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
 from yoto_tf.method.assertions import as_input_errors
@@ -35,6 +36,20 @@ class KerasModel(keras.Model):
     def check_batch(self, x, y):
         """As `check_inputs`, with the targets, or None; returns `(x, y)`."""
         return self.check_inputs(x), y
+
+    @property
+    def is_adapted(self):
+        """Whether `adapt` has nothing to do any more."""
+        return True
+
+    def adapt(self, x):
+        """Learns what is worked out from data before training, as
+        `keras.layers.Normalization.adapt` does; `fit` calls it with its
+        first examples, once. By default there is nothing to learn.
+
+        Args:
+            x: inputs, as for `fit`.
+        """
 
     # Calls.
 
@@ -162,6 +177,8 @@ class KerasModel(keras.Model):
     def fit(self, x=None, y=None, *args, **kwargs):
         with as_input_errors():
             self._look_at(x, y)
+            if not self.is_adapted:
+                self.adapt(first_rows.examples_of(x))
             try:
                 return super().fit(x, y, *args, **kwargs)
             except InputError:

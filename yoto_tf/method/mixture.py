@@ -71,9 +71,9 @@ class Mixture(LossParameter):
     def quantile(self, uniform, step=None):
         # One number says both which part it is and where in it.
         drawn = None
-        start = 0.0
+        start = ops.zeros((), uniform.dtype)
         for share, part in self.shares:
-            size = share(step)
+            size = ops.cast(share(step), uniform.dtype)
             inside = (uniform - start) / ops.maximum(size, 1e-6)
             values = part.quantile(ops.clip(inside, 0.0, 1.0), step)
             drawn = (

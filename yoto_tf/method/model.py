@@ -9,6 +9,7 @@ from yoto_tf.layers.seeds import save_seed_state
 from yoto_tf.method import exporting
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
+from yoto_tf.method.adaptive import adaptive_draws as make_adaptive_draws
 from yoto_tf.method.first_rows import FirstRows
 from yoto_tf.method.joint import as_joint
 from yoto_tf.method.objective import Objective
@@ -38,6 +39,8 @@ class LossConditionalModel(Steps):
             several examples (see `per_group`); None: the whole batch. It
             divides the batch of a replica.
         normalization, normalization_power, ramps: see `Objective`.
+        adaptive_draws: share of the draws that follow how large a weight's
+            term still is, from 0 (none) to 1; see `AdaptiveDraws`.
         watched: list of dicts, name -> number, that validation scores;
             default: `JointParameters.watched`.
         seed: of the draws.
@@ -90,6 +93,7 @@ class LossConditionalModel(Steps):
         normalization="none",
         normalization_power=1.0,
         ramps=None,
+        adaptive_draws=0.0,
         watched=None,
         seed=None,
         **kwargs,
@@ -114,6 +118,10 @@ class LossConditionalModel(Steps):
         self.group_size = None if group_size is None else int(group_size)
         self.objective = Objective(
             normalization, normalization_power, ramps, self.weight_names
+        )
+        self.adaptive_draws = float(adaptive_draws)
+        self._adaptive = make_adaptive_draws(
+            self.adaptive_draws, self.loss_parameters, self.weight_names
         )
         self.watched = [
             self.loss_parameters.numbers(values)
@@ -221,11 +229,12 @@ class LossConditionalModel(Steps):
         return {n: ops.cast(v, self._dtype) for n, v in drawn.items()}
 
     def _draw(self, num, step):
+        warps = self._adaptive and self._adaptive.warps()
         draw = self.loss_parameters.sample
         if self.group_size == 1:
-            return draw(num, self.draw_seed, step)
+            return draw(num, self.draw_seed, step, warps)
         size = num if self.group_size is None else self.group_size
-        few = draw((num + size - 1) // size, self.draw_seed, step)
+        few = draw((num + size - 1) // size, self.draw_seed, step, warps)
         group = ops.arange(num) // size
         return {n: ops.take(v, group) for n, v in few.items()}
 
@@ -287,6 +296,7 @@ class LossConditionalModel(Steps):
             ),
             "group_size": self.group_size,
             **self.objective.get_config(),
+            "adaptive_draws": self.adaptive_draws,
             "watched": self.watched,
             "seed": self.seed,
         }

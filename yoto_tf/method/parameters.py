@@ -56,6 +56,11 @@ class _Interval(LossParameter):
         low, high = self._ends()
         return self._tensor_backward(low + uniform * (high - low))
 
+    def position(self, values):
+        """The inverse of `quantile`: `(n,)` values -> in [0, 1]."""
+        low, high = self._ends()
+        return (self._tensor_forward(values) - low) / (high - low)
+
     def grid(self, num):
         if num == 1:
             return self._backward(np.mean(self._ends(), keepdims=True))
@@ -203,7 +208,7 @@ class Constant(LossParameter):
     def quantile(self, uniform, step=None):
         return ops.full(ops.shape(uniform), self.value, dtype="float32")
 
-    def sample(self, num, seed, step=None):
+    def sample(self, num, seed, step=None, warp=None):
         # Without a draw, which would move the stream of the others.
         return ops.full((num,), self.value, dtype="float32")
 

@@ -74,6 +74,14 @@ def global_mean(values):
     return total / count, count
 
 
+def global_sums(*tensors):
+    """The sums of tensors over all replicas."""
+    if not in_replica():
+        return tensors
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors))
+
+
 def gathered(tensors):
     """The rows of all replicas, on each of them.
 

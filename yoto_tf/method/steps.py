@@ -51,7 +51,17 @@ class Steps(KerasModel):
         self.optimizer.apply_gradients(
             zip(gradients, self.trainable_variables, strict=True)
         )
+        self._follow(drawn, terms)
         return self._trackers.means("", per_example, terms)
+
+    def _follow(self, drawn, terms):
+        """Draws follow what a batch has shown of them."""
+        if self._adaptive is None:
+            return
+        at = self.loss_parameters.position
+        self._adaptive.update(
+            {n: at(n, drawn[n]) for n in self._adaptive.terms}, terms
+        )
 
     def _loss_and_gradients(self, x, y, sample_weight, drawn, step, total):
         with tf.GradientTape() as tape:

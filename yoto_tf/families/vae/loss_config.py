@@ -53,6 +53,10 @@ class BetaConfig(Config):
     """Of log_uniform: parts of the range that are drawn more often, because
     they need more training or are asked for more, or, by shares that change
     with the step, first (a curriculum). A constant draws none of them."""
+    adaptive: float = 0.0
+    """Of log_uniform and uniform: the share of the draws, 0 to 1, that follow
+    the rate: a part of the range is drawn in proportion to the rate that the
+    model has there by then. A constant draws none of them."""
     values: tuple[float, ...] = ()
     """The betas of `choice`, or the one of `constant` (fixed weight)."""
 
@@ -84,6 +88,16 @@ class BetaConfig(Config):
             raise InputError(
                 "expected one value for distribution='constant', "
                 f"received: values={self.values}"
+            )
+        if not 0 <= self.adaptive <= 1:
+            raise InputError(
+                "expected adaptive between 0 and 1, received: "
+                f"adaptive={self.adaptive}"
+            )
+        if self.adaptive and (self.parts or self.distribution == "choice"):
+            raise InputError(
+                "expected adaptive=0 beside parts or distribution='choice', "
+                f"received: adaptive={self.adaptive}"
             )
         for part in self.parts:
             if not self.low <= part.center <= self.high:

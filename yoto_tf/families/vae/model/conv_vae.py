@@ -3,6 +3,7 @@
 import dataclasses
 
 import keras
+import numpy as np
 from keras import ops
 
 from yoto_tf.errors import InputError
@@ -12,21 +13,23 @@ from yoto_tf.families.vae.loss_config import BetaConfig
 from yoto_tf.families.vae.loss_config import ObjectiveConfig
 from yoto_tf.families.vae.model import inputs as model_inputs
 from yoto_tf.families.vae.model import likelihoods
+from yoto_tf.families.vae.model.coding import Coding
 from yoto_tf.families.vae.model.conv_nets import ConvDecoder
 from yoto_tf.families.vae.model.conv_nets import ConvEncoder
+from yoto_tf.families.vae.model.inputs import images_of
 from yoto_tf.families.vae.model.posterior import make_posterior
 from yoto_tf.families.vae.model.posterior import rate_per_latent
+from yoto_tf.families.vae.model.start import data_starts
 from yoto_tf.families.vae.model_config import ConditioningConfig
 from yoto_tf.families.vae.model_config import ModelConfig
 from yoto_tf.method import precision
-from yoto_tf.method.asking import values_for
 from yoto_tf.method.joint import as_joint
 from yoto_tf.method.model import LossConditionalModel
 from yoto_tf.method.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
-class ConditionalVAE(LossConditionalModel):
+class ConditionalVAE(Coding, LossConditionalModel):
     """A beta-VAE for every beta of a range.
 
     The loss of an image x under beta is
@@ -108,6 +111,7 @@ class ConditionalVAE(LossConditionalModel):
             normalization=objective.normalization,
             normalization_power=objective.power,
             ramps={"rate": objective.rate_ramp},
+            adaptive_draws=beta.adaptive,
             watched=[{"beta": b} for b in watched_betas or ()],
             seed=seed,
             **kwargs,
@@ -202,6 +206,39 @@ class ConditionalVAE(LossConditionalModel):
 
     # Keras' hooks.
 
+    @property
+    def is_adapted(self):
+        posterior = self.posterior
+        return not posterior.own_starts or bool(posterior.adapted.numpy())
+
+    def adapt(self, x):
+        """Learns where the posterior starts from images, as `fit` does from
+        its first ones. Nothing to do without `initial_variance="data"`.
+
+        Args:
+            x: as for `fit`; 2,048 of them, evenly chosen, are looked at.
+
+        Raises:
+            InputError: for what is not images, or for the same image again
+                and again.
+        """
+        if not self.posterior.own_starts:
+            return
+        images = np.asarray(images_of(x))
+        rows = np.linspace(0, len(images) - 1, min(len(images), 2048))
+        images = model_inputs.checked_images(
+            images[rows.astype(int)], self.image_shape
+        ).numpy()
+        noise = self.likelihood.noise_variance(images)
+        if not noise > 0:
+            raise InputError(
+                "expected images that differ, for initial_variance='data', "
+                f"received: {len(images)} with a noise_variance of {noise:g}"
+            )
+        self.posterior.adapt(
+            data_starts(images, noise, self.model_config.latent_size)
+        )
+
     def check_inputs(self, x):
         return model_inputs.checked_training_images(x, self.image_shape)
 
@@ -239,65 +276,11 @@ class ConditionalVAE(LossConditionalModel):
         noise = ops.zeros((ops.shape(x)[0], self.model_config.latent_size))
         return self(x, loss_parameters, noise=noise)
 
-    # What users call.
-
-    def encode(self, images, beta=None, loss_parameters=None):
-        """Returns `(mean, stddev)` of q(z|x, beta), `(batch, latent_size)`.
-
-        Args:
-            images: `(batch, size, size, channels)`, uint8 or in [0, 1].
-            beta: in the trained range; a number or one per image.
-            loss_parameters: dict, of further parameters.
-
-        Raises:
-            InputError: for images or betas that are not so.
-        """
-        images = model_inputs.checked_images(images, self.image_shape)
-        values = self._values(images, beta, loss_parameters)
-        _, mean, stddev = self.posterior_of(images, values)
-        return mean, stddev
-
-    def decode(self, latents, beta=None, loss_parameters=None):
-        """Returns mean images in [0, 1] of `latents` `(batch, latent_size)`.
-
-        Raises:
-            InputError: for latents of another shape, or betas outside the
-                trained range.
-        """
-        latents = model_inputs.checked_latents(
-            latents, self.model_config.latent_size
-        )
-        values = self._values(latents, beta, loss_parameters)
-        return self.likelihood.mean(self.likelihood_of(latents, values))
-
-    def reconstruct(self, images, beta=None, loss_parameters=None):
-        """Returns the mean image at the posterior's mean; see `encode`."""
-        mean, _ = self.encode(images, beta, loss_parameters)
-        return self.decode(mean, beta, loss_parameters)
-
-    def sample(self, num, beta=None, seed=None, loss_parameters=None):
-        """Draws `num` images from the prior, `(num, size, size, channels)`.
-
-        Args:
-            num: number of images, 1 or more.
-            beta, loss_parameters: as for `encode`.
-            seed: the same seed gives the same latents for any beta.
-        """
-        if num < 1:
-            raise InputError(f"expected num above 0, received: num={num}")
-        shape = num, self.model_config.latent_size
-        noise = keras.random.normal(shape, seed=seed)
-        return self.decode(noise, beta, loss_parameters)
-
-    def _values(self, x, beta, loss_parameters):
-        given = {} if beta is None else {"beta": beta}
-        asked = {**(loss_parameters or {}), **given}
-        return values_for(x, self.loss_parameters, asked)
-
     def get_config(self):
         config = super().get_config()
         # They follow from `objective` and `watched_betas`.
-        for name in ("group_size", "watched", *self.objective.get_config()):
+        from_settings = "group_size", "watched", "adaptive_draws"
+        for name in (*from_settings, *self.objective.get_config()):
             del config[name]
         return {
             **config,

@@ -8,6 +8,7 @@ evaluation and export alike.
 
 import math
 
+import numpy as np
 from keras import ops
 
 from yoto_tf.families.vae.registry import LIKELIHOODS
@@ -67,6 +68,20 @@ class Likelihood:
             f"{type(self).__name__} must define mean(outputs)"
         )
 
+    def noise_variance(self, images):
+        """The variance of p(x|z) of a value, averaged over the values, where
+        latents begin to tell something: from it the posterior's start for
+        the data is worked out (`initial_variance="data"`). Here, as a
+        Gaussian has it that knows the mean image alone.
+
+        Args:
+            images: `(n, height, width, channels)` array in [0, 1].
+
+        Returns:
+            A float, above 0, in squares of the images' units.
+        """
+        return float(np.var(images, axis=0).mean())
+
     def blank_distortion(self, num_values):
         """Nats per image, of `num_values` numbers, of a predictor that knows
         nothing: the worst that an evaluation expects."""
@@ -98,6 +113,12 @@ class Bernoulli(Likelihood):
     def mean(self, outputs):
         """Returns the mean image in [0, 1]."""
         return ops.sigmoid(outputs)
+
+    def noise_variance(self, images):
+        # p (1 - p), the inverse of the cross-entropy's curvature at the mean
+        # image.
+        mean = np.mean(images, axis=0)
+        return float((mean * (1 - mean)).mean())
 
     def blank_distortion(self, num_values):
         """Nats per image of a predictor that knows nothing: every value 0 or

@@ -7,19 +7,14 @@ import keras
 from keras import ops
 
 from yoto_tf.errors import InputError
+from yoto_tf.families.vae.model.start import linear_vae_start
+from yoto_tf.families.vae.model_config import FROM_DATA
 from yoto_tf.layers.seeds import load_seed_state
 from yoto_tf.layers.seeds import save_seed_state
 from yoto_tf.method import replicas
 
 # The authors' floor of a standard deviation.
 EPSILON = 1e-6
-
-INITIAL_VARIANCE = 0.9
-# Of the log odds, per deviation of log(beta), which is 2.4 on [0.125, 512]:
-# there the odds grow in proportion to beta, as they should. On narrow ranges
-# they would grow far too fast: never faster than beta ** 1.2.
-_SLOPE = 2.4
-_SMALLEST_DEVIATION = 2.0
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
@@ -41,12 +36,16 @@ class GaussianPosterior(keras.layers.Layer):
         start[0] + start[1] * log(beta)
 
     of which the layers before it learn the rest. An encoder that starts near
-    0 then starts with the variance that its beta asks for.
+    0 then starts with the variance that its beta asks for. With `own_starts`
+    every latent has an offset of its own besides, which `adapt` learns from
+    data.
 
     Args:
         form: `"softplus"` or `"variance_preserving"`.
         start: of `variance_preserving`, as `linear_vae_start` gives it. The
             authors' form starts where they start it.
+        own_starts: whether every latent has an offset of its own, a weight
+            that training leaves alone.
         seed: of the noise.
 
     Call arguments:
@@ -60,7 +59,14 @@ class GaussianPosterior(keras.layers.Layer):
 
     FORMS = ("softplus", "variance_preserving")
 
-    def __init__(self, form="softplus", start=(0.0, 0.0), seed=None, **kwargs):
+    def __init__(
+        self,
+        form="softplus",
+        start=(0.0, 0.0),
+        own_starts=False,
+        seed=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if form not in self.FORMS:
             raise InputError(
@@ -69,16 +75,31 @@ class GaussianPosterior(keras.layers.Layer):
             )
         self.form = form
         self.start = tuple(float(s) for s in start)
-        if form == "softplus" and any(self.start):
+        if form == "softplus" and (any(self.start) or own_starts):
             raise InputError(
                 "expected no start for form='softplus', which is the "
-                f"authors', received: start={self.start}"
+                f"authors', received: start={self.start}, {own_starts=}"
             )
+        self.own_starts = bool(own_starts)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, inputs_shape):
-        """Nothing to create: the seed generator is there from birth."""
+        if self.own_starts:
+            self.offsets = self.add_weight(
+                shape=(inputs_shape[-1] // 2,),
+                initializer="zeros",
+                trainable=False,
+                name="offsets",
+            )
+            self.adapted = self.add_weight(
+                shape=(), initializer="zeros", trainable=False, name="adapted"
+            )
+
+    def adapt(self, offsets):
+        """Sets the latents' own offsets, `(latent_size,)` log odds."""
+        self.offsets.assign(offsets)
+        self.adapted.assign(1.0)
 
     def call(self, inputs, log_beta=None, noise=None):
         a, b = ops.split(inputs, 2, axis=-1)
@@ -103,6 +124,8 @@ class GaussianPosterior(keras.layers.Layer):
 
     def _started(self, log_beta):
         offset, slope = self.start
+        if self.own_starts:
+            offset = ops.expand_dims(offset + self.offsets, 0)
         if not slope:
             return offset
         if log_beta is None:
@@ -110,6 +133,10 @@ class GaussianPosterior(keras.layers.Layer):
                 f"expected log_beta for start={self.start}, received: "
                 "log_beta=None"
             )
+        if self.own_starts:
+            slope = ops.cast(slope, log_beta.dtype)
+            line = ops.expand_dims(slope * log_beta, -1)
+            return ops.cast(offset, line.dtype) + line
         return ops.expand_dims(offset + slope * log_beta, -1)
 
     def compute_output_shape(self, inputs_shape):
@@ -128,34 +155,9 @@ class GaussianPosterior(keras.layers.Layer):
             **super().get_config(),
             "form": self.form,
             "start": self.start,
+            "own_starts": self.own_starts,
             "seed": self.seed,
         }
-
-
-def linear_vae_start(low, high, variance=None, told=True):
-    """The linear VAE's optimal variance as a `start` of `GaussianPosterior`.
-
-    In the middle of log(beta) the start is `variance`; up to the ends of the
-    range the odds variance / (1 - variance) grow and fall by a factor of 64,
-    or of less on a range of less than a factor of 1,000. With 0.9 on [0.125,
-    512] that is beta / (1 + beta).
-
-    Args:
-        low, high: the range of beta, `0 < low <= high`.
-        variance: above 0 and below 1; None: 0.9.
-        told: off, the same variance for every beta.
-
-    Returns:
-        `(offset, slope)` of log(variance / (1 - variance)) over log(beta).
-    """
-    variance = INITIAL_VARIANCE if variance is None else variance
-    offset = math.log(variance / (1 - variance))
-    if not told:
-        return offset, 0.0
-    # Of a log-uniform beta.
-    deviation = math.log(high / low) / math.sqrt(12)
-    slope = _SLOPE / max(deviation, _SMALLEST_DEVIATION)
-    return offset - slope * math.log(low * high) / 2, slope
 
 
 def rate(mean, stddev):
@@ -237,5 +239,10 @@ def make_posterior(config, beta, seed=None, name=None):
         low, high = min(beta.values), max(beta.values)
     # A constant is not told to the network, but its start may suit it.
     told = beta.distribution == "constant" or config.conditioning.kind != "none"
+    if config.initial_variance == FROM_DATA:
+        start = (0.0, 1.0) if told else (math.log(low * high) / 2, 0.0)
+        return GaussianPosterior(
+            config.posterior, start, own_starts=True, seed=seed, name=name
+        )
     start = linear_vae_start(low, high, config.initial_variance, told)
-    return GaussianPosterior(config.posterior, start, seed, name=name)
+    return GaussianPosterior(config.posterior, start, seed=seed, name=name)
