@@ -3,6 +3,7 @@ network is told of beta."""
 
 import math
 
+import keras
 import numpy as np
 import pytest
 
@@ -119,3 +120,53 @@ def test_learning_goes_on_from_the_start():
     model.fit(images, batch_size=8, verbose=0)
     assert model.posterior.start == start
     assert np.abs(model.encode(images[:4], BETAS)[1] - before).max() > 1e-6
+
+
+def test_a_start_trains_as_one_that_is_learned_with_the_shifts():
+    """That the posterior owns its start changes no loss: a spline whose shifts
+    begin as the same line has the same losses in every step."""
+
+    def losses(owned):
+        model = ConditionalVAE(
+            (32, 32, 1),
+            ModelConfig(
+                likelihood="gaussian",
+                initial_variance=0.5,
+                latent_size=3,
+                base_channels=2,
+                convs_per_block=1,
+                dense_units=8,
+            ),
+            seed=1,
+            dtype="float64",
+        )
+        if not owned:
+            (offset, slope), model.posterior.start = (
+                model.posterior.start,
+                (0.0, 0.0),
+            )
+            spline = model.encoder.stages[-1].conditioning
+            (table,) = spline.weights
+            # In their own float32, as the layer has them.
+            knots = np.linspace(-math.sqrt(3), math.sqrt(3), 5, dtype="float32")
+            log_beta = math.log(8) + knots.astype("float64") * (
+                math.log(64) / math.sqrt(3)
+            )
+            start = table.numpy()
+            start[:, -3:] += (offset + slope * log_beta)[:, None]
+            table.assign(start)
+        model.compile(keras.optimizers.Adam(1e-2))
+        images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 1))
+        with_log = model.fit(
+            images.astype("uint8"),
+            batch_size=8,
+            epochs=1,
+            shuffle=False,
+            verbose=0,
+        )
+        return with_log.history["loss"]
+
+    keras.utils.set_random_seed(0)
+    ours = losses(owned=True)
+    keras.utils.set_random_seed(0)
+    np.testing.assert_allclose(ours, losses(owned=False), rtol=1e-5)
