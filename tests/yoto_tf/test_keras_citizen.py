@@ -143,8 +143,15 @@ def test_a_single_batch_is_trained_scored_and_asked():
         )
 
 
-@pytest.mark.parametrize("several", [1, 2])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    ("jit_compile", "several"),
+    [
+        (True, 2),
+        pytest.param(False, 2, marks=pytest.mark.slow),
+        pytest.param(True, 1, marks=pytest.mark.slow),
+        pytest.param(False, 1, marks=pytest.mark.slow),
+    ],
+)
 def test_steps_may_run_several_at_a_time_and_compiled(several, jit_compile):
     model = make(steps_per_execution=several, jit_compile=jit_compile)
     data = {"batch_size": 10, "shuffle": False, "verbose": 0}

@@ -135,7 +135,14 @@ def test_weights_are_loaded_into_a_model_that_has_seen_a_batch(
     assert scores(clone) == expected
 
 
-@pytest.mark.parametrize("form", ["arrays", "data set", "PyDataset"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "arrays",
+        pytest.param("data set", marks=pytest.mark.slow),
+        pytest.param("PyDataset", marks=pytest.mark.slow),
+    ],
+)
 def test_checkpoints_and_backups_are_continued(form, tmp_path):
     class Batches(keras.utils.PyDataset):
         def __init__(self):

@@ -340,7 +340,14 @@ def test_terms_that_are_no_dict_are_refused(data):
         model.fit(*data, verbose=0)
 
 
-@pytest.mark.parametrize("loss_parameters", PARAMETERS, ids=["3", "simplex"])
+@pytest.mark.parametrize(
+    "loss_parameters",
+    [
+        PARAMETERS[0],
+        pytest.param(PARAMETERS[1], marks=pytest.mark.slow),
+    ],
+    ids=["3", "simplex"],
+)
 def test_xla_draws_the_same_weights_and_computes_the_same_losses(
     loss_parameters, data
 ):
@@ -382,7 +389,9 @@ class Thousands(LossParameter):
         return "between 1000 and 2000"
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     "parameters",
     [DIRICHLET, {"error": 1.0, "l1": Thousands(), "smooth": 1.0}],
@@ -410,7 +419,9 @@ def test_splines_that_clip_values_onto_one_another_are_refused(
     model.fit(*data, verbose=0)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("method", ["fit", "evaluate"])
 def test_a_term_that_is_a_mean_is_not_broadcast(data, method, jit_compile):
     class Mean(Regression):

@@ -127,6 +127,7 @@ def test_validation_data_are_checked_too(vae):
         vae.fit(IMAGES, validation_data=(IMAGES * 1.0,), verbose=0)
 
 
+@pytest.mark.slow
 def test_xla_computes_the_same_losses(monkeypatch):
     # It draws other noise: take none.
     monkeypatch.setattr(

@@ -47,8 +47,15 @@ def randomized(vae):
     return vae
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
+@pytest.mark.parametrize(
+    ("policy", "likelihood"),
+    [
+        ("mixed_bfloat16", "gaussian"),
+        ("float64", "bernoulli"),
+        pytest.param("mixed_bfloat16", "bernoulli", marks=pytest.mark.slow),
+        pytest.param("float64", "gaussian", marks=pytest.mark.slow),
+    ],
+)
 def test_a_vae_scores_about_as_in_float32(policy, likelihood):
     plain = randomized(make_vae(likelihood=likelihood))
     vae = make_vae(likelihood=likelihood, dtype=policy)
@@ -69,7 +76,13 @@ def test_a_vae_scores_about_as_in_float32(policy, likelihood):
         )
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "mixed_float16",
+        pytest.param("mixed_bfloat16", marks=pytest.mark.slow),
+    ],
+)
 def test_a_vae_trains_and_goes_on_after_a_load(policy, tmp_path):
     vae = make_vae("gate", dtype=policy)
     half = policy.removeprefix("mixed_")
@@ -146,9 +159,16 @@ class Mixed(Line):
         return super().call(x, loss_parameters) + loss_parameters["size"]
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize(
-    "policy", ["mixed_bfloat16", "mixed_float16", "float64"]
+    ("policy", "jit_compile"),
+    [
+        ("mixed_bfloat16", False),
+        ("mixed_float16", True),
+        ("float64", False),
+        pytest.param("mixed_bfloat16", True, marks=pytest.mark.slow),
+        pytest.param("mixed_float16", False, marks=pytest.mark.slow),
+        pytest.param("float64", True, marks=pytest.mark.slow),
+    ],
 )
 def test_a_model_of_ones_own_trains_without_casts(policy, jit_compile):
     x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")

@@ -102,6 +102,8 @@ class TableModelConfig(Config):
     def _check(self):
         self._not_negative("depth")
         self._positive("hidden_units", "clip_at")
+        if self.depth == 0:
+            self._without_effect(("hidden_units",), self._of("depth"))
         told = self.conditioning
         if self.depth == 0 and told.kind != "none" and "hidden" in told.sites:
             raise InputError(
@@ -170,6 +172,12 @@ class TabularConfig(Settings):
     )
 
     def _check(self):
+        if self.training.pictures_every != 1:
+            raise InputError(
+                "expected training.pictures_every left at 1 for a table, "
+                "which has no pictures, received: "
+                f"pictures_every={self.training.pictures_every}"
+            )
         names = [p.name for p in self.parameters]
         known = KNOBS[self.task]
         if (
