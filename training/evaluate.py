@@ -1,6 +1,7 @@
 """Scores a run over a grid: `python -m training.evaluate RUN`."""
 
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from training import metrics as further
 from yoto_tf import provenance
 from yoto_tf.command_line import command
 from yoto_tf.command_line import import_keras_quietly
@@ -34,6 +36,13 @@ class Arguments:
     batch_size: Annotated[int, tyro.conf.arg(help="Examples at a time.")] = 500
     seed: int = 0
     """Of what is drawn in scoring, as the noise of a posterior."""
+    metrics: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME[=SIZE] ...")
+    ] = ()
+    """What else to measure, which takes minutes: all, or some of a family's.
+    Of the VAE: nll (nll=1000 for 1000 samples of the posterior per image),
+    mutual_information, and where the data have factors disentanglement (MIG,
+    SAP, modularity, FactorVAE score) and dci, this at four points at most."""
 
 
 def evaluate(
@@ -45,6 +54,7 @@ def evaluate(
     splits=None,
     model=None,
     log=print,
+    metrics=(),
 ):
     """Scores a run and writes `curve.csv` and `evaluation.json`.
 
@@ -60,10 +70,17 @@ def evaluate(
         splits, model: the run's `Splits` and its trained model, where the
             caller has them already.
         log: called with a sentence if the data are not what they were, or a
-            loss parameter changes no answer.
+            loss parameter changes no answer; with progress and time left of
+            the metrics.
+        metrics: names of what else to measure, as `("nll=1000", "dci")` or
+            `("all",)`; see `Family.metrics`.
 
     Returns:
         list of dicts, the rows of `curve.csv`.
+
+    Raises:
+        InputError: for data that cannot be used, or metrics that there are
+            not, or not for these data.
     """
     import keras
 
@@ -73,14 +90,35 @@ def evaluate(
     from yoto_tf.evaluation.turning import without_effect
 
     config, family = run.read_config(), run.family()
+    asked = further.parsed(metrics, family)
+    # Before what takes minutes.
+    factors = None
+    if any(family.metrics[name].factors for name in asked):
+        factors = family.factors(config)
+        asked = further.with_factors(asked, metrics, family, factors, log)
+    if factors is not None and not splits:
+        splits = family.load(config, parts=("test",), known=run.data.read())
     model = model or run.load_model()
     grid = grid or family.grid(config)
     examples, facts = (
         unseen(run, splits, log) if splits else load_test_split(run, log)
     )
+    measure = None
+    if asked:
+        if facts["num_left_out"] and factors is not None:
+            kept = ~run.data.seen(splits.test)
+            factors = {n: labels[kept] for n, labels in factors.items()}
+        measure = family.measurer(model, examples, factors, seed)
     started = time.monotonic()
     bar = keras.utils.Progbar(len(grid), verbose=verbose, unit_name="point")
     rows = family.score(model, examples, grid, batch_size, seed, bar.update)
+    if asked:
+        shown = family.shown_points(model, config)
+        columns, measured = further.measured(
+            asked, family, measure, grid, shown, log
+        )
+        rows = [a | b for a, b in zip(rows, columns, strict=True)]
+        facts["metrics"] = {**measured, **measure.facts}
     seconds = time.monotonic() - started
     idle = without_effect(model, examples)
     for name, low, high in idle:
@@ -144,28 +182,42 @@ def hypervolume_facts(family, model, example_shape, costs):
     }
 
 
-def table(rows, family):
+def table(rows, family, columns=None):
     """Formats scores as a Markdown table.
 
     Args:
         rows: of `evaluate`.
-        family: `Family`, whose `columns` are shown.
+        family: `Family` of the run.
+        columns: list of `Column`s that are shown; None: the family's.
     """
-    titles = [*family.parameters, *(c.title for c in family.columns)]
+    columns = columns or family.columns
+
+    titles = [*family.parameters, *(c.title for c in columns)]
     lines = [
         f"| {' | '.join(titles)} |",
         f"| {' | '.join(['---:'] * len(titles))} |",
     ]
     for row in rows:
         cells = [f"{row[n]:g}" for n in family.parameters]
-        for column in family.columns:
-            cell = format(row[column.name], column.form)
-            error = row.get(f"{column.name}_se")
-            if error is not None:
-                cell += f" ± {format(error, column.form)}"
-            cells.append(cell)
+        cells += [_cell(row, column) for column in columns]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _cell(row, column):
+    value, error = row[column.name], row.get(f"{column.name}_se")
+    if math.isnan(value):
+        # It was not measured there, or there is nothing to say.
+        return "-"
+    cell = format(value, column.form)
+    if row.get(f"{column.name}_at_least"):
+        cell = f">= {cell}"
+    if error is not None:
+        cell += f" ± {format(error, column.form)}"
+    ceiling = row.get(f"{column.name}_ceiling")
+    if ceiling is not None:
+        cell += f" (of at most {format(ceiling, column.form)})"
+    return cell
 
 
 def main(argv=None):
@@ -176,6 +228,7 @@ def main(argv=None):
         run = RunDirectory(arguments.run)
         family = run.family()
         grid = family.grid_of(arguments.grid, run.read_config())
+        further.parsed(arguments.metrics, family)
         import_keras_quietly()
         rows = evaluate(
             run,
@@ -183,8 +236,11 @@ def main(argv=None):
             arguments.batch_size,
             arguments.seed,
             verbose=1,
+            metrics=arguments.metrics,
         )
         print(table(rows, family))
+        if columns := further.columns_of(rows, family):
+            print(f"\n{table(rows, family, columns)}")
         print(f"{family.unit or 'scores'}, written to {run.curve_file}")
         summary = json.loads(run.evaluation_file.read_text())
         if "hypervolume" in summary:

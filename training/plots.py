@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from training.metrics import columns_of
 from yoto_tf import points
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
+from yoto_tf.families import LineFigure
 from yoto_tf.families import PictureGrid
 from yoto_tf.files import written_whole
 from yoto_tf.run_directory import RunDirectory
@@ -87,6 +89,28 @@ def plot(runs, to=None, formats=("png",), seed=0, log=print):
     for line in family.lines:
         write(
             figures.line_figure(curves, family, line),
+            to or runs[0].figures,
+            line.name,
+            line.meaning,
+        )
+    for column in columns_of(sum(curves.values(), []), family):
+        known = {
+            label: [r for r in rows if np.isfinite(r.get(column.name, np.nan))]
+            for label, rows in curves.items()
+        }
+        known = {label: rows for label, rows in known.items() if rows}
+        if not known:
+            continue
+        ceiling = f"{column.name}_ceiling"
+        bounded = all(ceiling in r for rows in known.values() for r in rows)
+        line = LineFigure(
+            column.name,
+            f"{column.title} on the test split against {family.parameters[0]}",
+            column,
+            aim=ceiling if bounded else None,
+        )
+        write(
+            figures.line_figure(known, family, line),
             to or runs[0].figures,
             line.name,
             line.meaning,

@@ -75,7 +75,9 @@ def test_the_commands_work_in_processes_of_their_own(own_run):
         assert ended.returncode == 0, ended.stderr
     names = sorted(p.name for p in own_run.figures.iterdir())
     assert names == [
+        "interpolation.png",
         "latent_traversal.png",
+        "latent_traversal_by_value.png",
         "prior_samples.png",
         "reconstructions.png",
         "trade_off.png",
@@ -98,7 +100,7 @@ def test_several_runs_share_one_curve_figure(own_run, trained_run, tmp_path):
         formats=("pdf",),
         log=lambda sentence: None,
     )
-    assert len(written) == len({p.name for p in written}) == 7
+    assert len(written) == len({p.name for p in written}) == 11
     assert all(p.read_bytes().startswith(b"%PDF") for p in written)
 
 
@@ -119,7 +121,9 @@ def test_names_of_runs_are_as_long_as_it_takes_to_tell_them_apart(
         f"{run}_run_{picture}.png"
         for run in ("first", "second")
         for picture in (
+            "interpolation",
             "latent_traversal",
+            "latent_traversal_by_value",
             "prior_samples",
             "reconstructions",
         )

@@ -73,6 +73,8 @@ def test_both_values_are_told_in_the_pictures(run, tmp_path):
         "reconstructions",
         "prior_samples",
         "latent_traversal",
+        "latent_traversal_by_value",
+        "interpolation",
     ]
     assert all(p.stat().st_size > 10_000 for p in written)
 

@@ -78,6 +78,26 @@ def load_images(config, parts=("train", "test")):
     )
 
 
+def load_factors(config):
+    """Loads the labels of what the test images differ by.
+
+    Args:
+        config: as of `load_images`.
+
+    Returns:
+        dict, name -> `(n,)` integers, in the order of `load_images`' test
+        part; None: the data tell of none.
+
+    Raises:
+        InputError: as of `load_images`.
+    """
+    if is_folder(config.name):
+        return None
+    source = tfds_images.TfdsImages(config.name, config.data_dir)
+    cut = cuts.cut_by_place(source.splits, config)
+    return source.factors(cut.test_split, cut.test)
+
+
 def is_folder(name):
     """Whether a data set's name is a folder of pictures.
 

@@ -146,11 +146,47 @@ class TfdsImages:
                 f"{split!r} of {self.name}, received: {start}; {self._mend()}"
             )
 
+    def factors(self, split, indices):
+        """What images are known to differ by: the features `label_NAME`, as
+        `shapes3d`, `dsprites` and `rendered_shapes3d` have them.
+
+        Args:
+            split: name of it.
+            indices: of the images, as of `load`.
+
+        Returns:
+            dict, name -> `(len(indices),)` labels; None: there are none.
+
+        Raises:
+            InputError: if files are missing or damaged.
+        """
+        names = [
+            name
+            for name, feature in self.builder.info.features.items()
+            if name.startswith("label_")
+            and feature.shape == ()
+            and np.issubdtype(feature.np_dtype, np.integer)
+        ]
+        if not names:
+            return None
+        dataset = self.builder.as_dataset(
+            split=split,
+            read_config=_in_order(),
+            # The pictures stay as they are: they need not be decoded.
+            decoders={"image": tfds.decode.SkipDecoding()},
+        ).map(lambda example: {name: example[name] for name in names})
+        with self._damage_reported():
+            batches = list(dataset.batch(1_000).as_numpy_iterator())
+        return {
+            name.removeprefix("label_"): np.concatenate(
+                [b[name] for b in batches]
+            )[indices]
+            for name in names
+        }
+
     def _dataset(self, split):
         """Yields `(image, whether its values are in their range)`."""
-        # Files in order, so that an index always means the same image.
-        config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
-        dataset = self.builder.as_dataset(split=split, read_config=config)
+        dataset = self.builder.as_dataset(split=split, read_config=_in_order())
         return dataset.map(
             lambda example: tfds_pixels.to_uint8(example["image"]),
             num_parallel_calls=tf.data.AUTOTUNE,
@@ -168,6 +204,11 @@ class TfdsImages:
 
     def _mend(self):
         return f"remove {self.builder.data_dir} to have it prepared again"
+
+
+def _in_order():
+    # Files in order, so that an index always means the same image.
+    return tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
 
 
 def _builder(name, data_dir):

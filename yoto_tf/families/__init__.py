@@ -12,6 +12,7 @@ from yoto_tf.errors import InputError
 from yoto_tf.families.base import Family
 from yoto_tf.families.parts import Column
 from yoto_tf.families.parts import LineFigure
+from yoto_tf.families.parts import Metric
 from yoto_tf.families.parts import PictureGrid
 from yoto_tf.families.parts import Preset
 
@@ -20,6 +21,7 @@ __all__ = [
     "Column",
     "Family",
     "LineFigure",
+    "Metric",
     "PictureGrid",
     "Preset",
     "all_presets",

@@ -11,6 +11,7 @@ from yoto_tf.errors import InputError
 from yoto_tf.families.parts import Column
 from yoto_tf.families.parts import Dimension
 from yoto_tf.families.parts import LineFigure
+from yoto_tf.families.parts import Metric
 from yoto_tf.families.parts import Preset
 from yoto_tf.families.view import View
 from yoto_tf.settings import Settings
@@ -36,6 +37,8 @@ class Family:
         width: dotted name of the setting that scales the network, if any.
         dimensions: list of `Dimension`s that `training.tune` may vary.
         lines: list of `LineFigure`s that `training.plots` and studies draw.
+        metrics: dict, name -> `Metric`: what `training.evaluate --metrics`
+            can measure beside the scores.
         view: `yoto_tf.families.view.View`, how a page shows it; None: by the
             shapes of what is served.
     """
@@ -51,6 +54,7 @@ class Family:
     width: str | None = None
     dimensions: list[Dimension] = []
     lines: list[LineFigure] = []
+    metrics: dict[str, Metric] = {}
     view: View | None = None
 
     def for_settings(self, settings):
@@ -164,6 +168,27 @@ class Family:
         from yoto_tf.evaluation.sweep import sweep
 
         return sweep(model, examples, grid, batch_size, done)
+
+    def factors(self, settings):
+        """What the test examples are known to differ by, for the `metrics`
+        that need it: dict, name -> `(n,)` labels, in the order of `load`;
+        None: the data tell of nothing."""
+        return None
+
+    def measurer(self, model, examples, factors=None, seed=0):
+        """Measures what is in `metrics`.
+
+        Args:
+            model: of `model`, trained.
+            examples: a part of `load`'s splits.
+            factors: of these examples, or None.
+            seed: of what is drawn.
+
+        Returns:
+            `measure(name, point, size=None)`: dict, column -> number; with an
+            attribute `facts`, a dict for `evaluation.json`.
+        """
+        raise NotImplementedError
 
     def reference(self, model, example_shape):
         """Costs up to which the hypervolume counts, in the order of

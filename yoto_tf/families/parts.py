@@ -33,7 +33,9 @@ class Column:
 
     Attributes:
         name: of the column in `curve.csv`; where there is `NAME_se` beside
-            it, that is its standard error.
+            it, that is its standard error; where `NAME_ceiling`, what it
+            cannot exceed, and where `NAME_at_least` is not 0, the truth may
+            be above.
         title: for people.
         form: format of its numbers.
         unit: of its numbers, where they have one.
@@ -48,6 +50,28 @@ class Column:
     def label(self):
         """The title with the unit."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """Something that is measured of a trained model when it is asked for.
+
+    Attributes:
+        meaning: one line.
+        columns: list of `Column`, that it adds to `curve.csv`; not a number
+            where it was not measured.
+        size: what `NAME=SIZE` sets, if anything, by default.
+        size_meaning: of the size, as `"samples per image"`.
+        factors: whether it needs the factors of the data.
+        most: how many points of a grid at most are measured; None: all.
+    """
+
+    meaning: str
+    columns: list[Column]
+    size: int | None = None
+    size_meaning: str = ""
+    factors: bool = False
+    most: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +105,8 @@ class LineFigure:
         meaning: one sentence.
         column: the score; where there is `NAME_se` beside it, the errors of
             a single run.
-        aim: name of the parameter that the score should equal, if any: drawn
-            as a line.
+        aim: name of the parameter, or column, that the score should equal or
+            cannot exceed, if any: drawn as a line.
         log: whether the score is drawn on a logarithmic axis.
     """
 

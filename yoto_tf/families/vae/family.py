@@ -11,6 +11,7 @@ from yoto_tf.families.base import Family
 from yoto_tf.families.parts import Column
 from yoto_tf.families.vae.config import ExperimentConfig
 from yoto_tf.families.vae.dimensions import DIMENSIONS
+from yoto_tf.families.vae.metric_names import METRICS
 from yoto_tf.families.vae.model_config import ConditioningConfig
 from yoto_tf.families.vae.model_config import idle_settings
 from yoto_tf.families.vae.presets import PRESETS
@@ -45,6 +46,7 @@ class VaeFamily(Family):
     unit = _NATS
     width = "model.width"
     dimensions = DIMENSIONS
+    metrics = METRICS
     view = VIEW
 
     def __init__(
@@ -169,6 +171,16 @@ class VaeFamily(Family):
         return rate_distortion_curve(
             model, examples, grid, batch_size, seed, done
         )
+
+    def factors(self, settings):
+        from yoto_tf.data.splits import load_factors
+
+        return load_factors(settings.data)
+
+    def measurer(self, model, examples, factors=None, seed=0):
+        from yoto_tf.families.vae.metrics.measurer import Measurer
+
+        return Measurer(model, examples, factors, seed)
 
     def reference(self, model, example_shape):
         # A rate of 1 bit per value, and what a model that knows nothing pays:

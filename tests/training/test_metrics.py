@@ -1,0 +1,239 @@
+"""What is measured beside the scores, when it is asked for."""
+
+import json
+import math
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from training import metrics
+from training.evaluate import evaluate
+from training.evaluate import table
+from yoto_tf.data import load_images
+from yoto_tf.data import shapes3d_renderer
+from yoto_tf.data import shapes3d_world
+from yoto_tf.data.splits import load_factors
+from yoto_tf.errors import InputError
+from yoto_tf.families import Column
+from yoto_tf.families import Metric
+from yoto_tf.families import get_family
+from yoto_tf.image_config import DataConfig
+from yoto_tf.run_directory import RunDirectory
+
+ROOT = pathlib.Path(__file__).parents[2]
+VAE = get_family("vae")
+FACTORS = {"a": np.zeros(3), "b": np.zeros(3)}
+
+
+@pytest.fixture
+def own_run(trained_run, tmp_path):
+    shutil.copytree(trained_run.path, tmp_path / "run")
+    return RunDirectory(tmp_path / "run")
+
+
+def test_metrics_are_read_with_their_sizes():
+    assert metrics.parsed((), VAE) == {}
+    assert metrics.parsed(("dci", "nll=7"), VAE) == {"nll": 7, "dci": None}
+    assert metrics.parsed(("all",), VAE) == {
+        "nll": 100,
+        "mutual_information": None,
+        "disentanglement": None,
+        "dci": None,
+    }
+    assert metrics.parsed(("all", "nll=7"), VAE)["nll"] == 7
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (("mig",), "among all, nll, mutual_information.*'mig'"),
+        (("nll=0",), "nll=NUMBER.*'nll=0'"),
+        (("nll=",), "nll=NUMBER.*'nll='"),
+        (("nll=²",), "nll=NUMBER.*'nll=²'"),
+        (("dci=3",), "dci without a number.*'dci=3'"),
+        (("all=3",), "all without a number.*'all=3'"),
+        (("dci", "dci"), "once.*'dci' twice"),
+    ],
+)
+def test_other_metrics_are_refused(texts, message):
+    with pytest.raises(InputError, match=message):
+        metrics.parsed(texts, VAE)
+
+
+def test_a_family_without_metrics_says_so():
+    with pytest.raises(InputError, match="has none, received: 'nll'"):
+        metrics.parsed(("nll",), get_family("tabular"))
+
+
+def test_without_factors_all_is_the_rest_and_a_name_is_refused():
+    said = []
+    asked = metrics.parsed(("all",), VAE)
+    found = metrics.with_factors(asked, ("all",), VAE, None, said.append)
+    assert list(found) == ["nll", "mutual_information"]
+    assert "disentanglement, dci: left out" in said[0]
+    texts = "all", "dci"
+    with pytest.raises(InputError, match="for dci, received: data without"):
+        metrics.with_factors(
+            metrics.parsed(texts, VAE), texts, VAE, None, said.append
+        )
+    assert metrics.with_factors(asked, ("all",), VAE, FACTORS, None) == asked
+
+
+class Counting:
+    """A family of two metrics, one of them for two points at most."""
+
+    metrics = {
+        "cheap": Metric("Counts.", [Column("calls", "calls", ".0f")]),
+        "dear": Metric("Doubles.", [Column("double", "double")], most=2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [([2, 4], [2, 4]), ([], [1, 5]), ([1, 2, 4, 5], [1, 5]), ([4], [4])],
+)
+def test_what_is_dear_is_measured_where_it_matters(shown, expected):
+    calls, said = [], []
+
+    def measure(name, point, size):
+        calls.append((point["x"], name))
+        if name == "cheap":
+            return {"calls": len(calls)}
+        return {"double": 2 * point["x"]}
+
+    grid = [{"x": float(x)} for x in range(1, 6)]
+    rows, facts = metrics.measured(
+        {"cheap": None, "dear": None},
+        Counting,
+        measure,
+        grid,
+        [{"x": float(x)} for x in shown],
+        said.append,
+    )
+    # One point after the other, so that what a point needs is made once.
+    assert [x for x, _ in calls] == sorted(x for x, _ in calls)
+    measured = [r["double"] / 2 for r in rows if not math.isnan(r["double"])]
+    assert measured == expected
+    assert facts["dear"]["points"] == [{"x": float(x)} for x in expected]
+    assert len(said) == len(calls) == 5 + len(expected)
+    assert f"1 of {len(calls)} measured, less than a minute left" in said[0]
+    assert said[-1].endswith(f"{len(calls)} of {len(calls)} measured")
+
+
+def test_bounds_and_what_is_missing_are_told_in_the_table():
+    base = {"beta": 1.0, "information_ceiling": 6.0}
+    rows = [
+        base | {"information": 5.5, "information_at_least": 1},
+        base | {"information": 2.0, "information_at_least": 0},
+        base | {"information": math.nan, "information_at_least": 0},
+    ]
+    shown = table(rows, VAE, [Column("information", "information", ".1f")])
+    assert [line.split("|")[2].strip() for line in shown.splitlines()[2:]] == [
+        ">= 5.5 (of at most 6.0)",
+        "2.0 (of at most 6.0)",
+        "-",
+    ]
+
+
+def test_factors_are_those_of_the_test_images(data_dir):
+    config = DataConfig(
+        name="rendered_shapes3d/tiny", data_dir=str(data_dir), test_examples=9
+    )
+    images = load_images(config, ("test",)).test
+    factors = load_factors(config)
+    assert list(factors) == list(shapes3d_world.FACTOR_NAMES)
+    labels = np.stack(list(factors.values()), axis=1)
+    np.testing.assert_array_equal(shapes3d_renderer.render(labels), images)
+
+
+def test_a_folder_has_no_factors(tmp_path):
+    assert load_factors(DataConfig(name=str(tmp_path))) is None
+
+
+def test_what_was_measured_is_in_the_files(own_run):
+    said = []
+    names = "nll=3", "mutual_information"
+    rows = evaluate(
+        own_run,
+        [{"beta": 1.0}, {"beta": 64.0}],
+        metrics=names,
+        log=said.append,
+    )
+    assert sum("measured" in sentence for sentence in said) == 4
+    for row, read in zip(rows, own_run.read_curve(), strict=True):
+        assert row["nll"] <= row["elbo_nll"]
+        assert read["nll"] == pytest.approx(row["nll"])
+        # On the same images, by other noise.
+        bound = row["distortion"] + row["rate"]
+        assert row["elbo_nll"] == pytest.approx(bound, rel=0.01)
+        assert row["mutual_information_ceiling"] == pytest.approx(math.log(128))
+        assert row["mutual_information"] <= row["rate"] + 0.1
+    content = json.loads(own_run.evaluation_file.read_text())["metrics"]
+    assert content["nll"]["size"] == 3
+    assert content["nll_images"] == content["information_images"] == 128
+    # Scored again without, they are gone.
+    evaluate(own_run, [{"beta": 1.0}], log=said.append)
+    assert "nll" not in own_run.read_curve()[0]
+
+
+def test_examples_that_were_trained_on_are_left_out_with_their_factors(
+    own_run, monkeypatch
+):
+    seen = np.arange(128) % 4 == 0
+    record = type(own_run.data)
+    monkeypatch.setattr(record, "seen", lambda self, examples: seen)
+    given = {}
+
+    def measurer(family, model, examples, factors, seed):
+        given.update(examples=examples, **factors)
+        raise InputError("enough")
+
+    monkeypatch.setattr(type(VAE), "measurer", measurer)
+    with pytest.raises(InputError, match="enough"):
+        evaluate(own_run, metrics=("disentanglement",), log=lambda _: None)
+    config = own_run.read_config().data
+    examples = given.pop("examples")
+    np.testing.assert_array_equal(
+        examples, load_images(config, ("test",)).test[~seen]
+    )
+    for name, labels in load_factors(config).items():
+        np.testing.assert_array_equal(given[name], labels[~seen])
+
+
+@pytest.mark.slow
+def test_all_metrics_from_the_command_line(own_run):
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    path = str(own_run.path)
+    ended = run("training.evaluate", path, "--metrics", "all")
+    assert ended.returncode == 0, ended.stderr
+    assert "12 of 12 measured" in ended.stdout
+    assert "| FactorVAE score |" in ended.stdout
+    for row in own_run.read_curve():
+        for column in metrics.columns_of([row], VAE):
+            assert math.isfinite(row[column.name]), column
+        for name in ("mig", "sap", "factor_vae_score", "dci_completeness"):
+            assert 0 <= row[name] <= 1
+    content = json.loads(own_run.evaluation_file.read_text())["metrics"]
+    assert content["factors"] == list(shapes3d_world.FACTOR_NAMES)
+    assert (content["fit_images"], content["test_images"]) == (85, 43)
+    ended = run("training.plots", path)
+    assert ended.returncode == 0, ended.stderr
+    names = {p.stem for p in own_run.figures.iterdir()}
+    columns = [c.name for m in VAE.metrics.values() for c in m.columns]
+    assert set(columns) < names
+    ended = run("training.evaluate", path, "--metrics", "mog")
+    assert ended.returncode == 2
+    assert "expected metrics among all, nll" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,213 @@
+"""Likelihood and information of codes against closed forms."""
+
+import math
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from yoto_tf.errors import InputError
+from yoto_tf.families.vae.metrics.information import aggregate_information
+from yoto_tf.families.vae.metrics.likelihood import importance_nll
+from yoto_tf.families.vae.metrics.measurer import Measurer
+from yoto_tf.families.vae.model.likelihoods import Likelihood
+
+POINT = {"beta": 1.0}
+
+
+def drawn(mean, stddev, seed=0):
+    noise = np.random.default_rng(seed).standard_normal(mean.shape)
+    return mean + stddev * noise
+
+
+def test_a_code_that_tells_nothing_has_no_information():
+    # All images have one posterior, whatever it is: not log(400) = 6.
+    mean, stddev = np.full((400, 5), 0.7), np.full((400, 5), 0.3)
+    found = aggregate_information(mean, stddev, drawn(mean, stddev))
+    assert found == pytest.approx(0, abs=1e-9)
+
+
+def test_posteriors_that_hardly_differ_have_next_to_none():
+    mean = 0.01 * np.random.default_rng(1).standard_normal((400, 5))
+    stddev = np.ones_like(mean)
+    found = aggregate_information(mean, stddev, drawn(mean, stddev))
+    assert found == pytest.approx(0, abs=0.01)
+
+
+def test_information_of_a_gaussian_code_is_the_closed_form():
+    # z = m + s e with m ~ N(0, 1 - s^2): I = -log s per latent.
+    s = 0.5
+    rng = np.random.default_rng(2)
+    mean = math.sqrt(1 - s**2) * rng.standard_normal((3000, 2))
+    stddev = np.full_like(mean, s)
+    found = aggregate_information(mean, stddev, drawn(mean, stddev))
+    assert found == pytest.approx(-2 * math.log(s), abs=0.06)
+
+
+def test_images_that_are_told_apart_have_the_ceilings_information():
+    mean = 100.0 * np.arange(60)[:, None] * np.ones((1, 3))
+    stddev = np.full_like(mean, 1e-3)
+    found = aggregate_information(mean, stddev, drawn(mean, stddev))
+    assert found == pytest.approx(math.log(60))
+
+
+def test_information_is_the_mean_over_all_pairs():
+    rng = np.random.default_rng(3)
+    mean, stddev = rng.standard_normal((300, 4)), rng.uniform(0.2, 1, (300, 4))
+    z = drawn(mean, stddev)
+    logs = -0.5 * ((z[:, None] - mean) / stddev) ** 2 - np.log(stddev)
+    logs = logs.sum(-1)
+    each = np.diag(logs) - np.log(np.exp(logs).mean(1))
+    found = aggregate_information(mean, stddev, z)
+    assert found == pytest.approx(each.mean())
+
+
+class LinearGaussian:
+    """p(z) = N(0, I), p(x|z) = N(Wz, s^2 I); its posterior, of which the
+    deviations may be wrong."""
+
+    def __init__(self, pixels, latents, scale=0.5, wider=1.0):
+        rng = np.random.default_rng(4)
+        # Orthogonal columns: the true posterior is diagonal.
+        q = np.linalg.qr(rng.standard_normal((pixels, latents)))[0]
+        self.w = q * np.linspace(0.8, 2.0, latents)
+        self.scale, self.wider = scale, wider
+        self.variance = 1 / (1 + (self.w**2).sum(0) / scale**2)
+
+    def nll(self, x):
+        """In closed form: x ~ N(0, W W' + s^2 I)."""
+        cov = self.w @ self.w.T + self.scale**2 * np.eye(len(self.w))
+        squared = np.einsum("ni,ij,nj->n", x, np.linalg.inv(cov), x)
+        size = x.shape[1] * math.log(2 * math.pi)
+        return 0.5 * (squared + np.linalg.slogdet(cov)[1] + size)
+
+    def posterior(self, x):
+        mean = self.variance * (x @ self.w) / self.scale**2
+        deviation = self.wider * np.sqrt(self.variance)
+        return mean, np.broadcast_to(deviation, mean.shape)
+
+    def distortion(self, x, z):
+        left = (x - z @ self.w.T) / self.scale
+        size = x.shape[1] * math.log(2 * math.pi * self.scale**2)
+        return 0.5 * ((left**2).sum(1) + size)
+
+
+@pytest.fixture(scope="module")
+def points():
+    return np.random.default_rng(5).standard_normal((60, 12))
+
+
+def test_the_true_posterior_gives_the_true_likelihood_by_one_sample(points):
+    model = LinearGaussian(12, 3)
+    nll, bound = importance_nll(
+        model.distortion, points, *model.posterior(points), samples=1
+    )
+    # Latents are float32 for the decoder.
+    np.testing.assert_allclose(nll, model.nll(points), rtol=1e-5)
+    np.testing.assert_allclose(bound, nll, rtol=1e-12)
+
+
+def test_another_posterior_approaches_it_from_above():
+    points = np.random.default_rng(5).standard_normal((300, 12))
+    model = LinearGaussian(12, 3, wider=1.6)
+    found = {
+        k: importance_nll(
+            model.distortion, points, *model.posterior(points), samples=k
+        )
+        for k in (1, 5, 1000)
+    }
+    means = [found[k][0].mean() for k in found]
+    assert means == sorted(means, reverse=True)
+    assert means[0] > means[-1] + 0.1
+    np.testing.assert_allclose(found[1000][0], model.nll(points), atol=0.25)
+    assert means[-1] == pytest.approx(model.nll(points).mean(), abs=0.01)
+    # Never above the ELBO's, image by image.
+    assert all((nll <= bound + 1e-9).all() for nll, bound in found.values())
+    # And that is the ELBO: KL to a Gaussian of the wrong width.
+    gap = 3 * (0.5 * (1.6**2 - 1) - math.log(1.6))
+    gap = found[1000][1] - model.nll(points) - gap
+    assert gap.mean() == pytest.approx(0, abs=0.02)
+
+
+def test_fewer_than_one_sample_is_refused(points):
+    model = LinearGaussian(12, 3)
+    with pytest.raises(InputError, match="samples=0"):
+        importance_nll(
+            model.distortion, points, *model.posterior(points), samples=0
+        )
+
+
+class Linear(Likelihood):
+    def __init__(self, model):
+        self.model = model
+
+    def distortion(self, images, outputs):
+        left = tf.reshape(images - outputs, [-1, 12])
+        size = 12 * math.log(2 * math.pi * self.model.scale**2)
+        scaled = left / self.model.scale
+        return 0.5 * (tf.reduce_sum(scaled**2, 1) + size)
+
+
+def as_vae(model, side=2):
+    """The linear model by the methods of a `ConditionalVAE`."""
+
+    def posterior_of(images, values, noise):
+        x = tf.reshape(images, [-1, side * side * 3])
+        w = tf.constant(model.w, tf.float32)
+        mean = tf.constant(model.variance, tf.float32) * (x @ w)
+        mean /= model.scale**2
+        stddev = model.wider * np.sqrt(model.variance).astype("float32")
+        stddev = tf.zeros_like(mean) + stddev
+        return mean + stddev * noise, mean, stddev
+
+    def likelihood_of(z, values):
+        w = tf.constant(model.w.T, tf.float32)
+        return tf.reshape(z @ w, [-1, side, side, 3])
+
+    return types.SimpleNamespace(
+        posterior_of=posterior_of,
+        likelihood_of=likelihood_of,
+        likelihood=Linear(model),
+        model_config=types.SimpleNamespace(latent_size=3),
+    )
+
+
+def test_a_model_is_measured_on_its_own_images():
+    model = LinearGaussian(12, 3, wider=1.3)
+    rng = np.random.default_rng(6)
+    images = rng.integers(0, 256, (50, 2, 2, 3), np.uint8)
+    measure = Measurer(as_vae(model), images)
+    row = measure("nll", POINT, 300)
+    exact = model.nll(images.reshape(50, 12) / 255)
+    assert row["nll"] == pytest.approx(exact.mean(), abs=0.02)
+    assert row["nll_se"] == pytest.approx(
+        exact.std(ddof=1) / math.sqrt(50), rel=0.05
+    )
+    assert row["nll"] < row["elbo_nll"]
+    row = measure("mutual_information", POINT)
+    assert row["mutual_information_ceiling"] == pytest.approx(math.log(50))
+    assert 0 < row["mutual_information"] < math.log(50) - 1
+    assert row["mutual_information_at_least"] == 0
+
+
+def test_information_is_left_out_where_the_rate_is_above_its_ceiling():
+    model = LinearGaussian(12, 3, scale=0.01)
+    rng = np.random.default_rng(6)
+    images = rng.integers(0, 256, (50, 2, 2, 3), np.uint8)
+    row = Measurer(as_vae(model), images)("mutual_information", POINT)
+    assert math.isnan(row["mutual_information"])
+    assert row["mutual_information_at_least"] == 0
+
+
+@pytest.mark.parametrize(
+    ("num", "factors", "message"),
+    [
+        (10, {"a": np.arange(10) % 2, "b": np.arange(10)}, "20 images"),
+        (40, {"a": np.zeros(40, int), "b": np.arange(40) % 3}, r"\['b'\]"),
+    ],
+)
+def test_factors_that_tell_nothing_are_refused(num, factors, message):
+    images = np.zeros((num, 2, 2, 3), np.uint8)
+    with pytest.raises(InputError, match=message):
+        Measurer(as_vae(LinearGaussian(12, 3)), images, factors)

@@ -1,0 +1,1 @@
+"""What beta does: likelihood, information and disentanglement of the code."""

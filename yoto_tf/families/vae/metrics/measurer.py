@@ -1,0 +1,187 @@
+"""All metrics of one `ConditionalVAE`, the images encoded once per beta."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from yoto_tf.errors import InputError
+from yoto_tf.evaluation.sweep import mean_and_error
+from yoto_tf.families.vae.metrics import counts
+from yoto_tf.families.vae.metrics import factor_vae
+from yoto_tf.families.vae.metrics import information
+from yoto_tf.families.vae.metrics import likelihood
+from yoto_tf.families.vae.metrics import predictors
+from yoto_tf.families.vae.model.inputs import to_unit_interval
+from yoto_tf.method import asking
+
+# What the definitions ask for; fewer where there are fewer.
+_FIT, _TEST = 10_000, 5_000
+_INFORMATION_IMAGES = 10_000
+_NLL_IMAGES = 500
+_LEAST_WITH_FACTORS = 20
+
+
+class Measurer:
+    """See `Family.measurer`.
+
+    Args:
+        model: `ConditionalVAE`.
+        images: `(n, size, size, channels)` uint8.
+        factors: dict, name -> `(n,)` labels; None: there are none.
+        seed: of all that is drawn.
+        batch_size: images at a time.
+
+    Attributes:
+        facts: dict of what is measured on.
+
+    Raises:
+        InputError: for factors of too few images.
+    """
+
+    def __init__(self, model, images, factors=None, seed=0, batch_size=500):
+        self._model, self._images = model, images
+        self._seed, self._batch_size = seed, batch_size
+        # Data sets may be in an order; the parts of a seed are the same at
+        # every beta.
+        self._order = np.random.default_rng(seed).permutation(len(images))
+        self._encoded = None, None
+        self._graphs = _graphs(model)
+        self.facts = {
+            "nll_images": min(len(images), _NLL_IMAGES),
+            "information_images": min(len(images), _INFORMATION_IMAGES),
+        }
+        if factors is not None:
+            self._use_factors(factors)
+
+    def _use_factors(self, factors):
+        num = len(self._images)
+        if num < _LEAST_WITH_FACTORS:
+            raise InputError(
+                f"expected {_LEAST_WITH_FACTORS} images with factors or more, "
+                f"received: {num}"
+            )
+        self._num_fit = min(_FIT, num * 2 // 3)
+        fit = self._order[: self._num_fit]
+        # Nothing can be told of a factor that does not vary.
+        names = [n for n, f in factors.items() if len(np.unique(f[fit])) > 1]
+        if len(names) < 2:
+            raise InputError(
+                "expected two factors or more that vary over the test images, "
+                f"received: {names}"
+            )
+        self._factors = np.stack([factors[n] for n in names], axis=1)
+        self.facts |= {
+            "factors": names,
+            "count_images": min(num, _FIT),
+            "fit_images": self._num_fit,
+            "test_images": min(_TEST, num - self._num_fit),
+        }
+
+    def __call__(self, name, point, size=None):
+        """Measures one metric at one point: dict, column -> number."""
+        return getattr(self, f"_{name}")(point, size)
+
+    def _codes(self, point):
+        """Means and deviations of all images; kept for the next metric."""
+        if self._encoded[0] != point:
+            values = _tensors(point)
+            parts = [
+                self._graphs[0](self._images[i : i + self._batch_size], values)
+                for i in range(0, len(self._images), self._batch_size)
+            ]
+            joined = [np.concatenate(p) for p in zip(*parts, strict=True)]
+            self._encoded = dict(point), joined
+        return self._encoded[1]
+
+    def _nll(self, point, samples):
+        chosen = self._order[:_NLL_IMAGES]
+        mean, stddev = (part[chosen] for part in self._codes(point))
+        values = _tensors(point)
+        nll, bound = likelihood.importance_nll(
+            lambda images, z: self._graphs[1](images, z, values).numpy(),
+            self._images[chosen],
+            mean,
+            stddev,
+            samples,
+            self._seed,
+        )
+        return {
+            **mean_and_error("nll", nll),
+            **mean_and_error("elbo_nll", bound),
+        }
+
+    def _mutual_information(self, point, _):
+        chosen = self._order[:_INFORMATION_IMAGES]
+        mean, stddev = (part[chosen] for part in self._codes(point))
+        mean, stddev = mean.astype("float64"), stddev.astype("float64")
+        top = information.ceiling(len(chosen))
+        rate = 0.5 * (mean**2 + stddev**2 - 1) - np.log(stddev)
+        found = math.nan
+        # Above it the ceiling is all that would be seen.
+        if rate.sum(axis=1).mean() <= top:
+            noise = np.random.default_rng(self._seed).standard_normal(
+                mean.shape
+            )
+            found = information.aggregate_information(
+                mean, stddev, mean + stddev * noise
+            )
+        return {
+            "mutual_information": found,
+            "mutual_information_ceiling": top,
+            "mutual_information_at_least": int(found > top - 1),
+        }
+
+    def _disentanglement(self, point, _):
+        codes = self._codes(point)[0]
+        chosen = self._order[:_FIT]
+        some, labels = codes[chosen], self._factors[chosen]
+        return {
+            "mig": counts.mutual_information_gap(some, labels),
+            "sap": predictors.separated_attribute_predictability(
+                *self._parts(codes)
+            ),
+            "modularity": counts.modularity(some, labels),
+            "factor_vae_score": factor_vae.factor_vae_score(
+                codes, self._factors, seed=self._seed
+            ),
+            "live_codes": int(factor_vae.live_codes(some).sum()),
+        }
+
+    def _dci(self, point, _):
+        names = "disentanglement", "completeness", "informativeness"
+        found = predictors.dci(
+            *self._parts(self._codes(point)[0]), seed=self._seed
+        )
+        return {f"dci_{n}": v for n, v in zip(names, found, strict=True)}
+
+    def _parts(self, codes):
+        """Codes and factors to fit on, and to test on."""
+        fit = self._order[: self._num_fit]
+        test = self._order[self._num_fit :][:_TEST]
+        return [(codes[part], self._factors[part]) for part in (fit, test)]
+
+
+def _tensors(point):
+    return {n: tf.constant(v, tf.float32) for n, v in point.items()}
+
+
+def _graphs(model):
+    @tf.function(reduce_retracing=True)
+    def encode(images, values):
+        # Not a call, which refuses values outside the trained range.
+        images = to_unit_interval(images)
+        values = asking.filled(values, images)
+        # At the mean: no noise is drawn.
+        none = tf.zeros((tf.shape(images)[0], model.model_config.latent_size))
+        return model.posterior_of(images, values, none)[1:]
+
+    @tf.function(reduce_retracing=True)
+    def distortion(images, latents, values):
+        images = to_unit_interval(images)
+        outputs = model.likelihood_of(latents, asking.filled(values, images))
+        return model.likelihood.distortion(
+            tf.cast(images, outputs.dtype), outputs
+        )
+
+    return encode, distortion
