@@ -132,7 +132,7 @@ def test_call_scores_what_encode_and_decode_say(likelihood, images):
 def test_loss_is_distortion_plus_beta_times_rate_over_the_weights_sum(images):
     vae = make_vae()
     twin = make_vae()
-    vae.compile(keras.optimizers.SGD(0.0))
+    vae.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     logs = vae.fit(images, batch_size=4, shuffle=False, verbose=0).history
     weights = twin.sample_loss_parameters(4)
     assert len(np.unique(weights["beta"])) == 4
@@ -325,7 +325,7 @@ def test_no_samples_are_refused(num, vae):
 )
 def test_fit_refuses_floats_that_are_not_in_the_unit_interval(floats, images):
     vae = make_vae("none")
-    vae.compile()
+    vae.compile(run_eagerly=True)
     before = vae.get_weights()
     with pytest.raises(InputError, match=r"float images in \[0, 1\]"):
         vae.fit(floats(images), verbose=0)

@@ -55,7 +55,7 @@ def test_training_uses_it_and_scoring_does_not():
         vae = make_vae(free_bits)
         kernel = vae.encoder.stages[-1].layer.kernel
         before = kernel.numpy()
-        vae.compile(keras.optimizers.SGD(1e-3))
+        vae.compile(keras.optimizers.SGD(1e-3), run_eagerly=True)
         scored[free_bits] = vae.evaluate(images, verbose=0)
         vae.fit(images, batch_size=3, verbose=0)
         moved[free_bits] = kernel.numpy() - before

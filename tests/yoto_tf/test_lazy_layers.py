@@ -70,7 +70,12 @@ def compiled(model_class=Lazy, **arguments):
 
 
 def scores(model, *data):
-    return model.evaluate(*(data or (X, Y)), verbose=0, return_dict=True)
+    # A graph takes longer than what is compared; an unbuilt model needs one.
+    graph, model.run_eagerly = model.run_eagerly, model.built
+    model.make_test_function(force=True)
+    found = model.evaluate(*(data or (X, Y)), verbose=0, return_dict=True)
+    model.run_eagerly = graph
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +134,7 @@ def test_weights_are_loaded_into_a_model_that_has_seen_a_batch(
     other.load_weights(file)
     assert scores(other) == expected
     clone = keras.models.clone_model(model)
-    clone.compile()
+    clone.compile(run_eagerly=True)
     clone.train_on_batch(X, Y)
     clone.set_weights(model.get_weights())
     assert scores(clone) == expected
@@ -233,6 +238,7 @@ def test_keras_tuner_keeps_the_better_one(tmp_path):
     def build(choice):
         keras.utils.set_random_seed(0)
         model = compiled(seed=1)
+        model.run_eagerly = True
         # KerasTuner loads weights into a model whose layers are built.
         model(X[:1], training=True)
         model.optimizer.learning_rate = choice.Choice("rate", [1e-9, 0.1])

@@ -79,13 +79,18 @@ def data():
     return x, y
 
 
-def compiled(optimizer=None, **kwargs):
-    """A model that watches one weighting, ready to fit."""
+def compiled(optimizer=None, run_eagerly=True, **kwargs):
+    """A model that watches one weighting, ready to fit.
+
+    By default without a graph, which takes as long as a hundred such steps.
+    """
     if kwargs.get("loss_parameters") is None:
         kwargs.setdefault("watched", [MIDDLE])
     model = Regression(**kwargs)
     model.build()
-    model.compile(optimizer or keras.optimizers.Adam(0.02))
+    model.compile(
+        optimizer or keras.optimizers.Adam(0.02), run_eagerly=run_eagerly
+    )
     return model
 
 
@@ -110,14 +115,14 @@ def repeated(data, times):
 
 @pytest.mark.parametrize("loss_parameters", PARAMETERS, ids=["3", "simplex"])
 def test_fit_lowers_the_loss(loss_parameters, data):
-    model = compiled(loss_parameters=loss_parameters)
+    model = compiled(run_eagerly=False, loss_parameters=loss_parameters)
     before = model.evaluate(*data, batch_size=60, verbose=0)[0]
     model.fit(*repeated(data, 12), batch_size=20, verbose=0)
     assert model.evaluate(*data, batch_size=60, verbose=0)[0] < 0.7 * before
 
 
 def test_one_model_learns_to_trade_its_terms(data):
-    model = compiled()
+    model = compiled(run_eagerly=False)
     model.fit(*repeated(data, 60), batch_size=20, verbose=0)
     l1 = [
         terms_in_numpy(model, *data, fixed({**MIDDLE, "l1": strength}, 60))[
@@ -264,7 +269,7 @@ def test_weights_that_a_normalization_cannot_divide_by_are_refused(data):
     with pytest.raises(InputError, match="above 0.*error between 0 and 1"):
         model.fit(*data, verbose=0)
     model = Regression(zero)
-    model.compile()
+    model.compile(run_eagerly=True)
     logs = model.fit(*data, verbose=0).history
     assert np.isfinite(logs["loss"]).all()
 
@@ -342,10 +347,7 @@ def test_terms_that_are_no_dict_are_refused(data):
 
 @pytest.mark.parametrize(
     "loss_parameters",
-    [
-        PARAMETERS[0],
-        pytest.param(PARAMETERS[1], marks=pytest.mark.slow),
-    ],
+    [None, pytest.param(DIRICHLET, marks=pytest.mark.slow)],
     ids=["3", "simplex"],
 )
 def test_xla_draws_the_same_weights_and_computes_the_same_losses(
@@ -415,7 +417,7 @@ def test_splines_that_clip_values_onto_one_another_are_refused(
     ):
         model.fit(*data, verbose=0)
     model = Splined((low, high))
-    model.compile(jit_compile=jit_compile)
+    model.compile(run_eagerly=True)
     model.fit(*data, verbose=0)
 
 
@@ -433,6 +435,8 @@ def test_a_term_that_is_a_mean_is_not_broadcast(data, method, jit_compile):
     model.compile(jit_compile=jit_compile)
     with pytest.raises(InputError, match=r"^expected .* l1 with shape \(1,\)"):
         getattr(model, method)(*data, verbose=0)
+    if method == "evaluate":
+        return
     # The mean of one example is its own.
     model = Mean()
     model.compile(jit_compile=jit_compile)

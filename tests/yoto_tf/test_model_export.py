@@ -38,7 +38,7 @@ class Alarms(yoto_tf.LossConditionalModel):
 def alarms(x=X):
     miss = yoto_tf.LogUniform(0.1, 10.0, default=2.0, description="Caution.")
     model = Alarms({"miss": miss}, seed=0)
-    model.compile("adam")
+    model.compile("adam", run_eagerly=True)
     model.fit(x, Y, verbose=0)
     return model
 
@@ -182,7 +182,7 @@ def test_a_model_of_half_precision_is_served_as_it_computes(
     miss = yoto_tf.LogUniform(0.1, 10.0)
     with default_policy(policy):
         model = Alarms({"miss": miss}, seed=0)
-        model.compile("adam")
+        model.compile("adam", run_eagerly=True)
         model.fit(X, Y, verbose=0)
     assert model.logit.compute_dtype == policy.removeprefix("mixed_")
     differences = model.export(tmp_path / "1", example=X)

@@ -135,7 +135,7 @@ def test_xla_computes_the_same_losses(monkeypatch):
         "normal",
         lambda shape, dtype=None, seed=None: tf.zeros(shape, dtype),
     )
-    plain, xla = compiled(), compiled(jit_compile=True)
+    plain, xla = compiled(run_eagerly=True), compiled(jit_compile=True)
     for _ in range(2):
         logs = [
             vae.fit(UNIT, shuffle=False, verbose=0).history
@@ -241,14 +241,15 @@ def test_sizes_that_cannot_be_are_refused_before_any_step(vae, shape):
     "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
 )
 def test_fit_goes_on_with_the_right_data_after_wrong_ones(jit_compile):
-    vae, untouched = (compiled(jit_compile=jit_compile) for _ in range(2))
+    vae, untouched = compiled(jit_compile=jit_compile), compiled()
+    untouched.run_eagerly = not jit_compile
     with pytest.raises(InputError, match="images of shape"):
         vae.fit(IMAGES[:, :16], verbose=0)
     losses = [
         m.fit(IMAGES, shuffle=False, verbose=0).history["loss"]
         for m in (vae, untouched)
     ]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
 @pytest.fixture(scope="module")

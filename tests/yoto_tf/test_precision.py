@@ -76,20 +76,15 @@ def test_a_vae_scores_about_as_in_float32(policy, likelihood):
         )
 
 
-@pytest.mark.parametrize(
-    "policy",
-    [
-        "mixed_float16",
-        pytest.param("mixed_bfloat16", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_a_vae_trains_and_goes_on_after_a_load(policy, tmp_path):
     vae = make_vae("gate", dtype=policy)
     half = policy.removeprefix("mixed_")
     for net in (vae.encoder, vae.decoder):
         assert {s.layer.compute_dtype for s in net.stages} == {half}
     assert {v.dtype for v in vae.trainable_variables} == {"float32"}
-    vae.compile(FusedAdam(0.01))
+    # Of the two, one as a graph: a loss scale makes that a large one.
+    vae.compile(FusedAdam(0.01), run_eagerly=half == "float16")
     images = np.concatenate([IMAGES] * 4)
     logs = vae.fit(images, batch_size=8, epochs=2, verbose=0).history
     assert logs["distortion"][1] < logs["distortion"][0] - 5
@@ -162,11 +157,11 @@ class Mixed(Line):
 @pytest.mark.parametrize(
     ("policy", "jit_compile"),
     [
-        ("mixed_bfloat16", False),
-        ("mixed_float16", True),
+        ("mixed_bfloat16", True),
+        ("mixed_float16", False),
         ("float64", False),
-        pytest.param("mixed_bfloat16", True, marks=pytest.mark.slow),
-        pytest.param("mixed_float16", False, marks=pytest.mark.slow),
+        pytest.param("mixed_bfloat16", False, marks=pytest.mark.slow),
+        pytest.param("mixed_float16", True, marks=pytest.mark.slow),
         pytest.param("float64", True, marks=pytest.mark.slow),
     ],
 )

@@ -84,6 +84,8 @@ def test_it_is_trained_asked_for_and_comes_back(tmp_path):
     )
     logs = model.fit(images, batch_size=8, verbose=0).history
     assert {"distortion", "rate", "tc", "loss"} == set(logs)
+    # One graph, that of a step, is enough.
+    model.run_eagerly = True
     asked = {"beta": 4.0, "tc": 2.0}
     scores = model.evaluate(
         images, loss_parameters=asked, verbose=0, return_dict=True
