@@ -193,11 +193,7 @@ def trial_config(search, values):
     """
     texts = {name: text for name, text in values.items() if "/" not in name}
     config = search.space.configured(search.config, texts).to_dict()
-    config["training"] |= {
-        "epochs": search.epochs,
-        "steps": None,
-        "pictures_every": 0,
-    }
+    config["training"] |= {"epochs": search.epochs, "steps": None}
     return type(search.config).from_dict(config)
 
 
