@@ -7,12 +7,14 @@ import tensorflow as tf
 
 from yoto_tf.errors import InputError
 from yoto_tf.evaluation.sweep import mean_and_error
+from yoto_tf.evaluation.sweep import per_example
 from yoto_tf.families.vae.metrics import counts
 from yoto_tf.families.vae.metrics import factor_vae
 from yoto_tf.families.vae.metrics import information
 from yoto_tf.families.vae.metrics import likelihood
 from yoto_tf.families.vae.metrics import predictors
 from yoto_tf.families.vae.model.inputs import to_unit_interval
+from yoto_tf.families.vae.model.posterior import rate
 from yoto_tf.method import asking
 
 # What the definitions ask for; fewer where there are fewer.
@@ -85,19 +87,20 @@ class Measurer:
     def _codes(self, point):
         """Means and deviations of all images; kept for the next metric."""
         if self._encoded[0] != point:
-            values = _tensors(point)
-            parts = [
-                self._graphs[0](self._images[i : i + self._batch_size], values)
-                for i in range(0, len(self._images), self._batch_size)
-            ]
-            joined = [np.concatenate(p) for p in zip(*parts, strict=True)]
-            self._encoded = dict(point), joined
+            encode = self._graphs[0]
+            (found,) = per_example(
+                lambda part, values: encode(self._images[part], values),
+                len(self._images),
+                [point],
+                self._batch_size,
+            )
+            self._encoded = dict(point), (found["mean"], found["stddev"])
         return self._encoded[1]
 
     def _nll(self, point, samples):
         chosen = self._order[:_NLL_IMAGES]
         mean, stddev = (part[chosen] for part in self._codes(point))
-        values = _tensors(point)
+        values = {n: tf.constant(v, tf.float32) for n, v in point.items()}
         nll, bound = likelihood.importance_nll(
             lambda images, z: self._graphs[1](images, z, values).numpy(),
             self._images[chosen],
@@ -116,10 +119,9 @@ class Measurer:
         mean, stddev = (part[chosen] for part in self._codes(point))
         mean, stddev = mean.astype("float64"), stddev.astype("float64")
         top = information.ceiling(len(chosen))
-        rate = 0.5 * (mean**2 + stddev**2 - 1) - np.log(stddev)
         found = math.nan
         # Above it the ceiling is all that would be seen.
-        if rate.sum(axis=1).mean() <= top:
+        if np.mean(rate(mean, stddev)) <= top:
             noise = np.random.default_rng(self._seed).standard_normal(
                 mean.shape
             )
@@ -162,10 +164,6 @@ class Measurer:
         return [(codes[part], self._factors[part]) for part in (fit, test)]
 
 
-def _tensors(point):
-    return {n: tf.constant(v, tf.float32) for n, v in point.items()}
-
-
 def _graphs(model):
     @tf.function(reduce_retracing=True)
     def encode(images, values):
@@ -174,7 +172,8 @@ def _graphs(model):
         values = asking.filled(values, images)
         # At the mean: no noise is drawn.
         none = tf.zeros((tf.shape(images)[0], model.model_config.latent_size))
-        return model.posterior_of(images, values, none)[1:]
+        _, mean, stddev = model.posterior_of(images, values, none)
+        return {"mean": mean, "stddev": stddev}
 
     @tf.function(reduce_retracing=True)
     def distortion(images, latents, values):
