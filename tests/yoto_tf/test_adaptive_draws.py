@@ -13,7 +13,10 @@ from yoto_tf import LossConditionalModel
 from yoto_tf import ModelConfig
 from yoto_tf import PartConfig
 from yoto_tf import Uniform
+from yoto_tf.families import family_for
+from yoto_tf.families import get_preset
 from yoto_tf.method.adaptive import AdaptiveDraws
+from yoto_tf.strict_config import with_settings
 
 X = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
 
@@ -179,3 +182,15 @@ def test_draws_that_cannot_follow_are_refused():
     assert fixed._adaptive is None
     with pytest.raises(InputError, match="a weight with a LogUniform"):
         LossConditionalModel({"large": 1.0}, adaptive_draws=0.5)
+
+
+def test_the_fixed_weights_of_a_study_draw_nothing():
+    preset = get_preset("smoke").config
+    settings = with_settings(preset, {"beta.parts": (), "beta.adaptive": 0.5})
+    family = family_for(settings)
+    fixed = with_settings(settings, family.fixed(settings, {"beta": 4.0}))
+    assert fixed.beta.values == (4.0,)
+    assert fixed.beta.adaptive == 0
+    for kind in ("constant", "choice"):
+        with pytest.raises(InputError, match=f"adaptive=0 .*'{kind}'"):
+            BetaConfig(distribution=kind, values=(4.0,), adaptive=0.5)

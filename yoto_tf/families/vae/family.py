@@ -149,6 +149,7 @@ class VaeFamily(Family):
             "beta.distribution": "constant",
             "beta.values": (point["beta"],),
             "beta.parts": (),
+            "beta.adaptive": 0.0,
             "further": tuple(p.fixed(point[p.name]) for p in settings.further),
         }
 

@@ -56,7 +56,7 @@ class BetaConfig(Config):
     adaptive: float = 0.0
     """Of log_uniform and uniform: the share of the draws, 0 to 1, that follow
     the rate: a part of the range is drawn in proportion to the rate that the
-    model has there by then. A constant draws none of them."""
+    model has there by then."""
     values: tuple[float, ...] = ()
     """The betas of `choice`, or the one of `constant` (fixed weight)."""
 
@@ -94,10 +94,12 @@ class BetaConfig(Config):
                 "expected adaptive between 0 and 1, received: "
                 f"adaptive={self.adaptive}"
             )
-        if self.adaptive and (self.parts or self.distribution == "choice"):
+        follows = self.distribution in ("log_uniform", "uniform")
+        if self.adaptive and (self.parts or not follows):
             raise InputError(
-                "expected adaptive=0 beside parts or distribution='choice', "
-                f"received: adaptive={self.adaptive}"
+                "expected adaptive=0 beside parts, and for a choice or a "
+                f"constant, received: adaptive={self.adaptive}, "
+                f"{self._of('distribution')}"
             )
         for part in self.parts:
             if not self.low <= part.center <= self.high:
