@@ -335,7 +335,7 @@ def wide(search):
     [
         ("random", "regret", 10),
         ("random", "hypervolume", 10),
-        # Four at random before those that a Gaussian process proposes.
+        # Three at random before those that a Gaussian process proposes.
         ("bayesian", "regret", 7),
     ],
 )
