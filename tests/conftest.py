@@ -10,6 +10,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import made_once
 import pytest
 
+# At the end of a test instead, and not in the middle of one.
+gc.disable()
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 _seconds = collections.Counter()
@@ -21,18 +24,23 @@ def pytest_runtest_logreport(report):
 
 
 def pytest_collection_finish():
-    """What the imports made stays: no full collection looks at it again."""
+    """What the imports made stays: no collection looks at it again."""
     gc.collect()
     gc.freeze()
 
 
-def pytest_runtest_logfinish():
-    """Ends the iterators that a refused `fit` left in its traceback.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    """Collects what a test has left while it is young, which takes no time.
 
-    One of `tf.data` that is found after seconds, by a full collection, may
-    make its end wait as long again for the thread that tunes it.
+    Among it the iterators that a refused `fit` left in its traceback: one of
+    `tf.data` that is found after seconds may make its end wait as long again
+    for the thread that tunes it.
     """
-    gc.collect(1)
+    result = yield
+    last = nextitem is None or nextitem.path != item.path
+    gc.collect(1 if last else 0)
+    return result
 
 
 def pytest_sessionfinish():

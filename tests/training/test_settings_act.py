@@ -30,6 +30,8 @@ from yoto_tf.families import get_preset
 from yoto_tf.families.vae.config import ExperimentConfig
 from yoto_tf.families.vae.family import VaeFamily
 from yoto_tf.families.vae.loss_config import PartConfig
+from yoto_tf.families.vae.model_config import ConditioningConfig
+from yoto_tf.families.vae.model_config import ModelConfig
 from yoto_tf.parameter_config import ParameterConfig
 from yoto_tf.strict_config import Config
 
@@ -38,6 +40,14 @@ FAST = ("rendered_shapes3d",)
 
 # Where the test's small stand-in has other sizes than the preset.
 SIZES = {"latent_size": 3, "base_channels": 2, "dense_units": 8}
+
+UNTOLD = ModelConfig(
+    latent_size=2,
+    base_channels=1,
+    convs_per_block=1,
+    dense_units=1,
+    conditioning=ConditioningConfig(kind="none"),
+)
 
 # Steps at which the presets' schedules differ.
 STEPS = (0, 149.5, 150, 800, 9000)
@@ -185,7 +195,8 @@ def network(config, _):
 
 def loss(config, _):
     """What the model draws, and what it makes of two terms, over the steps."""
-    model = _model(config)
+    # By no network: a small one.
+    model = _model(dataclasses.replace(config, model=UNTOLD))
     asked = {"beta": tf.constant([2.0, 100.0])}
     mean = tf.constant([[0.1, 1.0], [0.01, 3.0]])
     found = {}

@@ -17,6 +17,7 @@ import moocore
 import numpy as np
 import pytest
 
+from training import figures
 from training import train as train_module
 from training import tune as tune_module
 from training.search.directory import SearchDirectory
@@ -311,6 +312,9 @@ def scored_at_once(monkeypatch):
     images = Splits(few, few, few[:0])
     monkeypatch.setattr(tune_module, "_load", lambda search: images)
     monkeypatch.setattr(trials.gc, "collect", lambda: None)
+    # A figure after every trial.
+    monkeypatch.setattr(figures, "search_figure", lambda *_: None)
+    monkeypatch.setattr(figures, "save", lambda _, path: path.touch())
     return asked
 
 
@@ -327,21 +331,22 @@ def wide(search):
 
 
 @pytest.mark.parametrize(
-    ("oracle", "objective"),
+    ("oracle", "objective", "trials"),
     [
-        ("random", "regret"),
-        ("random", "hypervolume"),
-        ("bayesian", "regret"),
+        ("random", "regret", 10),
+        ("random", "hypervolume", 10),
+        # Three at random before those that a Gaussian process proposes.
+        ("bayesian", "regret", 7),
     ],
 )
 def test_no_configuration_is_tried_twice_and_the_best_is_kept(
-    wide, oracle, objective, scored_at_once, tmp_path
+    wide, oracle, objective, trials, scored_at_once, tmp_path
 ):
     wide = dataclasses.replace(
-        wide, oracle=oracle, objective=objective, trials=10
+        wide, oracle=oracle, objective=objective, trials=trials
     )
     outcomes = tune(wide, tmp_path / "search", log=_quiet)
-    assert len({o.described() for o in outcomes}) == 10
+    assert len({o.described() for o in outcomes}) == trials
     stored = json.loads((tmp_path / "search/best_config.json").read_text())
     losses = [o.mean_loss for o in outcomes]
     assert stored["mean_loss"] == min(losses)

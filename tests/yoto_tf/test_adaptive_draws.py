@@ -127,7 +127,7 @@ def test_a_model_draws_more_where_a_weights_term_is_large():
 
 def test_what_was_learned_of_the_draws_is_saved(tmp_path):
     model = Shrunk(0.8)
-    model.compile("sgd")
+    model.compile("sgd", run_eagerly=True)
     model.fit(X, X[:, 0], batch_size=32, verbose=0)
     model.save(tmp_path / "m.keras")
     again = keras.models.load_model(
@@ -156,7 +156,7 @@ def test_a_vae_draws_betas_by_their_rates():
         BetaConfig(low=0.5, high=8.0, adaptive=0.5),
         seed=0,
     )
-    model.compile(keras.optimizers.SGD(0.0))
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     pixels = np.random.default_rng(0).integers(
         0, 256, (512, 32, 32, 1), "uint8"
     )

@@ -46,7 +46,7 @@ def around(tmp_path, monkeypatch):
         latent_size=2, base_channels=1, convs_per_block=1, dense_units=4
     )
     model = yoto_tf.ConditionalVAE((32, 32, 3), net)
-    model.compile("adam")
+    model.compile("adam", run_eagerly=True)
     public = {
         n: v
         for module in (parameters, mixture, joint, dirichlet)

@@ -115,7 +115,7 @@ def repeated(data, times):
 
 @pytest.mark.parametrize("loss_parameters", PARAMETERS, ids=["3", "simplex"])
 def test_fit_lowers_the_loss(loss_parameters, data):
-    model = compiled(run_eagerly=False, loss_parameters=loss_parameters)
+    model = compiled(loss_parameters=loss_parameters)
     before = model.evaluate(*data, batch_size=60, verbose=0)[0]
     model.fit(*repeated(data, 12), batch_size=20, verbose=0)
     assert model.evaluate(*data, batch_size=60, verbose=0)[0] < 0.7 * before

@@ -29,12 +29,12 @@ def _trained(optimizer_class, **arguments):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"learning_rate": 1e-2},
-        {"learning_rate": 1e-2, "weight_decay": 0.1, "epsilon": 1e-3},
+        {"learning_rate": 1e-2, "weight_decay": 0.1},
         {
             "learning_rate": keras.optimizers.schedules.CosineDecay(1e-2, 80),
             "global_clipnorm": 0.1,
             "beta_1": 0.5,
+            "epsilon": 1e-3,
         },
     ],
 )
