@@ -190,4 +190,4 @@ def test_the_help_lists_the_built_in_names(capsys):
         train_module.main(["smoke", "--help"])
     said = re.sub(r"[\s│|]", "", capsys.readouterr().out)
     assert "{film,sigmoid_film,gate,spline,concatenation,none}" in said
-    assert "{bernoulli,gaussian}" in said
+    assert "{bernoulli,gaussian,squared_error}" in said

@@ -75,7 +75,9 @@ def test_latents_beyond_the_data_start_as_the_last():
 
 
 @pytest.mark.parametrize("beta", [None, 2.0])
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize(
+    "likelihood", ["bernoulli", "gaussian", "squared_error"]
+)
 def test_every_latent_starts_with_its_own_variance(beta, likelihood):
     config = beta and BetaConfig(distribution="constant", values=(beta,))
     model = vae(config, likelihood=likelihood)
@@ -87,6 +89,8 @@ def test_every_latent_starts_with_its_own_variance(beta, likelihood):
     noise = (mean * (1 - mean)).mean()
     if likelihood == "gaussian":
         noise = x.var(0).mean()
+    elif likelihood == "squared_error":
+        noise = 0.5
     flat = x.reshape(len(x), -1) - mean.reshape(-1)
     largest = np.linalg.svd(flat, compute_uv=False)[:3] ** 2 / len(x)
     for weight in model.encoder.stages[-1].layer.weights:

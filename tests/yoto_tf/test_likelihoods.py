@@ -72,9 +72,24 @@ def test_gaussian_floor_keeps_the_density_finite():
     assert np.isfinite(tape.gradient(result, outputs)).all()
 
 
+def test_squared_error_is_a_gaussian_s_density_less_a_constant(rng, images):
+    means = rng.normal(size=SHAPE).astype("float32")
+    log_density = -((images - means.astype("float64")) ** 2) / (2 * 0.5)
+    log_density -= 0.5 * np.log(2 * np.pi * 0.5)
+    result = likelihoods.SquaredError().distortion(images, means)
+    constant = 8 * 8 * 3 * np.log(np.pi) / 2
+    np.testing.assert_allclose(
+        result, -log_density.sum((1, 2, 3)) - constant, rtol=1e-5
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("bernoulli", lambda x: x), ("gaussian", lambda x: 2 * x - 1)],
+    [
+        ("bernoulli", lambda x: x),
+        ("gaussian", lambda x: 2 * x - 1),
+        ("squared_error", lambda x: x),
+    ],
 )
 def test_network_input_has_the_range_of_the_likelihood(name, expected, images):
     seen = likelihoods.get(name).network_input(images)
@@ -91,17 +106,22 @@ def test_mean_images_lie_between_0_and_1(rng):
     expected = np.clip((outputs[..., :3] + 1) / 2, 0, 1)
     result = likelihoods.Gaussian().mean(outputs)
     np.testing.assert_allclose(result, expected, rtol=1e-6)
+    np.testing.assert_array_equal(
+        likelihoods.SquaredError().mean(outputs), np.clip(outputs, 0, 1)
+    )
     assert np.min(result) == 0
     assert np.max(result) == 1
 
 
-@pytest.mark.parametrize("name", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("name", ["bernoulli", "gaussian", "squared_error"])
 def test_blank_distortion_is_that_of_outputs_that_know_nothing(name):
     likelihood = likelihoods.get(name)
     # For the Gaussian, softplus(log(e - 1)) = 1.
     outputs = np.zeros((1, 2, 2, likelihood.outputs_per_channel), "float32")
     outputs[..., 1:] = np.log(np.expm1(1.0))
     worst = tf.ones((1, 2, 2, 1))
+    if name == "squared_error":
+        outputs += 0.5
     np.testing.assert_allclose(
         likelihood.distortion(worst, outputs),
         [likelihood.blank_distortion(4)],

@@ -245,7 +245,9 @@ def _missing_in_graphs(tensor):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize(
+    "likelihood", ["bernoulli", "gaussian", "squared_error"]
+)
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_a_vae_of_half_precision_is_served(policy, likelihood, tmp_path):
     config = yoto_tf.ModelConfig(

@@ -88,7 +88,8 @@ class ModelConfig(Config):
 
     likelihood: Likelihood | str = "bernoulli"
     """p(x|z): `bernoulli` on [0, 1]; `gaussian` with a learned scale for
-    every pixel on [-1, 1]; or MODULE:CLASS, one of your own."""
+    every pixel on [-1, 1]; `squared_error`, summed, on [0, 1]; or
+    MODULE:CLASS, one of your own."""
     posterior: Posterior = "variance_preserving"
     """How q(z|x, beta) is made of the encoder's two outputs a, b per latent.
     `variance_preserving`: variance v = sigmoid(b), mean a * sqrt(1 - v), so

@@ -8,6 +8,7 @@ LIKELIHOODS = Registry(
     {
         "bernoulli": "yoto_tf.families.vae.model.likelihoods:Bernoulli",
         "gaussian": "yoto_tf.families.vae.model.likelihoods:Gaussian",
+        "squared_error": "yoto_tf.families.vae.model.likelihoods:SquaredError",
     },
 )
 
