@@ -166,7 +166,7 @@ def test_an_installed_wheel_trains_exports_and_serves(installed):
     installed("-m", "export.saved_model", "a run", "--to", "models/tiny")
     assert (folder / "models/tiny/1/saved_model.pb").is_file()
     studies = installed(
-        "-c", "from training.study.spec import shipped; print(shipped())"
+        "-c", "from training.study.spec_file import shipped; print(shipped())"
     )
     assert "smoke" in studies
 

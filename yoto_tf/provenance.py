@@ -9,15 +9,39 @@ _PACKAGES = ("keras", "numpy", "tensorflow", "tensorflow-datasets")
 
 
 def facts():
-    """Returns versions of Python, of the libraries and of this code."""
+    """Returns versions of Python, of the libraries and of this code, and the
+    processor."""
     import yoto_tf
 
     return {
         "yoto_tf": yoto_tf.__version__,
         "git_revision": git_revision(),
         "python": platform.python_version(),
+        "processor": processor(),
         "packages": {name: metadata.version(name) for name in _PACKAGES},
     }
+
+
+def processor():
+    """Returns the processor's name, and which of the instructions it has that
+    matter most for networks."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = dict(
+        (part.strip() for part in line.split(":", 1))
+        for line in reversed(lines)
+        if ":" in line
+    )
+    name = found.get("model name") or platform.machine()
+    flags = found.get("flags", "").split()
+    has = [
+        title
+        for flag, title in (("avx512f", "AVX-512"), ("avx512_bf16", "bf16"))
+        if flag in flags
+    ]
+    return " ".join(f"{name} {' '.join(has)}".split())
 
 
 def git_revision():

@@ -18,7 +18,7 @@ from training.study import outcome
 from training.study import runner
 from training.study import worker
 from training.study.plan import planned_runs
-from training.study.spec import load_spec
+from training.study.spec_file import load_spec
 from training.test_split import load_test_split
 from training.test_split import unseen
 from training.train import train

@@ -16,7 +16,7 @@ from training.study import outcome
 from training.study import results as results_module
 from training.study import worker
 from training.study.plan import planned_runs
-from training.study.spec import load_spec
+from training.study.spec_file import load_spec
 from yoto_tf.errors import InputError
 from yoto_tf.families import Family
 from yoto_tf.families import all_presets

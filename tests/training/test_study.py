@@ -26,7 +26,7 @@ from training.study import worker
 from training.study.pictures import pictured_runs
 from training.study.pictures import row_label
 from training.study.plan import planned_runs
-from training.study.spec import load_spec
+from training.study.spec_file import load_spec
 from yoto_tf.families import get_family
 from yoto_tf.run_directory import RunDirectory
 

@@ -61,6 +61,9 @@ def _rows(loss, widths=(1,), spec=SPEC):
                             "reference_distortion": 3000.0,
                             "example_values": 3072,
                             "run": run + (f"-beta{beta:g}" if m.fixed else ""),
+                            "processor": "Some CPU",
+                            "commit": "abc",
+                            "protocol": "",
                             "failure": "",
                         }
                     )

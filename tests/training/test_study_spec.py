@@ -3,8 +3,8 @@
 import pytest
 
 from training.study.plan import planned_runs
-from training.study.spec import load_spec
-from training.study.spec import shipped
+from training.study.spec_file import load_spec
+from training.study.spec_file import shipped
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_preset
 from yoto_tf.strict_config import with_settings

@@ -7,7 +7,7 @@ import pytest
 from training.study import outcome
 from training.study import results as results_module
 from training.study.plan import planned_runs
-from training.study.spec import load_spec
+from training.study.spec_file import load_spec
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import tyro
 
 from training.study.plan import default_folder
 from training.study.plan import planned_runs
-from training.study.spec import load_spec
+from training.study.spec_file import load_spec
 from yoto_tf.command_line import command
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from training.study import protocol
 from training.study import results
 from training.study import runner
 from training.study.costs import known_costs
@@ -44,11 +45,16 @@ def run_study(spec, planned, folder, to, jobs, command, log=print):
             "runs with no record of their data, as those of earlier versions: "
             f"{len(unknown)}; whether it is the same is not known"
         )
+    decided = protocol.commit_of(spec, folder)
+    if decided:
+        log(f"by the protocol of commit {decided[:7]}")
+    elif spec.protocol:
+        log("not by its protocol: settings are replaced")
     progress = StudyProgress(
         waiting, len(planned), jobs, known_costs(planned, folder)
     )
     failures = runner.train_all(planned, folder, spec.preset, jobs, progress)
-    table = results.collect(spec, planned, folder, failures)
+    table = results.collect(spec, planned, folder, failures, decided)
     results.write(table, Path(to) / RESULTS)
     log(f"{Path(to) / RESULTS}: one row per method, width, seed and point")
     write_report(spec, planned, folder, to, command, log)

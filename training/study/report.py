@@ -59,8 +59,23 @@ def _protocol(results, spec):
         f"{hours:.1f} hours of training in all ({cpu:.1f} hours of processor "
         "time). Numbers are means over seeds on the whole test split, ± their "
         f"standard deviation over seeds{unit}; {loss.title}: {made}each model "
-        "scored under the values that it is asked for."
+        "scored under the values that it is asked for." + _made_with(finished)
     )
+
+
+def _made_with(results):
+    """What the rows say of it; those of earlier versions say nothing."""
+    said = {
+        name: sorted({v for v in results[name] if v})
+        for name in ("processor", "protocol")
+    }
+    text = ""
+    if said["processor"]:
+        text += f" Processor: {' and '.join(said['processor'])}."
+    if said["protocol"]:
+        commits = " and ".join(f"`{c[:7]}`" for c in said["protocol"])
+        text += f" Decided before the scores by the protocol of {commits}."
+    return text
 
 
 def difference_table(summaries, results, spec):

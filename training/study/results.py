@@ -20,9 +20,16 @@ _OF_RUN = [
     "parameters",
     "example_values",
     "run",
+    # With what it was made.
+    "processor",
+    "commit",
+    # Of what was decided before the scores; empty: nothing was.
+    "protocol",
     # Why the run has no scores; empty if it has.
     "failure",
 ]
+_MADE_WITH = ("processor", "commit", "protocol")
+_TEXTS = (*_MADE_WITH, "failure")
 
 
 def keys(family):
@@ -38,7 +45,7 @@ def columns(family):
     return [*keys(family), *with_errors, *_OF_RUN]
 
 
-def collect(spec, planned, folder, failures):
+def collect(spec, planned, folder, failures, protocol=""):
     """Reads the results of a study from its run directories.
 
     Args:
@@ -46,6 +53,7 @@ def collect(spec, planned, folder, failures):
         planned: list of `PlannedRun`.
         folder: where their run directories lie.
         failures: dict, name of a run -> why it failed.
+        protocol: the commit of the study's protocol.
 
     Returns:
         `pandas.DataFrame`: the `columns`, those of the hypervolume's
@@ -58,7 +66,13 @@ def collect(spec, planned, folder, failures):
         key = {"method": one.method, "width": one.width, "seed": one.seed}
         if one.name in failures:
             rows += [
-                {**key, **point, "run": one.name, "failure": _line(reason)}
+                {
+                    **key,
+                    **point,
+                    "run": one.name,
+                    "protocol": protocol,
+                    "failure": _line(reason),
+                }
                 for point in one.points
                 for reason in [failures[one.name]]
             ]
@@ -74,6 +88,7 @@ def collect(spec, planned, folder, failures):
                 **{n: v for n, v in row.items() if n in known},
                 **facts,
                 "run": one.name,
+                "protocol": protocol,
                 "failure": "",
             }
             for row in run.read_curve()
@@ -98,6 +113,8 @@ def _facts_of_run(run):
         / steps_per_epoch,
         "steps": evaluation["steps"],
         "parameters": evaluation["parameters"],
+        "processor": evaluation.get("processor", ""),
+        "commit": evaluation.get("git_revision") or "",
         "example_values": math.prod(evaluation["example_shape"]),
         **{f"reference_{name}": value for name, value in reference.items()},
     }
@@ -118,7 +135,9 @@ def read(path, family):
     """
     try:
         results = pd.read_csv(path, keep_default_na=True)
+        # Results of earlier versions do not say with what they were made.
         needed = [*keys(family), family.objective.name, *_OF_RUN]
+        needed = [n for n in needed if n not in _MADE_WITH]
         missing = sorted(set(needed) - set(results.columns))
         if missing:
             raise KeyError(f"no column {missing[0]}")
@@ -139,8 +158,11 @@ def read(path, family):
 
 
 def _typed(results, family):
-    results["failure"] = results["failure"].astype(object).fillna("")
-    texts = ("method", "run", "failure")
+    for name in _TEXTS:
+        if name not in results:
+            results[name] = ""
+        results[name] = results[name].astype(object).fillna("")
+    texts = ("method", "run", *_TEXTS)
     numbers = [c for c in results.columns if c not in texts]
     results[numbers] = results[numbers].apply(pd.to_numeric)
     results["point"] = [

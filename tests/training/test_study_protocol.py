@@ -1,0 +1,97 @@
+"""A study's protocol: committed first, and left as it is."""
+
+import subprocess
+
+import pytest
+
+from training.study import protocol
+from training.study.spec_file import load_spec
+from yoto_tf.errors import InputError
+
+STUDY = """
+summary = "A test."
+preset = "smoke"
+seeds = [0]
+grid.beta = [1]
+protocol = "rules.md"
+
+[methods.default]
+"""
+
+
+def git(folder, *words):
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    return subprocess.run(
+        ["git", *identity, *words],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+
+
+@pytest.fixture
+def study(tmp_path):
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    (folder / "rules.md").write_text("Three seeds.\n")
+    (folder / "mine.toml").write_text(STUDY)
+    git(folder, "init", "-q")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "Decided")
+    return folder / "mine.toml"
+
+
+def test_results_name_the_commit_of_the_protocol(study, tmp_path):
+    decided = git(study.parent, "rev-parse", "HEAD")
+    (study.parent / "other").write_text("")
+    git(study.parent, "add", ".")
+    git(study.parent, "commit", "-qm", "Something else")
+    spec = load_spec(str(study))
+    for _ in range(2):
+        assert protocol.commit_of(spec, tmp_path / "runs") == decided
+
+
+@pytest.mark.parametrize("name", ["rules.md", "mine.toml"])
+def test_what_changed_since_the_first_run_is_refused(study, tmp_path, name):
+    spec = load_spec(str(study))
+    decided = protocol.commit_of(spec, tmp_path / "runs")
+    path = study.parent / name
+    path.write_text(path.read_text() + "\n")
+    for runs in ("runs", "none yet"):
+        with pytest.raises(InputError, match=f"committed.*{name} with changes"):
+            protocol.commit_of(spec, tmp_path / runs)
+    git(study.parent, "commit", "-qam", "Decided again")
+    again = git(study.parent, "rev-parse", "HEAD")
+    message = f"commit {decided[:7]}.*{name}, changed since"
+    with pytest.raises(InputError, match=message):
+        protocol.commit_of(spec, tmp_path / "runs")
+    # Runs of their own, begun after the change.
+    assert protocol.commit_of(spec, tmp_path / "others") == again
+
+
+def test_replaced_settings_are_not_by_the_protocol(study, tmp_path):
+    spec = load_spec(str(study), settings=["training.epochs=1"])
+    assert protocol.commit_of(spec, tmp_path / "runs") == ""
+    assert not (tmp_path / "runs").exists()
+    study.write_text(STUDY.replace("protocol", "# protocol"))
+    assert protocol.commit_of(load_spec(str(study)), tmp_path / "runs") == ""
+
+
+def test_a_protocol_that_is_not_there_or_in_no_checkout_is_refused(
+    study, tmp_path
+):
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "mine.toml").write_text(STUDY)
+    with pytest.raises(InputError, match="path of a file.*protocol='rules.md'"):
+        load_spec(str(alone / "mine.toml"))
+    (alone / "rules.md").write_text("Three seeds.\n")
+    spec = load_spec(str(alone / "mine.toml"))
+    with pytest.raises(
+        InputError, match="in a git checkout, received: .*rules"
+    ):
+        protocol.commit_of(spec, tmp_path / "runs")
+    study.write_text("file = 'x'" + STUDY)
+    with pytest.raises(InputError, match="no key 'file'"):
+        load_spec(str(study))

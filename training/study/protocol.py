@@ -1,0 +1,77 @@
+"""What was decided before the scores: a study's protocol and its own file.
+
+Both are committed before the first run; the results name the commit, and runs
+are refused under files that are not those of that commit. Without this one
+could look at a score, move a setting, and report the better one.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+
+from yoto_tf.errors import InputError
+
+RECORD = "protocol.json"
+
+
+def commit_of(spec, folder):
+    """Returns the commit of a study's protocol, recorded at its first run.
+
+    Args:
+        spec: `StudySpec`.
+        folder: where its run directories lie.
+
+    Returns:
+        The commit in which the protocol or the study's file changed last;
+        empty for a study without a protocol, and where settings or the
+        preset were replaced, which is not what it says.
+
+    Raises:
+        InputError: for files that are not committed, or that are others than
+            those with which the runs were begun.
+    """
+    if not spec.protocol or spec.replaced:
+        return ""
+    paths = [Path(spec.protocol), Path(spec.file)]
+    for path in paths:
+        if _git(path, "status", "--porcelain", "--", path.name):
+            raise InputError(
+                "expected a protocol and a study that are committed before "
+                f"their runs, received: {path.name} with changes that are not"
+            )
+    record = Path(folder) / RECORD
+    if not record.exists():
+        commit = _git(
+            paths[0], "log", "-1", "--format=%H", "--", *map(str, paths)
+        ).strip()
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps({"commit": commit}) + "\n")
+        return commit
+    commit = json.loads(record.read_text())["commit"]
+    for path in paths:
+        if _git(path, "show", f"{commit}:./{path.name}") != path.read_text():
+            raise InputError(
+                "expected the protocol and the study with which the runs in "
+                f"{folder} were begun (commit {commit[:7]}), received: "
+                f"{path.name}, changed since"
+            )
+    return commit
+
+
+def _git(path, *words):
+    """What git says in the folder of `path`."""
+    try:
+        return subprocess.run(
+            ["git", *words],
+            cwd=path.parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or error
+        raise InputError(
+            f"expected a protocol in a git checkout, received: {path} "
+            f"({' '.join(str(said).split())})"
+        ) from error
