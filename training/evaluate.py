@@ -11,10 +11,12 @@ import numpy as np
 import tyro
 
 from training import metrics as further
+from training import regret
 from yoto_tf import provenance
 from yoto_tf.command_line import command
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.errors import InputError
 from yoto_tf.run_directory import RunDirectory
 
 
@@ -43,6 +45,13 @@ class Arguments:
     Of the VAE: nll (nll=1000 for 1000 samples of the posterior per image),
     mutual_information, and where the data have factors disentanglement (MIG,
     SAP, modularity, FactorVAE score) and dci, this at four points at most."""
+    regret_at: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")
+    ] = ()
+    """Also train a model for one point alone, briefly, and say how much better
+    it is: a value of every loss parameter, as beta=4."""
+    regret_epochs: int | None = None
+    """How long; unset: a tenth of the run's epochs."""
 
 
 def evaluate(
@@ -55,6 +64,8 @@ def evaluate(
     model=None,
     log=print,
     metrics=(),
+    regret_at=None,
+    regret_epochs=None,
 ):
     """Scores a run and writes `curve.csv` and `evaluation.json`.
 
@@ -74,6 +85,9 @@ def evaluate(
             the metrics.
         metrics: names of what else to measure, as `("nll=1000", "dci")` or
             `("all",)`; see `Family.metrics`.
+        regret_at: dict, name -> value: also compare there with a model for
+            that point alone; see `training.regret.regret_at`.
+        regret_epochs: of that model; None: a tenth of the run's.
 
     Returns:
         list of dicts, the rows of `curve.csv`.
@@ -120,6 +134,17 @@ def evaluate(
         rows = [a | b for a, b in zip(rows, columns, strict=True)]
         facts["metrics"] = {**measured, **measure.facts}
     seconds = time.monotonic() - started
+    if found := regret.envelope(rows, family):
+        facts["envelope"] = found
+    if regret_at:
+
+        def scored(judged):
+            row = family.score(judged, examples, [regret_at], batch_size, seed)
+            return row[0][family.objective.name]
+
+        facts["regret"] = regret.regret_at(
+            run, regret_at, scored, regret_epochs, verbose, log
+        )
     idle = without_effect(model, examples)
     for name, low, high in idle:
         log(
@@ -229,6 +254,14 @@ def main(argv=None):
         family = run.family()
         grid = family.grid_of(arguments.grid, run.read_config())
         further.parsed(arguments.metrics, family)
+        regret_at = None
+        if arguments.regret_at:
+            regret_at = regret.parsed(arguments.regret_at, run)
+        elif arguments.regret_epochs is not None:
+            raise InputError(
+                "expected regret-epochs beside regret-at alone, received: "
+                f"regret_epochs={arguments.regret_epochs}"
+            )
         import_keras_quietly()
         rows = evaluate(
             run,
@@ -237,6 +270,8 @@ def main(argv=None):
             arguments.seed,
             verbose=1,
             metrics=arguments.metrics,
+            regret_at=regret_at,
+            regret_epochs=arguments.regret_epochs,
         )
         print(table(rows, family))
         if columns := further.columns_of(rows, family):
@@ -247,6 +282,10 @@ def main(argv=None):
             reference = summary["hypervolume_reference"]
             ends = " and ".join(f"{n} {v:,.0f}" for n, v in reference.items())
             print(f"hypervolume {summary['hypervolume']:,.0f}, up to {ends}")
+        if "envelope" in summary:
+            print(regret.envelope_sentence(summary["envelope"], family))
+        if "regret" in summary:
+            print(regret.regret_sentence(summary["regret"], family))
         print(f"next: {command('training.plots', run.path)}")
 
 

@@ -169,6 +169,12 @@ class Family:
 
         return sweep(model, examples, grid, batch_size, done)
 
+    def judged(self, row, point):
+        """The full loss that a row of `score` has under the values of another
+        point, where losses are sums of terms times their weights; None: the
+        scores do not tell."""
+        return None
+
     def factors(self, settings):
         """What the test examples are known to differ by, for the `metrics`
         that need it: dict, name -> `(n,)` labels, in the order of `load`;

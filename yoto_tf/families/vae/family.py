@@ -173,6 +173,12 @@ class VaeFamily(Family):
             model, examples, grid, batch_size, seed, done
         )
 
+    def judged(self, row, point):
+        further = sum(
+            point[n] * row[points.term_column(n, point)] for n in self._further
+        )
+        return row["distortion"] + point["beta"] * row["rate"] + further
+
     def factors(self, settings):
         from yoto_tf.data.splits import load_factors
 
