@@ -66,4 +66,7 @@ def write(
         if run.evaluation_file.is_file():
             content["evaluation"] = json.loads(run.evaluation_file.read_text())
         (folder / CURVE_FILE).write_bytes(run.curve_file.read_bytes())
+        if run.examples_file.is_file():
+            kept = target.parent / run.examples_file.name
+            kept.write_bytes(run.examples_file.read_bytes())
     target.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,7 +1,8 @@
 """`python -m serving.demo`: the newest export, served, with its page.
 
-Where there is no export yet it trains the demo's model first, or continues
-its training, and exports it. Server and page are one process.
+Where there is no export yet it exports the trained model that comes with the
+library; of another preset it trains one first, or continues its training.
+Server and page are one process.
 
 Exit codes: 0 after SIGTERM or Ctrl-C (130 for Ctrl-C while it is imported), 1
 for an export that cannot be loaded, 2 for a wrong command line or a busy port;
@@ -25,9 +26,11 @@ import tyro
 from serving.page import examples
 from serving.page import guard
 from serving.page import ports
+from yoto_tf import released
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
+from yoto_tf.families import DEFAULT
 from yoto_tf.families import get_preset
 
 
@@ -40,11 +43,12 @@ class Arguments:
     model: str | None = None
     """Name of a model in it; unset: that of the newest export."""
     run_dir: Path = Path("runs/demo")
-    """Where the demo's run is made, if there is no export yet."""
+    """Where the preset's run is made, if there is no export yet; exported in
+    place of the released model if it exists."""
     preset: str | None = None
     """What is trained, if there is no export yet: a preset of any family that
-    has a name, whose data need no download or are prepared; unset: the
-    demo's."""
+    has a name, whose data need no download or are prepared; unset: nothing,
+    the released model is shown."""
     page_port: int = 7860
     """Port of the page on 127.0.0.1; 0 takes any free one, here and below."""
     page_hosts: tuple[str, ...] = ()
@@ -77,23 +81,32 @@ def newest_export(models, name=None):
 
 
 def make_export(arguments, stop):
-    """Trains the demo's model, or goes on with it, and exports it.
+    """Exports the released model, or trains one, or goes on with it.
 
     Raises:
         SystemExit: one of them failed and has said why, or `stop` was set.
     """
     name = arguments.model or arguments.preset or "shapes"
-    preset = ["--preset", arguments.preset] if arguments.preset else []
-    print(
-        f"no export in {arguments.models} yet: training the demo's model "
-        "first (minutes)\n",
-        flush=True,
-    )
-    _run(stop, "training.demo", "--run-dir", arguments.run_dir, *preset)
+    run = arguments.run_dir
+    if arguments.preset is None and not run.exists():
+        run = released.run(DEFAULT).path
+        print(
+            f"no export in {arguments.models} yet: exporting the released "
+            f"model {DEFAULT}\n",
+            flush=True,
+        )
+    else:
+        preset = ["--preset", arguments.preset] if arguments.preset else []
+        print(
+            f"no export in {arguments.models} yet: training a model first "
+            "(minutes)\n",
+            flush=True,
+        )
+        _run(stop, "training.demo", "--run-dir", run, *preset)
     _run(
         stop,
         "export.saved_model",
-        arguments.run_dir,
+        run,
         "--to",
         arguments.models / name,
     )

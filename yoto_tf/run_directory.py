@@ -11,6 +11,7 @@
     RUN/evaluation.json      how the curve was measured, its hypervolume
     RUN/figures/             pictures
     RUN/output.txt           what a study's run printed
+    RUN/examples.npz         of a released model: a few inputs of the test data
     RUN/divergence.json      why a study's run has no model
 
 Every file is written aside and renamed, so that a process killed at any
@@ -105,6 +106,7 @@ class RunDirectory:
         self.evaluation_file = self.path / "evaluation.json"
         self.figures = self.path / "figures"
         self.output_file = self.path / "output.txt"
+        self.examples_file = self.path / "examples.npz"
         self.divergence_file = self.path / "divergence.json"
 
     def require_new(self):

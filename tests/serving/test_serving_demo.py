@@ -136,6 +136,7 @@ def test_the_preset_that_is_trained_can_be_chosen(monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "_run", lambda stop, *words: steps.append(words))
     models, run = tmp_path / "models", tmp_path / "run"
     demo.make_export(demo.Arguments(models, None, run, "smoke"), None)
+    run.mkdir()
     demo.make_export(demo.Arguments(models, None, run), None)
     train, export = ("training.demo", "--run-dir", run), "export.saved_model"
     assert steps == [

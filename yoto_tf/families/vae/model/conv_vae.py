@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from yoto_tf import released
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_preset
 from yoto_tf.families.vae.beta_distribution import beta_distribution
@@ -142,17 +143,22 @@ class ConditionalVAE(Coding, LossConditionalModel):
         self.build()
 
     @classmethod
-    def from_preset(cls, name, seed=None, **model_overrides):
-        """Builds the untrained model of a preset.
+    def from_preset(cls, name, seed=None, weights=None, **model_overrides):
+        """Builds the model of a preset.
 
         Args:
             name: a key of `yoto_tf.PRESETS`, as `"cifar10"`.
             seed: see the class.
+            weights: None: new ones. `"trained"`: those that come with the
+                library (`yoto_tf.released`), of some presets.
             **model_overrides: fields of `ModelConfig`, as `width=2`.
 
         Raises:
-            InputError: for an unknown preset or field.
+            InputError: for an unknown preset or field, a preset that has no
+                trained weights, or overrides beside them.
         """
+        if weights is not None:
+            return released.as_class(cls, name, seed, weights, model_overrides)
         preset = get_preset(name, "vae")
         config = preset.config
         known = [f.name for f in dataclasses.fields(ModelConfig)]

@@ -1,0 +1,60 @@
+"""From a run to a released model."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from training import release as release_module
+from training.release import release
+from yoto_tf.errors import InputError
+from yoto_tf.run_directory import RunDirectory
+
+
+def test_a_released_run_answers_as_the_run_and_says_how_it_was_made(
+    trained_run, tmp_path
+):
+    path = release(trained_run, "Four latents are few.", tmp_path)
+    mine = RunDirectory(path)
+    images = np.load(mine.examples_file)["inputs"]
+    assert images.shape == (24, 32, 32, 3)
+    np.testing.assert_array_equal(
+        mine.load_model().reconstruct(images, 4.0),
+        trained_run.load_model().reconstruct(images, 4.0),
+    )
+    # Without the optimizer's two numbers per weight.
+    size = trained_run.model_file.stat().st_size
+    assert mine.model_file.stat().st_size < size / 2
+    assert mine.read_curve() == trained_run.read_curve()
+    card = (path / "README.md").read_text()
+    row = trained_run.read_curve()[0]
+    assert f"{row['full_loss']:.1f}" in card
+    assert "Four latents are few." in card
+    assert "128 of the test split" in card
+    # Where it was made stays there.
+    data_dir = trained_run.read_config().data.data_dir
+    for file in path.iterdir():
+        content = file.read_bytes()
+        assert str(data_dir).encode() not in content
+        assert str(trained_run.path).encode() not in content
+
+
+def test_a_run_of_other_settings_is_no_release_of_its_preset(
+    trained_run, tmp_path
+):
+    shutil.copytree(trained_run.path, tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    content = json.loads(run.config_file.read_text())
+    content["config"]["training"]["seed"] = 7
+    run.config_file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="settings of the preset 'smoke'"):
+        release(run, to=tmp_path / "released")
+    assert not (tmp_path / "released").exists()
+
+
+def test_a_run_that_is_not_evaluated_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        release_module.main([str(tmp_path)])
+    assert ended.value.code == 2
+    assert "config.json" in capsys.readouterr().err

@@ -1,0 +1,103 @@
+"""The trained models that come with the library."""
+
+import json
+
+import numpy as np
+import pytest
+
+import yoto_tf
+from yoto_tf import released
+from yoto_tf.errors import InputError
+from yoto_tf.families import get_family
+from yoto_tf.families import get_preset
+
+NAMES = released.names()
+
+
+def test_there_is_the_default():
+    assert "rendered_shapes3d" in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_released_model_is_one_of_its_preset_and_has_a_card(name):
+    run = released.run(name)
+    config = run.read_config()
+    assert config == get_preset(name, config.family).config
+    card = (run.path / released.CARD).read_text()
+    for row in run.read_curve():
+        assert f"{row['full_loss']:.1f}" in card
+    for word in ("Data", "Training", "Curve", "Limits", "Licence"):
+        assert f"**{word}" in card
+    assert sum(p.stat().st_size for p in run.path.iterdir()) < 6e6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_released_model_scores_its_examples_about_as_its_curve(name):
+    """24 of the test split's images: within four standard errors of theirs;
+    new weights are off by thousands of nats."""
+    run = released.run(name)
+    model = run.load_model()
+    inputs = np.load(run.examples_file)["inputs"]
+    curve = run.read_curve()
+    rows = get_family(run.read_config().family).score(
+        model, inputs, [{"beta": r["beta"]} for r in curve[::3]]
+    )
+    for row, of_all in zip(rows, curve[::3], strict=True):
+        assert row["full_loss"] == pytest.approx(
+            of_all["full_loss"], abs=4 * row["full_loss_se"]
+        )
+
+
+def test_a_preset_is_built_with_trained_weights():
+    run = released.run("rendered_shapes3d")
+    images = np.load(run.examples_file)["inputs"]
+    model = yoto_tf.ConditionalVAE.from_preset(
+        "rendered_shapes3d", weights="trained", seed=3
+    )
+    expected = run.load_model().reconstruct(images, 16.0)
+    np.testing.assert_array_equal(model.reconstruct(images, 16.0), expected)
+    # It is one's own: it trains on, and its class may be another.
+    model.compile("sgd")
+    model.fit(images, verbose=0)
+
+    class Own(yoto_tf.ConditionalVAE):
+        pass
+
+    mine = Own.from_preset("rendered_shapes3d", weights="trained")
+    assert type(mine) is Own
+    np.testing.assert_array_equal(mine.reconstruct(images, 16.0), expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"name": "smoke", "weights": "trained"}, "trained weights, one of"),
+        ({"weights": "imagenet"}, "weights='trained'.*'imagenet'"),
+        ({"weights": "trained", "width": 2}, "without other settings.*width"),
+    ],
+)
+def test_weights_that_there_are_not_are_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        yoto_tf.ConditionalVAE.from_preset(
+            **{"name": "rendered_shapes3d", **given}
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_released_model_has_the_curve_of_its_card(name, tmp_path):
+    run = released.run(name)
+    config = run.read_config()
+    family = get_family(config.family)
+    if not family.is_here(config) and "rendered" not in name:
+        pytest.skip(f"{config.data.name} is not prepared here")
+    test = family.load(config, ("test",)).test
+    curve = run.read_curve()
+    facts = json.loads(run.evaluation_file.read_text())
+    assert len(test) == facts["num_examples"]
+    rows = family.score(
+        run.load_model(), test, [{"beta": r["beta"]} for r in curve[::4]]
+    )
+    for row, kept in zip(rows, curve[::4], strict=True):
+        for name in ("distortion", "rate", "full_loss"):
+            assert row[name] == pytest.approx(kept[name], rel=2e-4, abs=2e-3)

@@ -1,0 +1,153 @@
+"""Makes a run a released model: `python -m training.release RUN`.
+
+What is kept is what others need: settings, weights without the optimizer's,
+curve, how they were made, a few inputs to try, and a card.
+"""
+
+import dataclasses
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from training.evaluate import table
+from yoto_tf import released
+from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.errors import InputError
+from yoto_tf.families import get_preset
+from yoto_tf.files import written_whole
+from yoto_tf.run_directory import RunDirectory
+
+_LICENSE = (
+    "The weights are licensed as the library is (Apache License 2.0). The data "
+    "have licences of their own."
+)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Make a trained and evaluated run the released model of its preset.
+
+    Writes into the checkout: yoto_tf/released/NAME.
+    """
+
+    run: tyro.conf.Positional[Path]
+    """Run directory of training.train, of a preset as it is."""
+    limits: str = ""
+    """A sentence for the card: what the model is not good for."""
+    to: Path = released.FOLDER
+    """Where released models lie."""
+
+
+def release(run, limits="", to=released.FOLDER):
+    """Copies what others need of a run, and writes its card.
+
+    Args:
+        run: `RunDirectory`, trained and evaluated.
+        limits: a sentence for the card.
+        to: folder of released models.
+
+    Returns:
+        Path of the released model's folder.
+
+    Raises:
+        InputError: for a run that is not trained and evaluated, or not of a
+            preset with the preset's settings.
+    """
+    family = run.family()
+    config, facts = run.read_config(), json.loads(run.config_file.read_text())
+    rows = run.read_curve()
+    name = facts.get("preset") or ""
+    preset = get_preset(name, config.family)
+    # Where the data lie is nobody's business.
+    public = dataclasses.replace(
+        config, data=dataclasses.replace(config.data, data_dir=None)
+    )
+    if public != preset.config:
+        raise InputError(
+            f"expected a run with the settings of the preset {name!r}, "
+            f"received: {run.path}, which has others"
+        )
+    model = run.load_model()
+    # Without the optimizer's weights, which are twice as many.
+    plain = type(model).from_config(model.get_config())
+    plain.set_weights(model.get_weights())
+    target = RunDirectory(Path(to) / name)
+    target.path.mkdir(parents=True, exist_ok=True)
+    target.write_json(target.config_file, {**facts, "config": public.to_dict()})
+    target.save_model(plain)
+    for file in (run.curve_file, run.evaluation_file, run.data.facts_file):
+        shutil.copyfile(file, target.path / file.name)
+    inputs = family.example(config, run.data.read())
+    if not isinstance(inputs, dict):
+        inputs = {"inputs": inputs}
+    with written_whole(target.examples_file) as aside:
+        np.savez_compressed(aside, **inputs)
+    text = card(name, preset, run, rows, limits)
+    with written_whole(target.path / released.CARD) as aside:
+        aside.write_text(text)
+    return target.path
+
+
+def card(name, preset, run, rows, limits):
+    """Writes a model card (Mitchell et al., Model Cards, FAT* 2019)."""
+    config, family = run.read_config(), run.family()
+    measured = json.loads(run.evaluation_file.read_text())
+    data = run.data.read()
+    counts = data["num_examples"]
+    packages = measured["packages"]
+    asked = ", ".join(
+        f"{n} from {min(r[n] for r in rows):g} to {max(r[n] for r in rows):g}"
+        for n in family.parameters
+    )
+    parts = [
+        f"# {name}, trained",
+        f"{preset.summary}. One model for {asked}.",
+        f"```python\nimport yoto_tf\n\nmodel = yoto_tf.ConditionalVAE."
+        f'from_preset("{name}", weights="trained")\n```'
+        if config.family == "vae"
+        else "",
+        f"**Data**: {data['version']}, {counts['train']:,} training examples, "
+        f"scored on {measured['num_examples']:,} of the test split.",
+        f"**Training**: the preset as it is (`config.json`), seed "
+        f"{config.training.seed}, {measured['steps']:,} steps, "
+        f"{measured['parameters']:,} parameters; yoto_tf "
+        f"{measured['yoto_tf']}, commit `{measured['git_revision']}`, "
+        f"TensorFlow {packages['tensorflow']}, Keras {packages['keras']}"
+        + (f", {measured['processor']}" if "processor" in measured else "")
+        + ".",
+        "```sh\npython -m training.train "
+        f"{name}\npython -m training.evaluate runs/{name}\n"
+        f"python -m training.release runs/{name}\n```",
+        f"**Curve** ({family.unit or 'scores'}):",
+        table(rows, family),
+        f"**What it shows.** {preset.expect}",
+        "**Limits.** It knows its data set alone, and one seed of it: what it "
+        "learned of each value of its loss parameters is one outcome of "
+        f"training. {limits}".strip(),
+        f"**Licence.** {_LICENSE}",
+    ]
+    return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def main(argv=None):
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = tyro.cli(
+        Arguments, prog="python -m training.release", args=argv
+    )
+    with reported_on_the_command_line():
+        run = RunDirectory(arguments.run)
+        run.read_config()
+        import_keras_quietly()
+        path = release(run, arguments.limits, arguments.to)
+        size = sum(p.stat().st_size for p in path.iterdir()) / 1e6
+        print(f"released: {path}, {size:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
