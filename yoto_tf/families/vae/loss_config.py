@@ -54,9 +54,9 @@ class BetaConfig(Config):
     they need more training or are asked for more, or, by shares that change
     with the step, first (a curriculum). A constant draws none of them."""
     adaptive: float = 0.0
-    """Of log_uniform and uniform: the share of the draws, from 0 to below 1, that
-    follow the rate: a part of the range is drawn in proportion to the rate that the
-    model has there by then."""
+    """Of log_uniform and uniform: the share of the draws, from 0 to below 1,
+    that follow the rate: a part of the range is drawn in proportion to the
+    rate that the model has there by then."""
     values: tuple[float, ...] = ()
     """The betas of `choice`, or the one of `constant` (fixed weight)."""
 
