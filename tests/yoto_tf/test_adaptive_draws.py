@@ -89,7 +89,7 @@ def test_before_the_first_step_draws_are_those_of_the_distribution():
 
 
 def test_means_are_those_of_the_last_examples_of_each_band():
-    layer = AdaptiveDraws({"a": "t"}, 1.0)
+    layer = AdaptiveDraws({"a": "t"}, 0.9)
     rng = np.random.default_rng(1)
     expected = np.zeros(16)
     for _ in range(5):
@@ -171,12 +171,34 @@ def test_a_vae_draws_betas_by_their_rates():
     assert again._adaptive.share == 0.5
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+@pytest.mark.parametrize("share", [-0.1, 1, 1.5, float("nan")])
 def test_a_share_out_of_its_range_is_refused(share):
-    with pytest.raises(InputError, match="adaptive_draws between 0 and 1"):
+    with pytest.raises(InputError, match="adaptive_draws from 0 to below 1"):
         Shrunk(share)
     with pytest.raises(InputError, match="adaptive"):
         BetaConfig(adaptive=share)
+
+
+@pytest.mark.parametrize("share", [None, "half"])
+def test_a_share_that_is_no_number_is_refused(share):
+    with pytest.raises(InputError, match="adaptive_draws as a number"):
+        Shrunk(share)
+
+
+def test_terms_that_are_not_finite_are_no_part_of_the_means():
+    # As half precision has them in steps that the scaling of the loss leaves
+    # out; and those whose sum float32 does not hold.
+    layer = AdaptiveDraws({"a": "t"}, 0.5)
+    at = np.float32([0.01, 0.01, 0.1, 0.1, 0.2, 0.2])
+    bad = np.float32([np.inf, 4, np.nan, -np.inf, 3e38, 3e38])
+    layer.update({"a": at}, {"t": bad})
+    expected = np.zeros(16)
+    expected[[0, 3]] = 4, 1e30
+    np.testing.assert_allclose(layer.get_weights()[0][0], expected, rtol=1e-6)
+    assert np.isfinite(layer.shares()).all()
+    layer.update({"a": at[:1]}, {"t": np.float32([2])})
+    kept = 0.99 * 4 + 0.01 * 2
+    np.testing.assert_allclose(layer.get_weights()[0][0, 0], kept, rtol=1e-6)
 
 
 def test_draws_that_cannot_follow_are_refused():

@@ -327,3 +327,23 @@ def test_a_simplex_is_asked_for_as_many_values_of_each(lengths):
         InputError, match=r"as many values of each of \['a', 'b'\].*a\.shape="
     ):
         Dirichlet({"a": 1.0, "b": 1.0}).complete(asked)
+
+
+@pytest.mark.parametrize(
+    "concentration", [[1, 4], [0.5, 2.0], [1, 1, 8], [1.001, 4]]
+)
+def test_a_mean_that_is_a_watched_corner_is_watched_once(concentration):
+    names = "abc"[: len(concentration)]
+    joint = Dirichlet(dict(zip(names, concentration, strict=True)))
+    watched = joint.watched()
+    # As many as there are corners, one of which is the mean.
+    assert len(watched) == len(names)
+    assert len({joint.label(w) for w in watched}) == len(names)
+    for values in watched:
+        joint.check({n: np.float64(v) for n, v in values.items()})
+
+
+@pytest.mark.parametrize("concentration", [[1, 2], {"a": "1", "b": 2}, None])
+def test_concentrations_that_are_no_numbers_are_refused(concentration):
+    with pytest.raises(InputError, match="expected a dict, name of a term"):
+        Dirichlet(concentration)

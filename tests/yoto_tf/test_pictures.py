@@ -105,3 +105,23 @@ def test_grey_keeps_its_value_and_colours_get_their_luma():
         150,
         29,
     ]
+
+
+def _tiff(array):
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "TIFF")
+    return file
+
+
+def test_floats_are_from_0_to_1_and_other_numbers_without_a_white_refused():
+    shades = np.linspace(0, 1, 32 * 32, dtype="float32").reshape(32, 32)
+    image = pictures.read_square(_tiff(shades), 32, 1)
+    np.testing.assert_array_equal(image[..., 0], np.round(shades * 255))
+    wrong = [shades * 255, shades - 0.5, shades * np.float32(np.nan)]
+    for values in wrong:
+        with pytest.raises(InputError, match="not all in"):
+            pictures.read_square(_tiff(values), 32, 1)
+    for white in (255, 65_535, 2**31 - 1):
+        values = np.round(shades.astype("float64") * white).astype("int32")
+        with pytest.raises(InputError, match="integers of 32 bits"):
+            pictures.read_square(_tiff(values), 32, 1)

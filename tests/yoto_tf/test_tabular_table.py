@@ -21,6 +21,8 @@ from yoto_tf.families.tabular.sources import read_table
 from yoto_tf.families.tabular.table import load_table
 from yoto_tf.parameter_config import ParameterConfig
 
+COUNTED = {"target": "count", "positive": None, "leave_out": ()}
+
 
 def config(path, **changed):
     given = {
@@ -188,6 +190,52 @@ def test_tables_that_cannot_be_used_are_refused(
         return
     with pytest.raises(InputError, match=sentence):
         load_table(config(path, **changed))
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        1.6e9 + np.arange(240),
+        10**17 + np.arange(240),
+        np.linspace(0, 1e300, 240),
+        np.linspace(0, 1e-300, 240),
+        np.where(np.arange(240) == 3, 1e39, 1.0),
+    ],
+)
+def test_numbers_that_float32_makes_one_are_refused(tmp_path, numbers):
+    path = write_table(tmp_path, a=numbers)
+    with pytest.raises(InputError, match="in the column 'a' that float32"):
+        load_table(config(path))
+    path = write_table(tmp_path, count=numbers)
+    with pytest.raises(InputError, match="in the target 'count' that float32"):
+        load_table(config(path, **COUNTED))
+    # The same times from the first on, and numbers of any common scale.
+    for good in (numbers - numbers[0], 1e12 * np.arange(240) + 1):
+        if 1e-30 < np.ptp(good) < 1e30:
+            load_table(config(write_table(tmp_path, a=good)))
+
+
+def test_dither_that_float32_rounds_off_is_refused(tmp_path):
+    for start, good in [(100_000, True), (20_000_000, False)]:
+        path = write_table(tmp_path, count=start + np.arange(240) % 9)
+        settings = config(path, **COUNTED, dither=True)
+        if good:
+            y = load_table(settings).train.y
+            assert len(np.unique(y % 1)) > 30
+            continue
+        with pytest.raises(InputError, match="in the target 'count' that"):
+            load_table(settings)
+
+
+def test_a_number_with_a_sign_of_equality_in_its_name_has_to_differ(tmp_path):
+    whole = load_table(config(write_table(tmp_path)))
+    order = np.random.default_rng(0).permutation(240)
+    held_out = len(whole.test) + len(whole.validation)
+    constant = np.zeros(240)
+    constant[order[:held_out]] = 1.0
+    path = write_table(tmp_path, **{"q=1": constant})
+    with pytest.raises(InputError, match="'q=1', which is 0 in all"):
+        load_table(config(path, split_seed=0))
 
 
 def test_tables_that_are_not_there_are_refused(tmp_path, monkeypatch):

@@ -145,6 +145,10 @@ def test_floats_of_another_range_are_refused(low, high, load):
         (features.Image(shape=(None, None, None)), "uint8 and None"),
         (features.Image(shape=(32, 32, 2)), "uint8 and 2"),
         (features.Tensor(shape=(32, 32), dtype=np.uint8), r"\(32, 32\)"),
+        (
+            features.LabeledImage(shape=(32, 32, 1), labels=3),
+            "numbers of classes",
+        ),
         (features.Video(shape=(5, 32, 32, 3)), "'image' is Video"),
         (features.Sequence(features.Image()), "'image' is Sequence"),
         (features.FeaturesDict({"left": features.Image()}), "FeaturesDict"),

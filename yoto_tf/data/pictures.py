@@ -64,7 +64,8 @@ def read_square(path, size, channels=3):
         if graph_decoder.can_decode(content):
             return _decoded_in_graph(path, content, size, channels)
         try:
-            pixels = _as_rgba(ImageOps.exif_transpose(picture))
+            kind = picture.format  # which the turned one has not
+            pixels = _as_rgba(ImageOps.exif_transpose(picture), kind)
         except (OSError, SyntaxError, ValueError) as error:
             raise _broken(path, error) from error
     return np.asarray(preprocessing.to_image(pixels, size, channels))
@@ -99,9 +100,20 @@ def _decoder(size, channels):
     return decode
 
 
-def _as_rgba(picture):
-    """Eight bits of four channels `(height, width, 4)`."""
-    if picture.mode.startswith("I"):
+def _as_rgba(picture, kind):
+    """Eight bits of four channels `(height, width, 4)`.
+
+    Raises:
+        ValueError: where it is not known which number is white.
+    """
+    if picture.mode == "F":
+        values = np.asarray(picture)
+        if not ((values >= 0) & (values <= 1)).all():
+            raise ValueError("floats that are not all in [0, 1]")
+        picture = Image.fromarray(np.round(values * 255).astype(np.uint8))
+    elif picture.mode == "I" and kind not in ("PNG", "PPM"):
+        raise ValueError("integers of 32 bits, of which none is white")
+    elif picture.mode.startswith("I"):
         # 16-bit greyscale; Pillow's own conversion clips it at 255. The upper
         # eight bits, as of a PNG.
         values = np.asarray(picture).clip(0, 2**16 - 1) >> 8

@@ -21,6 +21,11 @@ def check_feature(feature, name):
         InputError: if it is no still image of uint8, uint16 or float with 1
             or 3 channels, or 4 of a PNG, whose last is transparency.
     """
+    if isinstance(feature, tfds.features.LabeledImage):
+        raise InputError(
+            "expected a data set of pictures, received: "
+            f"data.name={name!r}, whose 'image' holds numbers of classes"
+        )
     images = isinstance(feature, tfds.features.Image)
     if not (images or isinstance(feature, tfds.features.Tensor)) or (
         len(feature.shape) != 3

@@ -1,6 +1,7 @@
 """Draws that follow the need: more of them where a weight's term is large."""
 
 import math
+import numbers
 
 import keras
 from keras import ops
@@ -11,6 +12,8 @@ from yoto_tf.method import replicas
 BANDS = 16
 # Of an example of a band: some 100 of them are remembered.
 _MEMORY = 0.99
+# So many of them that float32 holds their sum.
+_LARGEST = 1e30
 
 
 class AdaptiveDraws(keras.layers.Layer):
@@ -34,7 +37,9 @@ class AdaptiveDraws(keras.layers.Layer):
 
     Args:
         terms: dict, name of a parameter -> of the term that it weighs.
-        share: between 0 and 1, of the draws that follow the means.
+        share: above 0 and below 1, of the draws that follow the means. The
+            others are even, so that no band is left out for good: not one
+            that the first batches lack, nor one whose term is 0 for now.
 
     Raises:
         InputError: for a share out of its range, or without any weight whose
@@ -43,9 +48,9 @@ class AdaptiveDraws(keras.layers.Layer):
 
     def __init__(self, terms, share, **kwargs):
         super().__init__(**kwargs)
-        if not 0 < share <= 1:
+        if not 0 < share < 1:
             raise InputError(
-                "expected adaptive_draws between 0 and 1, received: "
+                "expected adaptive_draws from 0 to below 1, received: "
                 f"adaptive_draws={share}"
             )
         self.terms = dict(terms)
@@ -105,7 +110,13 @@ class AdaptiveDraws(keras.layers.Layer):
             band = ops.one_hot(
                 ops.clip(band, 0, BANDS - 1), BANDS, dtype="float32"
             )
-            value = ops.maximum(ops.cast(terms[term], "float32"), 0.0)
+            value = ops.cast(terms[term], "float32")
+            # Under float16 some overflow, and the step is left out; the
+            # means would not forget an infinity.
+            finite = ops.isfinite(value)
+            band = band * ops.cast(finite, "float32")[:, None]
+            value = ops.where(finite, value, ops.zeros_like(value))
+            value = ops.clip(value, 0.0, _LARGEST)
             count, total = replicas.global_sums(
                 ops.sum(band, 0), ops.sum(band * value[:, None], 0)
             )
@@ -145,6 +156,11 @@ def adaptive_draws(share, joint, weight_names):
         weight_names: dict, name of a term -> of its weight, where the two
             are called differently.
     """
+    if not isinstance(share, numbers.Real):
+        raise InputError(
+            "expected adaptive_draws as a number, received: "
+            f"adaptive_draws={share!r}"
+        )
     if not share:
         return None
     terms = {p: t for t, p in weight_names.items()}

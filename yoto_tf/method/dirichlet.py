@@ -1,6 +1,7 @@
 """Weights of several terms that share out a whole."""
 
 import math
+import numbers
 
 import keras
 import numpy as np
@@ -25,6 +26,13 @@ class Dirichlet(JointParameters):
     """
 
     def __init__(self, concentration):
+        if not isinstance(concentration, dict) or not all(
+            isinstance(a, numbers.Real) for a in concentration.values()
+        ):
+            raise InputError(
+                "expected a dict, name of a term -> number, received: "
+                f"concentration={concentration!r}"
+            )
         if len(concentration) < 2 or not all(
             math.isfinite(a) and a > 0 for a in concentration.values()
         ):
@@ -100,13 +108,15 @@ class Dirichlet(JointParameters):
         """The mean and, for each term, a point with weight 0.8 on it and
         the rest shared."""
         rest = 0.2 / (len(self.names) - 1)
-        return [
+        points = [
             self.defaults,
             *(
                 {n: 0.8 if n == main else rest for n in self.names}
                 for main in self.names
             ),
         ]
+        # The mean may be one of the others, as of concentrations 1 and 4.
+        return list({self.label(p): p for p in points}.values())
 
     def complete_tensors(self, asked):
         missing = sorted(set(self.names) - set(asked or self.names))

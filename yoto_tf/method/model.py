@@ -40,7 +40,7 @@ class LossConditionalModel(Steps):
             divides the batch of a replica.
         normalization, normalization_power, ramps: see `Objective`.
         adaptive_draws: share of the draws that follow how large a weight's
-            term still is, from 0 (none) to 1; see `AdaptiveDraws`.
+            term still is, from 0 (none) to below 1; see `AdaptiveDraws`.
         watched: list of dicts, name -> number, that validation scores;
             default: `JointParameters.watched`.
         seed: of the draws.
@@ -119,10 +119,10 @@ class LossConditionalModel(Steps):
         self.objective = Objective(
             normalization, normalization_power, ramps, self.weight_names
         )
-        self.adaptive_draws = float(adaptive_draws)
         self._adaptive = make_adaptive_draws(
-            self.adaptive_draws, self.loss_parameters, self.weight_names
+            adaptive_draws, self.loss_parameters, self.weight_names
         )
+        self.adaptive_draws = float(adaptive_draws)
         self.watched = [
             self.loss_parameters.numbers(values)
             for values in (watched or self.loss_parameters.watched())

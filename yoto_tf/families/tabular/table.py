@@ -14,6 +14,8 @@ from yoto_tf.families.tabular.sources import read_table
 # A column with more texts is a name or a number of a row.
 _MOST_TEXTS = 50
 _FEWEST_ROWS = 10
+# Of a column's range, that float32 may round off.
+_LARGEST_ROUNDING = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +75,9 @@ def load_table(config):
     order = rng.permutation(len(x))
     if config.dither:
         y = y + rng.random(len(y))
+    # What is added between two counts is to be left of them, too.
+    spread = 1_000.0 if config.dither else np.ptp(y)
+    _check_rounding(f"the target {config.target!r}", y, spread)
     y = y.astype("float32")
     everything = Examples(x, y)
     first, second = np.cumsum(
@@ -84,7 +89,7 @@ def load_table(config):
         "test": everything[order[:first]],
     }
     names = [name for field in fields for name in field.names]
-    _check_parts(parts, names, config)
+    _check_parts(parts, fields, config)
     content = hashlib.sha256(repr(names).encode())
     content.update(x.tobytes() + y.tobytes())
     return TableSplits(
@@ -150,7 +155,9 @@ def _encoded(name, column):
             "in --data.leave-out"
         )
     if not texts:
-        return Field(name), [column.to_numpy("float64")]
+        numbers = column.to_numpy("float64")
+        _check_rounding(f"the column {name!r}", numbers, np.ptp(numbers))
+        return Field(name), [numbers]
     if len(found) > _MOST_TEXTS:
         raise InputError(
             f"expected columns with {_MOST_TEXTS} different texts at most, "
@@ -161,6 +168,20 @@ def _encoded(name, column):
     return Field(name, tuple(found)), [
         (values == text).to_numpy("float64") for text in shown
     ]
+
+
+def _check_rounding(what, numbers, spread):
+    """Refuses what would be one to a network: it computes in float32, and so
+    do its clients."""
+    with np.errstate(over="ignore"):
+        error = np.abs(numbers - numbers.astype("float32")).max()
+    if np.ptp(numbers) and not error <= _LARGEST_ROUNDING * spread:
+        raise InputError(
+            f"expected numbers in {what} that float32 tells apart, received: "
+            f"{numbers.min()!s} to {numbers.max()!s}, of which it rounds off "
+            f"up to {error:.2g}; another zero or unit helps, as the days since "
+            "the first"
+        )
 
 
 def _with_ranges(fields, x):
@@ -219,7 +240,7 @@ def _check_rows(num, config):
         )
 
 
-def _check_parts(parts, columns, config):
+def _check_parts(parts, fields, config):
     for part, examples in parts.items():
         if not len(examples):
             continue
@@ -232,12 +253,14 @@ def _check_parts(parts, columns, config):
                 f"received: {found[0]:g} in all {len(found)}; another "
                 "--data.split-seed or more rows in that part help"
             )
-    x = parts["train"].x
-    for i, name in enumerate(columns):
+    x, place = parts["train"].x, 0
+    for field in fields:
+        seen = x[:, place]
         # A text that no training row has teaches nothing, and harms nothing.
-        if "=" not in name and x[:, i].min() == x[:, i].max():
+        if not field.texts and seen.min() == seen.max():
             raise InputError(
                 "expected columns that differ among the training rows, "
-                f"received: {name!r}, which is {x[0, i]:g} in all {len(x)}; "
-                "name it in --data.leave-out"
+                f"received: {field.title!r}, which is {seen[0]:g} in all "
+                f"{len(x)}; name it in --data.leave-out"
             )
+        place += field.num_columns

@@ -54,9 +54,9 @@ class BetaConfig(Config):
     they need more training or are asked for more, or, by shares that change
     with the step, first (a curriculum). A constant draws none of them."""
     adaptive: float = 0.0
-    """Of log_uniform and uniform: the share of the draws, 0 to 1, that follow
-    the rate: a part of the range is drawn in proportion to the rate that the
-    model has there by then."""
+    """Of log_uniform and uniform: the share of the draws, from 0 to below 1,
+    that follow the rate: a part of the range is drawn in proportion to the
+    rate that the model has there by then."""
     values: tuple[float, ...] = ()
     """The betas of `choice`, or the one of `constant` (fixed weight)."""
 
@@ -89,9 +89,9 @@ class BetaConfig(Config):
                 "expected one value for distribution='constant', "
                 f"received: values={self.values}"
             )
-        if not 0 <= self.adaptive <= 1:
+        if not 0 <= self.adaptive < 1:
             raise InputError(
-                "expected adaptive between 0 and 1, received: "
+                "expected adaptive from 0 to below 1, received: "
                 f"adaptive={self.adaptive}"
             )
         follows = self.distribution in ("log_uniform", "uniform")
