@@ -15,14 +15,14 @@ from yoto_tf.families.vae.model.start import data_starts
 
 
 def vae(beta=None, images_seed=0, **fields):
-    model = ModelConfig(
-        latent_size=3,
-        base_channels=2,
-        convs_per_block=1,
-        dense_units=8,
-        initial_variance="data",
-        **fields,
-    )
+    small = {
+        "latent_size": 3,
+        "base_channels": 2,
+        "convs_per_block": 1,
+        "dense_units": 8,
+        "initial_variance": "data",
+    }
+    model = ModelConfig(**{**small, **fields})
     return ConditionalVAE((32, 32, 1), model, beta, seed=1)
 
 
@@ -51,7 +51,11 @@ def test_the_formula_is_the_best_of_a_linear_vae():
             loss, [0.3, 1.0, -1.0], (variance, noise, beta), tol=1e-10
         )
         ratio = np.exp(-data_starts(_spread(variance), noise, 1)[0])
-        assert np.exp(found.x[2]) == pytest.approx(beta / ratio, rel=1e-3)
+        v = np.exp(found.x[2])
+        assert v == pytest.approx(beta / ratio, rel=1e-3)
+        # The decoder's weight, which is the gain but for its scale.
+        gain = np.sqrt(variance * (1 - v))
+        assert abs(found.x[1]) == pytest.approx(gain, rel=1e-3)
 
 
 def _spread(variance):
@@ -100,6 +104,24 @@ def test_every_latent_starts_with_its_own_variance(beta, likelihood):
         odds = asked * noise / largest
         np.testing.assert_allclose(
             stddev[0].numpy() ** 2, odds / (1 + odds), rtol=1e-3
+        )
+
+
+@pytest.mark.parametrize("beta", [None, 2.0])
+def test_a_latent_that_starts_closed_brings_the_decoder_no_noise(beta):
+    config = beta and BetaConfig(distribution="constant", values=(beta,))
+    model, plain = vae(config), vae(config, initial_variance=None)
+    model.adapt(images())
+    plain.decoder.set_weights(model.decoder.get_weights())
+    latents = np.random.default_rng(0).standard_normal((5, 3), "float32")
+    offsets = model.posterior.offsets.numpy().astype("float64")
+    for asked in [beta] if beta else [0.125, 2.0, 512.0]:
+        variance = 1 / (1 + np.exp(-offsets - np.log(asked)))
+        seen = (latents * np.sqrt(1 - variance)).astype("float32")
+        np.testing.assert_allclose(
+            model.decode(latents, asked),
+            plain.decode(seen, asked),
+            rtol=1e-4,
         )
 
 

@@ -206,6 +206,9 @@ class ConditionalVAE(Coding, LossConditionalModel):
 
     def likelihood_of(self, latents, loss_parameters):
         """Runs the decoder; returns the likelihood's parameters."""
+        gains = self.posterior.gains(ops.log(loss_parameters["beta"]))
+        if gains is not None:
+            latents = ops.cast(latents, gains.dtype) * gains
         return precision.at_least_float32(
             self.decoder(latents, self.coordinates(loss_parameters))
         )

@@ -122,6 +122,25 @@ class GaussianPosterior(keras.layers.Layer):
             )
         return mean + stddev * noise, mean, stddev
 
+    def gains(self, log_beta=None):
+        """What a decoder's latents are multiplied by, or None.
+
+        With `own_starts` sqrt(1 - v), v the variance that a latent starts
+        with: so the columns of the linear VAE's optimal decoder shrink,
+        sqrt(lambda_j - beta s) (Lucas et al., NeurIPS 2019, equation 7), and
+        a latent that is closed brings no noise from the first step on. What
+        is to be different the layers after it learn.
+
+        Args:
+            log_beta: `(batch,)`; needed where the start has a slope.
+
+        Returns:
+            `(batch, latent_size)`, or of one row.
+        """
+        if not self.own_starts:
+            return None
+        return ops.sqrt(ops.sigmoid(-self._started(log_beta)))
+
     def _started(self, log_beta):
         offset, slope = self.start
         if self.own_starts:
