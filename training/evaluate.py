@@ -106,10 +106,12 @@ def evaluate(
     config, family = run.read_config(), run.family()
     asked = further.parsed(metrics, family)
     # Before what takes minutes.
-    factors = None
+    factors, left_out = None, []
     if any(family.metrics[name].factors for name in asked):
         factors = family.factors(config)
-        asked = further.with_factors(asked, metrics, family, factors, log)
+        possible = further.with_factors(asked, metrics, family, factors, log)
+        left_out = sorted(set(asked) - set(possible))
+        asked = possible
     if factors is not None and not splits:
         splits = family.load(config, parts=("test",), known=run.data.read())
     model = model or run.load_model()
@@ -133,6 +135,8 @@ def evaluate(
         )
         rows = [a | b for a, b in zip(rows, columns, strict=True)]
         facts["metrics"] = {**measured, **measure.facts}
+    if left_out:
+        facts["metrics_left_out"] = left_out
     seconds = time.monotonic() - started
     if found := regret.envelope(rows, family):
         facts["envelope"] = found

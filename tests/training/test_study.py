@@ -37,6 +37,7 @@ summary = "A test."
 preset = "smoke"
 seeds = [0]
 grid.beta = [1, 256]
+metrics = ["mutual_information"]
 
 [overrides]
 training.epochs = 4
@@ -110,6 +111,9 @@ def test_a_study_leaves_results_report_and_figures(study):
     np.testing.assert_allclose(
         good.full_loss, good.distortion + good.beta * good.rate, rtol=1e-6
     )
+    # Of the code that was scored: no more than its rate, but for sampling.
+    assert (good.mutual_information <= good.rate + 0.1).all()
+    assert (good.mutual_information > -0.1).all()
     assert (good.steps == 4 * (512 // 32)).all()
     assert (good.train_seconds > 0).all()
     wild = results[results.method == "wild"]
@@ -117,7 +121,12 @@ def test_a_study_leaves_results_report_and_figures(study):
     text = (folder / "report.md").read_text()
     assert f"python -m training.study {study_path(ended)}" in text
     assert "- `wild/width1-seed0`: diverged" in text
-    for name in ("trade_off", "full_loss_difference", "reconstructions"):
+    assert "## What was measured besides" in text
+    assert "| method | at | mutual information |" in text
+    for name in (
+        *("trade_off", "full_loss_difference", "reconstructions"),
+        "mutual_information",
+    ):
         assert f"({name}.png)" in text
         pixels = np.asarray(Image.open(folder / f"{name}.png").convert("RGB"))
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50

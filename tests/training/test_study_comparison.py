@@ -1,5 +1,9 @@
 """Tables of a study against computations written apart from them."""
 
+import dataclasses
+import json
+import shutil
+
 import moocore
 import numpy as np
 import pandas as pd
@@ -7,6 +11,8 @@ import pytest
 
 from training.study import comparison
 from training.study import results as results_module
+from training.study import runner
+from training.study.plan import PlannedRun
 from training.study.report import difference_table
 from training.study.report import loss_table
 from training.study.report import method_table
@@ -220,6 +226,41 @@ def test_the_tables_say_means_and_spreads():
     cells = ["-10.0 ± 1.0"] * 4 + ["-10.0", f"{bits:+.4f}"]
     assert f"| gates | {' | '.join(cells)} |" in table
     assert "1,490.0 (41.00)" in loss_table(results, SPEC)
+
+
+def test_what_was_measured_besides_is_a_table_of_means_over_seeds(noisy):
+    results, _ = noisy
+    at_1 = (results.method == "gates") & (results.beta == 1)
+    results["mutual_information"] = np.nan
+    results.loc[at_1, "mutual_information"] = [1.0, 2.0, 6.0]
+    text = report(results, SPEC, "a command", {})
+    assert "## What was measured besides" in text
+    rows = [r for r in text.splitlines() if r.startswith("| gates | beta")]
+    assert rows == ["| gates | beta 1 | 3.00 ± 2.65 |"]
+    del results["mutual_information"]
+    assert "besides" not in report(results, SPEC, "a command", {})
+
+
+def test_a_run_without_a_metric_that_is_asked_for_is_not_finished(
+    trained_run, tmp_path
+):
+    shutil.copytree(trained_run.path, tmp_path / "m/width1-seed0")
+    config = trained_run.read_config()
+    points = [{"beta": r["beta"]} for r in trained_run.read_curve()]
+    run = PlannedRun("m", 1, 0, points, False, config)
+    assert runner.is_finished(tmp_path, run)
+    asking = dataclasses.replace(run, metrics=("nll=50", "mutual_information"))
+    assert not runner.is_finished(tmp_path, asking)
+    file = tmp_path / "m/width1-seed0/evaluation.json"
+    content = json.loads(file.read_text())
+    content["metrics"] = {"mutual_information": {}}
+    file.write_text(json.dumps(content))
+    assert not runner.is_finished(tmp_path, asking)
+    content["metrics"]["nll"] = {"size": 50}
+    file.write_text(json.dumps(content))
+    assert runner.is_finished(tmp_path, asking)
+    more = dataclasses.replace(asking, metrics=("nll=100",))
+    assert not runner.is_finished(tmp_path, more)
 
 
 def test_results_are_the_same_after_writing(noisy, tmp_path):

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from training.metrics import columns_of
 from training.study import protocol
 from training.study import results
 from training.study import runner
 from training.study.costs import known_costs
 from training.study.progress import StudyProgress
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.families import LineFigure
 from yoto_tf.files import written_whole
 
 RESULTS = "results.csv"
@@ -76,7 +78,8 @@ def write_report(spec, planned, folder, to, command, log=print):
     from training.study import pictures
     from training.study import report
 
-    across, up = spec.model_family.trade_off
+    family = spec.model_family
+    across, up = family.trade_off
     loss = spec.model_family.objective.title
     shown = {}
     drawn = []
@@ -97,7 +100,18 @@ def write_report(spec, planned, folder, to, command, log=print):
                 f"{line.meaning[:1].upper()}{line.meaning[1:]}. Means and "
                 "standard deviations over seeds.",
             )
-            for line in spec.model_family.lines
+            for line in family.lines
+        ]
+        drawn += [
+            (
+                f"{column.name}.png",
+                figures.line_figure(
+                    table, spec, LineFigure(column.name, "", column)
+                ),
+                f"{column.title[:1].upper()}{column.title[1:]}. Means and "
+                "standard deviations over seeds.",
+            )
+            for column in columns_of(table.to_dict("records"), family)
         ]
         if spec.fixed_methods:
             drawn.append(

@@ -17,6 +17,7 @@ class PlannedRun:
         width, seed: of the model.
         points: dicts at which it is scored; of a fixed run its own alone.
         fixed: whether it is trained for that point alone.
+        metrics: what is measured beside the scores.
         config: its settings.
     """
 
@@ -26,6 +27,7 @@ class PlannedRun:
     points: list[dict]
     fixed: bool
     config: Settings
+    metrics: tuple[str, ...] = ()
 
     @property
     def name(self):
@@ -62,7 +64,13 @@ def planned_runs(spec):
                     config = _config(spec, name, method, width, seed, group)
                     runs.append(
                         PlannedRun(
-                            name, width, seed, group, method.fixed, config
+                            name,
+                            width,
+                            seed,
+                            group,
+                            method.fixed,
+                            config,
+                            spec.metrics,
                         )
                     )
     return runs

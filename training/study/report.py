@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from training.metrics import columns_of
 from training.study import comparison
 
 
@@ -31,6 +32,12 @@ def report(results, spec, command, pictures):
             parts += [difference_table(summaries, results, spec)]
         parts += ["## Every method", method_table(summaries, spec)]
         parts += [f"## {loss.capitalize()}", loss_table(results, spec)]
+        measured = columns_of(results.to_dict("records"), spec.model_family)
+        if measured:
+            parts += [
+                "## What was measured besides",
+                metric_table(results, spec, measured),
+            ]
     parts += [
         f"![{meaning}]({name})\n\n*{meaning}*"
         for name, meaning in pictures.items()
@@ -118,6 +125,30 @@ def difference_table(summaries, results, spec):
         *(f"worst, {unit}" for _, unit in scales),
     ]
     return f"{text}\n\n{markdown(header, rows)}"
+
+
+def metric_table(results, spec, columns):
+    """Means over seeds of what `training.evaluate --metrics` measures."""
+    rows = []
+    for (method, width), of_method in results.groupby(
+        ["method", "width"], sort=False
+    ):
+        for point in dict.fromkeys(of_method.point):
+            at = of_method[of_method.point == point]
+            label = spec.title(method)
+            if results.width.nunique() > 1:
+                label += f", {width}x"
+            cells = [_spread_of(at[c.name], c.form) for c in columns]
+            if set(cells) != {"—"}:
+                rows.append([label, point.replace("=", " "), *cells])
+    return markdown(["method", "at", *(c.title for c in columns)], rows)
+
+
+def _spread_of(values, form):
+    values = values.dropna()
+    deviation = values.std(ddof=1) if len(values) > 1 else math.nan
+    mean = values.mean() if len(values) else math.nan
+    return _number((mean, deviation), form)
 
 
 def method_table(summaries, spec):

@@ -42,7 +42,13 @@ def columns(family):
     shown = [family.objective, *family.trade_off, *family.columns]
     names = dict.fromkeys(c.name for c in shown)
     with_errors = [n for name in names for n in (name, f"{name}_se")]
-    return [*keys(family), *with_errors, *_OF_RUN]
+    measured = [
+        c.name + end
+        for metric in family.metrics.values()
+        for c in metric.columns
+        for end in ("", "_se", "_ceiling", "_at_least")
+    ]
+    return [*keys(family), *dict.fromkeys([*with_errors, *measured]), *_OF_RUN]
 
 
 def collect(spec, planned, folder, failures, protocol=""):

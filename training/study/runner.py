@@ -9,6 +9,7 @@ from concurrent.futures import wait
 
 import pebble
 
+from training import metrics
 from training.study import worker
 from training.study.plan import differing_data
 from training.train import check_same_config
@@ -45,13 +46,24 @@ def run_directory(folder, planned):
 
 
 def is_finished(folder, planned):
-    """Whether a run is trained, and scored at the points that are asked."""
+    """Whether a run is trained, scored at the points that are asked, and
+    measured."""
     run = run_directory(folder, planned)
     if not run.model_file.exists() or not run.curve_file.exists():
         return False
-    names = run.family().parameters
-    scored = [{n: row[n] for n in names} for row in run.read_curve()]
-    return scored == planned.points
+    family = run.family()
+    scored = [
+        {n: row[n] for n in family.parameters} for row in run.read_curve()
+    ]
+    evaluation = json.loads(run.evaluation_file.read_text())
+    known = dict.fromkeys(evaluation.get("metrics_left_out", ()))
+    for name, facts in evaluation.get("metrics", {}).items():
+        known[name] = facts.get("size") if isinstance(facts, dict) else None
+    asked = metrics.parsed(planned.metrics, family)
+    measured = all(
+        n in known and known[n] in (None, s) for n, s in asked.items()
+    )
+    return scored == planned.points and measured
 
 
 def without_record(folder, planned):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from dataclasses import field
 
+from training import metrics
 from yoto_tf import points
 from yoto_tf.errors import InputError
 from yoto_tf.families import family_for
@@ -45,6 +46,8 @@ class StudySpec(Config):
     """One's own, as module:name."""
     widths: tuple[int, ...] = (1,)
     overrides: dict = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+    """What else to measure of every run, as `training.evaluate --metrics`."""
     protocol: str = ""
     """A file, seen from the study's: what was decided before the scores."""
     file: str = ""
@@ -65,6 +68,7 @@ class StudySpec(Config):
                 "expected widths unset for a family without a width, "
                 f"received: widths={self.widths}"
             )
+        metrics.parsed(self.metrics, self.model_family)
         for name in ("seeds", "widths", "grid", "methods"):
             if not getattr(self, name):
                 raise InputError(

@@ -5,6 +5,7 @@
     seeds = [0, 1, 2]
     widths = [1]
     grid.beta = [1, 16, 64, 256]    # compared at these
+    metrics = ["all"]               # measured beside the scores, in minutes
 
     [overrides]                     # of all runs, names as in training.train
     training.epochs = 5
@@ -89,7 +90,10 @@ def _replaced(content, preset, settings):
                 f"expected a setting NAME=VALUE in TOML, received: {text!r} "
                 f"({error})"
             ) from None
-        known = ("seeds", "widths", "grid", "methods", "summary", "family")
+        known = (
+            *("seeds", "widths", "grid", "methods", "summary", "family"),
+            "metrics",
+        )
         groups = {k: given.pop(k) for k in list(given) if k not in known}
         _merge(content, {**given, "overrides": groups})
     if preset:

@@ -123,7 +123,13 @@ def train_and_score(planned, path, preset):
                     hooks=[_progress(planned)],
                     tensorboard=False,
                 )
-            evaluate(run, planned.points, splits=splits, model=model)
+            evaluate(
+                run,
+                planned.points,
+                splits=splits,
+                model=model,
+                metrics=planned.metrics,
+            )
         except TrainingDiverged as error:
             run.write_json(run.divergence_file, {"reason": str(error)})
             return f"diverged: {error}"
