@@ -95,6 +95,7 @@ def _ask_tab(parts):
                 with gr.Column(scale=5, min_width=300):
                     parts["curve"] = controls.text(elem_id="curve")
             parts["strip"] = controls.buttons(elem_id="strip")
+            parts["traversals"] = controls.text(elem_id="traversals")
 
 
 def _sample_tab(parts):
@@ -114,7 +115,10 @@ def _sample_tab(parts):
 
 
 # What an event changes, besides the banner.
-_MOVED = ("knobs", "pair", "numbers", "curve", "strip", "shown", "shown_at")
+_MOVED = (
+    *("knobs", "pair", "numbers", "curve", "strip", "traversals"),
+    *("shown", "shown_at"),
+)
 _CHOSEN = ("wall", "row", "problem", *_MOVED)
 _SAMPLED = ("sample_knobs", "noise", "samples", "sampled_at")
 _FILLED = ("heading", *_CHOSEN, *_SAMPLED)

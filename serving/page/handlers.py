@@ -87,7 +87,9 @@ class Handlers:
         elif not facts.is_pictures:
             page |= self.show(rows.first(facts), first, -1)
         else:
-            page |= dict.fromkeys(("numbers", "curve", "strip"), "")
+            page |= dict.fromkeys(
+                ("numbers", "curve", "strip", "traversals"), ""
+            )
             page |= {"pair": _empty(facts), "shown": None, "shown_at": None}
             page |= {"wall": self._wall(facts, -1)}
         if not facts.view.prior:
@@ -213,6 +215,9 @@ class Handlers:
             "pair": views.pair(facts, shown.example, outputs, point),
             "numbers": views.numbers(facts, outputs, point),
             "curve": views.curve(facts, shown.points, outputs, point),
+            "traversals": views.traversals(
+                facts, self.model.traverse(shown.example, point), point
+            ),
             "shown_at": point,
         }
 

@@ -9,7 +9,13 @@ from serving.client.metadata import LossParameter
 from serving.page import knobs
 from yoto_tf.families import named_families
 from yoto_tf.families import view as views
+from yoto_tf.families import view_fit
 from yoto_tf.families.view import View
+
+TRAVERSED = 6
+"""Latents that are shown at most."""
+TRAVERSAL = np.linspace(-2.4, 2.4, 7).astype("float32")
+"""Where they are put, in deviations of the prior."""
 
 
 class CannotShow(InvalidRequest):
@@ -59,6 +65,21 @@ class Points:
 
     values: np.ndarray
     outputs: dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Traversals:
+    """An example's latents, each moved by itself; those that tell most first.
+
+    Attributes:
+        latents: list of pairs (number of the latent, its rate in nats).
+        values: `(k,)`, where each is put.
+        images: `(len(latents), k, height, width, channels)`.
+    """
+
+    latents: list[tuple[int, float]]
+    values: np.ndarray
+    images: np.ndarray
 
 
 class Model:
@@ -112,7 +133,7 @@ class Model:
             candidates = [self._view]
         else:
             known = [f.view for f in named_families() if f.view]
-            derived = views.derived(served, parameters)
+            derived = view_fit.derived(served, parameters)
             candidates = [*self._likely, *known, derived]
         for view in candidates:
             problem = view.problem(served, parameters)
@@ -156,6 +177,30 @@ class Model:
         prior = self.facts().view.prior
         found = self._predict(prior.signature, {prior.noise: noise}, point)
         return found[prior.output]
+
+    def traverse(self, example, point):
+        """Returns `Traversals` of an example, in two requests; None for a
+        model whose view has none, or whose code tells nothing there."""
+        moved = self.facts().view.traversal
+        if moved is None:
+            return None
+        batch = {n: np.asarray(v)[None] for n, v in example.items()}
+        code = self._predict(moved.encode, batch, point)
+        mean, stddev = code[moved.mean][0], code[moved.stddev][0]
+        # Of a diagonal Gaussian against N(0, 1).
+        rates = (mean**2 + stddev**2 - 1) / 2 - np.log(stddev)
+        order = np.argsort(-rates, kind="stable")[:TRAVERSED]
+        chosen = [(int(j), float(rates[j])) for j in order if rates[j] > 0.01]
+        if not chosen:
+            return None
+        latents = np.tile(mean, (len(chosen), len(TRAVERSAL), 1))
+        for row, (j, _) in enumerate(chosen):
+            latents[row, :, j] = TRAVERSAL
+        flat = latents.reshape(-1, len(mean))
+        made = self._predict(moved.decode, {moved.latent: flat}, point)
+        images = made[moved.output]
+        shape = *latents.shape[:2], *images.shape[1:]
+        return Traversals(chosen, TRAVERSAL, images.reshape(shape))
 
     def _predict(self, signature, inputs, point):
         taken = self._client.metadata(False).signature(signature).inputs

@@ -206,6 +206,41 @@ def strip(facts, points):
     )
 
 
+def traversals(facts, found, point):
+    """A row of pictures per latent, from one end of the prior to the other.
+
+    Args:
+        facts: `Facts`.
+        found: `Traversals`; None: there is nothing to show.
+        point: at which they were made.
+    """
+    if facts.view.traversal is None:
+        return ""
+    title = (
+        f"<h3>What the code says of this {html.escape(facts.view.noun)}</h3>"
+    )
+    said = html.escape(at(point))
+    if found is None:
+        return f'{title}<p data-at="{said}">Nothing, at {said}.</p>'
+    heads = "".join(f"<span>{value:+.1f}</span>" for value in found.values)
+    heads = heads.replace("+0.0", "0")
+    lines = [f"<span>latent at</span>{heads}"]
+    for (number, rate), images in zip(found.latents, found.images, strict=True):
+        name = f"latent {number}"
+        lines.append(
+            f"<span><b>{name}</b><br>{rate:.2f} nats</span>"
+            + "".join(
+                f'<img src="{png_uri(image)}" alt="{name} at {value:+.1f}">'
+                for value, image in zip(found.values, images, strict=True)
+            )
+        )
+    return (
+        f"{title}<p>Each row moves one latent, from one end of the prior to "
+        f"the other; the others stay. At {said}, those with the largest rate."
+        f'</p><div class="traversals" data-at="{said}">{"".join(lines)}</div>'
+    )
+
+
 def samples(images, point):
     """Images drawn from the prior, as a grid."""
     frames = "".join(

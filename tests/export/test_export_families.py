@@ -17,6 +17,7 @@ from yoto_tf.families import get_family
 from yoto_tf.families.vae.view import VIEW
 from yoto_tf.families.view import Input
 from yoto_tf.families.view import Output
+from yoto_tf.families.view import Traversal
 from yoto_tf.families.view import View
 from yoto_tf.session import Session
 
@@ -171,6 +172,7 @@ def signature(inputs, outputs):
     )
 
 
+MEAN = "mean", "stddev"
 ROW, IMAGE = spec("float32", None), spec("float32", None, 8, 8, 3)
 SERVED = {
     "reconstruct": signature(
@@ -183,6 +185,13 @@ SERVED = {
     ),
     "sample": signature(
         {"noise": spec("float32", None, 2), "beta": ROW}, {"image": IMAGE}
+    ),
+    "encode": signature(
+        {"image": IMAGE, "beta": ROW},
+        {"mean": spec("float32", None, 2), "stddev": spec("float32", None, 2)},
+    ),
+    "decode": signature(
+        {"latent": spec("float32", None, 2), "beta": ROW}, {"image": IMAGE}
     ),
 }
 
@@ -212,6 +221,14 @@ def test_a_view_travels_as_json_and_fits_what_is_served():
         ),
         ({"trade_off": ("rate", "cost")}, "expected cost among the numbers"),
         ({"curve": "sample"}, "expected an input image of sample"),
+        (
+            {"traversal": Traversal("encode", "mean", "s", "decode", "z", "i")},
+            "an output s of encode",
+        ),
+        (
+            {"traversal": Traversal("encode", *MEAN, "sample", "latent", "i")},
+            "an input latent of sample",
+        ),
     ],
 )
 def test_views_that_do_not_fit_say_why(change, sentence):

@@ -284,6 +284,38 @@ def test_the_curve_of_an_image_is_the_models_own(
         np.testing.assert_allclose(shown, pixels, atol=0.6)
 
 
+def test_traversals_move_one_latent_and_are_the_models_own(
+    handlers, exported, images
+):
+    found = handlers.model.traverse({"image": images[1]}, point(0.5))
+    beta = np.float32([0.5])
+    unit = images[1:2] / np.float32(255)
+    code = exported.ask("encode", image=unit, beta=beta)
+    mean, stddev = code["mean"][0], code["stddev"][0]
+    rates = 0.5 * (mean**2 + stddev**2 - 1) - np.log(stddev)
+    numbers = [j for j, _ in found.latents]
+    assert numbers == [j for j in np.argsort(-rates)[:6] if rates[j] > 0.01]
+    for row, (j, rate) in enumerate(found.latents):
+        assert rate == pytest.approx(rates[j], rel=1e-3)
+        for k in (0, 3, 6):
+            moved = mean.copy()
+            moved[j] = found.values[k]
+            made = exported.ask("decode", latent=moved[None], beta=beta)
+            shown = found.images[row, k]
+            np.testing.assert_allclose(shown, made["image"][0], atol=2e-6)
+    assert (found.values[0], found.values[-1]) == pytest.approx((-2.4, 2.4))
+    page = views.traversals(handlers.model.facts(), found, point(0.5))
+    assert page.count("<img") == 7 * len(found.latents)
+    assert f"<b>latent {numbers[0]}</b>" in page
+
+
+def test_a_code_that_tells_nothing_has_no_traversals():
+    assert "Nothing, at beta = 4." in views.traversals(FACTS, None, point(4))
+    other = dataclasses.replace(VIEW, traversal=None)
+    facts = dataclasses.replace(FACTS, view=other)
+    assert views.traversals(facts, None, point(4)) == ""
+
+
 def test_the_page_begins_with_the_first_image_at_the_default(handlers, images):
     page = handlers.begin(handlers.model.facts())
     assert beta_of(page["knobs"]) == beta_of(page["sample_knobs"]) == 16

@@ -223,6 +223,9 @@ def test_an_image_is_picked_and_a_beta_of_its_strip(tab, exported, pictures):
     pixels, _, _ = serving_pages.expected(exported, pictures[1][3], HIGH)
     strip = serving_pages.decoded(last).astype(int)
     np.testing.assert_allclose(strip, pixels, atol=1)
+    expect(tab.locator("#traversals [data-at]")).to_have_attribute(
+        "data-at", f"beta = {HIGH:g}"
+    )
 
 
 def test_a_picture_is_uploaded_and_a_broken_one_is_not(tab, exported, tmp_path):

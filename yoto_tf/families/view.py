@@ -17,7 +17,6 @@ from yoto_tf.families.fields import Field
 PICTURE, ROW = "picture", "row"
 NUMBER, NUMBERS = "number", "numbers"
 PARAMETERS = "loss_parameters"
-_NUMERIC = ("float", "int", "uint", "bool")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +104,27 @@ class Prior:
 
 
 @dataclasses.dataclass(frozen=True)
+class Traversal:
+    """Two signatures, from an example to its code and from codes to pictures:
+    each latent is moved by itself, at the values that the prior has.
+
+    Attributes:
+        encode: signature; takes the view's inputs.
+        mean, stddev: its outputs, `(batch, n)`, of a Gaussian posterior.
+        decode: signature.
+        latent: its input, `(batch, n)`.
+        output: its picture.
+    """
+
+    encode: str
+    mean: str
+    stddev: str
+    decode: str
+    latent: str
+    output: str
+
+
+@dataclasses.dataclass(frozen=True)
 class View:
     """What a page shows of one example.
 
@@ -119,6 +139,7 @@ class View:
             its loss parameters are `(batch, k)`, its outputs have k in the
             second place; None: the example is sent many times.
         prior: see `Prior`.
+        traversal: see `Traversal`.
         noun: what an example is called.
     """
 
@@ -129,6 +150,7 @@ class View:
     total: Total | None = None
     curve: str | None = None
     prior: Prior | None = None
+    traversal: Traversal | None = None
     noun: str = "example"
 
     def to_dict(self):
@@ -152,6 +174,8 @@ class View:
             values["total"] = Total(**{**values["total"], "terms": terms})
         if values.get("prior"):
             values["prior"] = Prior(**values["prior"])
+        if values.get("traversal"):
+            values["traversal"] = Traversal(**values["traversal"])
         values["trade_off"] = _as_tuple(values.get("trade_off"))
         return cls(**values)
 
@@ -162,50 +186,12 @@ class View:
             served: see above.
             parameters: names of the loss parameters.
         """
-        try:
-            self._check(served, set(parameters))
-        except _Unfit as unfit:
-            return str(unfit)
-        return None
+        from yoto_tf.families import view_fit
 
-    def _check(self, served, parameters):
-        pictures = [i for i in self.inputs if i.kind == PICTURE]
-        if not self.inputs or len(pictures) not in (0, len(self.inputs), 1):
-            raise _Unfit("expected one picture, or rows, as inputs of a view")
-        if pictures and len(self.inputs) > 1:
-            raise _Unfit(
-                "expected one picture, or rows alone, as inputs of a view, "
-                f"received: {[i.name for i in self.inputs]}"
-            )
-        _check_signature(served, self.signature, self.inputs, parameters)
-        found = served[self.signature].outputs
-        for output in self.outputs:
-            _require(self.signature, "output", output, found)
-        numbers = {o.name for o in self.outputs if o.kind == NUMBER}
-        summed = [o for o, _ in self.total.terms] if self.total else []
-        for name in (*(self.trade_off or ()), *summed):
-            if name not in numbers:
-                raise _Unfit(
-                    f"expected {name} among the numbers of a view, which are "
-                    f"{sorted(numbers)}"
-                )
-        if self.curve:
-            _check_signature(served, self.curve, self.inputs, parameters)
-            missing = {o.name for o in self._on_curve}
-            missing -= set(served[self.curve].outputs)
-            if missing:
-                raise _Unfit(
-                    f"expected {self.curve} to answer {sorted(missing)}, too"
-                )
-        if self.prior:
-            noise = Input(self.prior.noise, ROW)
-            _check_signature(served, self.prior.signature, [noise], parameters)
-            outputs = served[self.prior.signature].outputs
-            picture = Output(self.prior.output, PICTURE)
-            _require(self.prior.signature, "output", picture, outputs)
+        return view_fit.problem(self, served, set(parameters))
 
     @property
-    def _on_curve(self):
+    def on_curve(self):
         """The outputs of which a curve and its strip are made."""
         numbers = self.trade_off or [
             o.name for o in self.outputs if o.kind in (NUMBER, NUMBERS)
@@ -213,106 +199,6 @@ class View:
         return [
             o for o in self.outputs if o.kind == PICTURE or o.name in numbers
         ]
-
-
-class _Unfit(Exception):
-    pass
-
-
-def derived(served, parameters):
-    """A view of what nobody has made one for, by names and shapes.
-
-    Args:
-        served: see above.
-        parameters: names of the loss parameters.
-
-    Returns:
-        `View`; whether it can be shown, `View.problem` says.
-    """
-    others = [s for s in served if s != PARAMETERS]
-    preferred = ("predict", "serving_default", *others, PARAMETERS)
-    name = next(s for s in preferred if s in served)
-    signature = served[name]
-    inputs = tuple(
-        Input(n, PICTURE if _is_picture(spec) else ROW)
-        for n, spec in signature.inputs.items()
-        if n not in parameters
-    )
-    kinds = {
-        # Flags, as in_range, say nothing of their own.
-        n: _kind(spec)
-        for n, spec in signature.outputs.items()
-        if spec.dtype != "bool"
-    }
-    outputs = tuple(Output(n, kind) for n, kind in kinds.items() if kind)
-    return View(name, inputs, outputs)
-
-
-def _kind(spec):
-    if _is_picture(spec):
-        return PICTURE
-    if not _is_numeric(spec):
-        return None
-    return {1: NUMBER, 2: NUMBERS}.get(len(spec.shape or ()))
-
-
-def _is_numeric(spec):
-    return spec.dtype.startswith(_NUMERIC)
-
-
-def _is_picture(spec):
-    shape = spec.shape or ()
-    return (
-        len(shape) == 4
-        and None not in shape[1:]
-        and shape[3] in (1, 3)
-        and spec.dtype in ("float32", "uint8")
-    )
-
-
-def _check_signature(served, name, inputs, parameters):
-    if name not in served:
-        raise _Unfit(f"expected a signature {name}, received: {sorted(served)}")
-    found = served[name].inputs
-    for one in inputs:
-        _require(name, "input", one, found)
-    rest = set(found) - {i.name for i in inputs} - parameters
-    if rest:
-        raise _Unfit(
-            f"expected {name} to take {[i.name for i in inputs]} and loss "
-            f"parameters, received: further inputs {sorted(rest)}"
-        )
-
-
-def _require(signature, role, wanted, found):
-    """Whether an input or output is there and of its kind."""
-    if wanted.name not in found:
-        raise _Unfit(
-            f"expected an {role} {wanted.name} of {signature}, received: "
-            f"{sorted(found)}"
-        )
-    spec = found[wanted.name]
-    shape = spec.shape or ()
-    if wanted.kind == PICTURE:
-        fits = _is_picture(spec)
-    elif wanted.kind == ROW:
-        fits = _is_numeric(spec) and (
-            len(shape) == 1 or (len(shape) == 2 and shape[1] is not None)
-        )
-    else:
-        rank = {NUMBER: 1, NUMBERS: 2}.get(wanted.kind)
-        fits = _is_numeric(spec) and len(shape) == rank
-    named = len(getattr(wanted, "labels", ())) or sum(
-        field.num_columns for field in getattr(wanted, "fields", ())
-    )
-    width = shape[1] if len(shape) == 2 else 1
-    if not fits or named not in (0, width):
-        many = f" of {named}" if named else ""
-        sizes = ", ".join("any" if n is None else str(n) for n in shape)
-        raise _Unfit(
-            f"expected the {role} {wanted.name} of {signature} as a "
-            f"{wanted.kind}{many}, received: {spec.dtype} ({sizes})"
-        )
 
 
 def _as_tuple(value):

@@ -5,6 +5,7 @@ from yoto_tf.families.view import Input
 from yoto_tf.families.view import Output
 from yoto_tf.families.view import Prior
 from yoto_tf.families.view import Total
+from yoto_tf.families.view import Traversal
 from yoto_tf.families.view import View
 
 _NATS = "nats per image"
@@ -26,5 +27,8 @@ VIEW = View(
     ),
     curve="curve",
     prior=Prior("sample", "noise", "image"),
+    traversal=Traversal(
+        "encode", "mean", "stddev", "decode", "latent", "image"
+    ),
     noun="image",
 )
