@@ -6,7 +6,6 @@ curve, how they were made, a few inputs to try, and a card.
 
 import dataclasses
 import json
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import tyro
 
 from training.evaluate import table
 from yoto_tf import released
+from yoto_tf import strict_config
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
@@ -37,7 +37,8 @@ class Arguments:
     """
 
     run: tyro.conf.Positional[Path]
-    """Run directory of training.train, of a preset as it is."""
+    """Run directory of training.train, of a preset; its data and how long it
+    was trained may differ."""
     limits: str = ""
     """A sentence for the card: what the model is not good for."""
     to: Path = released.FOLDER
@@ -57,21 +58,23 @@ def release(run, limits="", to=released.FOLDER):
 
     Raises:
         InputError: for a run that is not trained and evaluated, or not of a
-            preset with the preset's settings.
+            preset with the preset's network and loss.
     """
     family = run.family()
     config, facts = run.read_config(), json.loads(run.config_file.read_text())
-    rows = run.read_curve()
+    run.read_curve()
     name = facts.get("preset") or ""
     preset = get_preset(name, config.family)
-    # Where the data lie is nobody's business.
-    public = dataclasses.replace(
-        config, data=dataclasses.replace(config.data, data_dir=None)
-    )
-    if public != preset.config:
+    public = _public(config)
+    differing = strict_config.differences(public, preset.config)
+    others = [
+        d for d in differing if d.split(".")[0] not in ("data", "training")
+    ]
+    if others:
         raise InputError(
-            f"expected a run with the settings of the preset {name!r}, "
-            f"received: {run.path}, which has others"
+            f"expected a run with the settings of the preset {name!r} but for "
+            f"data and training, received: {run.path}, with other "
+            f"{', '.join(others)}"
         )
     model = run.load_model()
     # Without the optimizer's weights, which are twice as many.
@@ -82,21 +85,43 @@ def release(run, limits="", to=released.FOLDER):
     target.write_json(target.config_file, {**facts, "config": public.to_dict()})
     target.save_model(plain)
     for file in (run.curve_file, run.evaluation_file, run.data.facts_file):
-        shutil.copyfile(file, target.path / file.name)
+        # A folder's place is nobody's business either.
+        text = file.read_text().replace(config.data.name, public.data.name)
+        with written_whole(target.path / file.name) as aside:
+            aside.write_text(text)
     inputs = family.example(config, run.data.read())
     if not isinstance(inputs, dict):
         inputs = {"inputs": inputs}
     with written_whole(target.examples_file) as aside:
         np.savez_compressed(aside, **inputs)
-    text = card(name, preset, run, rows, limits)
+    text = card(name, preset, target, differing, limits)
     with written_whole(target.path / released.CARD) as aside:
         aside.write_text(text)
     return target.path
 
 
-def card(name, preset, run, rows, limits):
+def _public(config):
+    """Settings that do not say where data lie on this machine."""
+    name = config.data.name
+    if Path(name).is_absolute() or name.startswith((".", "~")):
+        name = Path(name).name
+    data = dataclasses.replace(config.data, name=name)
+    if hasattr(data, "data_dir"):
+        data = dataclasses.replace(data, data_dir=None)
+    return dataclasses.replace(config, data=data)
+
+
+def card(name, preset, run, differing, limits):
     """Writes a model card (Mitchell et al., Model Cards, FAT* 2019)."""
-    config, family = run.read_config(), run.family()
+    config, family, rows = run.read_config(), run.family(), run.read_curve()
+    values = config.to_dict()
+    others = []
+    for dotted in differing:
+        group, _, setting = dotted.partition(".")
+        others.append(f"{dotted} = {values[group][setting]}")
+    settings = "the preset as it is"
+    if others:
+        settings = f"the preset with {', '.join(others)}"
     measured = json.loads(run.evaluation_file.read_text())
     data = run.data.read()
     counts = data["num_examples"]
@@ -114,15 +139,15 @@ def card(name, preset, run, rows, limits):
         else "",
         f"**Data**: {data['version']}, {counts['train']:,} training examples, "
         f"scored on {measured['num_examples']:,} of the test split.",
-        f"**Training**: the preset as it is (`config.json`), seed "
+        f"**Training**: {settings} (`config.json`), seed "
         f"{config.training.seed}, {measured['steps']:,} steps, "
         f"{measured['parameters']:,} parameters; yoto_tf "
         f"{measured['yoto_tf']}, commit `{measured['git_revision']}`, "
         f"TensorFlow {packages['tensorflow']}, Keras {packages['keras']}"
         + (f", {measured['processor']}" if "processor" in measured else "")
         + ".",
-        "```sh\npython -m training.train "
-        f"{name}\npython -m training.evaluate runs/{name}\n"
+        f"```sh\npython -m training.train {name}{_words(differing, values)}\n"
+        f"python -m training.evaluate runs/{name}\n"
         f"python -m training.release runs/{name}\n```",
         f"**Curve** ({family.unit or 'scores'}):",
         table(rows, family),
@@ -133,6 +158,15 @@ def card(name, preset, run, rows, limits):
         f"**Licence.** {_LICENSE}",
     ]
     return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def _words(differing, values):
+    """The settings on a command line."""
+    words = ""
+    for dotted in differing:
+        group, _, setting = dotted.partition(".")
+        words += f" --{dotted.replace('_', '-')} {values[group][setting]}"
+    return words
 
 
 def main(argv=None):

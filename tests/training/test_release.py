@@ -46,9 +46,9 @@ def test_a_run_of_other_settings_is_no_release_of_its_preset(
     shutil.copytree(trained_run.path, tmp_path / "run")
     run = RunDirectory(tmp_path / "run")
     content = json.loads(run.config_file.read_text())
-    content["config"]["training"]["seed"] = 7
+    content["config"]["model"]["latent_size"] = 7
     run.config_file.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="settings of the preset 'smoke'"):
+    with pytest.raises(InputError, match="preset 'smoke' but.*latent_size"):
         release(run, to=tmp_path / "released")
     assert not (tmp_path / "released").exists()
 
@@ -58,3 +58,15 @@ def test_a_run_that_is_not_evaluated_is_refused(tmp_path, capsys):
         release_module.main([str(tmp_path)])
     assert ended.value.code == 2
     assert "config.json" in capsys.readouterr().err
+
+
+def test_other_data_and_lengths_are_named_in_the_card(trained_run, tmp_path):
+    shutil.copytree(trained_run.path, tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    content = json.loads(run.config_file.read_text())
+    content["config"]["training"]["seed"] = 7
+    run.config_file.write_text(json.dumps(content))
+    path = release(run, to=tmp_path / "released")
+    card = (path / "README.md").read_text()
+    assert "the preset with training.seed = 7" in card
+    assert "training.train smoke --training.seed 7\n" in card
