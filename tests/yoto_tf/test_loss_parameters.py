@@ -10,8 +10,11 @@ import tensorflow as tf
 from yoto_tf.errors import InputError
 from yoto_tf.layers import SplineFiLM
 from yoto_tf.method.base import LossParameter
+from yoto_tf.method.dirichlet import Dirichlet
+from yoto_tf.method.joint import Independent
 from yoto_tf.method.mixture import Mixture
 from yoto_tf.method.mixture import near
+from yoto_tf.method.objective import Objective
 from yoto_tf.method.parameters import Choice
 from yoto_tf.method.parameters import Constant
 from yoto_tf.method.parameters import LogUniform
@@ -264,6 +267,54 @@ def test_bad_choices_are_refused(values):
 def test_bad_constants_are_refused(value):
     with pytest.raises(InputError, match="expected a finite value"):
         Constant(value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda bad: LogUniform(bad, 4.0),
+        lambda bad: LogUniform(1.0, bad),
+        lambda bad: Uniform(bad, 4.0),
+        lambda bad: Uniform(0.0, 4.0, default=bad or [1.0, 2.0]),
+        lambda bad: Choice([1.0, bad]),
+        Choice,
+        Constant,
+        lambda bad: Mixture(WIDE, bad),
+        lambda bad: Mixture(WIDE, [(0.5, bad)]),
+        lambda bad: Mixture(WIDE, [(bad, near(WIDE, 1.0, 1))]),
+        lambda bad: Mixture(bad, [(0.5, near(WIDE, 1.0, 1))]),
+        lambda bad: near(WIDE, bad, 1),
+        lambda bad: near(WIDE, 1.0, bad),
+        lambda bad: near(bad, 1.0, 1),
+        lambda bad: Independent({"a": bad}),
+        lambda bad: Dirichlet({"a": bad, "b": 1.0}),
+        lambda bad: Objective("sum", bad),
+    ],
+)
+@pytest.mark.parametrize("bad", ["a", "1.5", b"1", None, 1j, {"a": 1}, object])
+def test_what_is_no_number_is_refused_with_a_sentence(make, bad):
+    with pytest.raises(InputError, match="(?s)^expected .*, received: "):
+        make(bad)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64, tf.constant, np.array])
+def test_numbers_of_arrays_are_numbers(kind):
+    made = [
+        LogUniform(kind(1), kind(4)),
+        Uniform(kind(1), kind(4), default=kind(2)),
+        Choice([kind(1), kind(4)]),
+        Choice(kind([1, 4])),
+        near(WIDE, kind(1), kind(2)),
+        Constant(kind(2)),
+    ]
+    assert made == [
+        LogUniform(1.0, 4.0),
+        Uniform(1.0, 4.0, default=2.0),
+        Choice([1.0, 4.0]),
+        Choice([1.0, 4.0]),
+        near(WIDE, 1.0, 2.0),
+        Constant(2.0),
+    ]
 
 
 def test_the_base_class_leaves_the_distribution_to_its_subclasses():

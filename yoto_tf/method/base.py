@@ -42,6 +42,26 @@ def check_told_apart(*values):
             )
 
 
+def to_number(name, value):
+    """The float that a caller gave.
+
+    Args:
+        name: of the argument, for the sentence.
+        value: a number of Python, NumPy or TensorFlow.
+
+    Raises:
+        InputError: for anything else, texts of digits included.
+    """
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(
+            f"expected a number, received: {name}={value!r}"
+        ) from None
+
+
 class LossParameter:
     """A parameter of a loss, drawn for every example.
 
@@ -68,7 +88,9 @@ class LossParameter:
 
     def __init__(self, default=None, description=""):
         self.description = str(description)
-        self._default = None if default is None else float(default)
+        if default is not None:
+            default = to_number("default", default)
+        self._default = default
         if default is not None and not self.contains(default).all():
             raise InputError(
                 f"expected a default {self.describe()}, "

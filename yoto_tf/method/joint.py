@@ -1,5 +1,7 @@
 """All parameters of a loss, drawn, asked for and told together."""
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -34,7 +36,7 @@ class Independent(JointParameters):
                 raise InputError(
                     f"expected names of loss parameters, received: {name!r}"
                 )
-            if not isinstance(p, LossParameter | int | float):
+            if not isinstance(p, LossParameter | numbers.Real):
                 raise InputError(
                     f"expected {name} to be a LossParameter or a number, "
                     f"received: {name}={p!r}"

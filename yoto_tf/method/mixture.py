@@ -6,6 +6,7 @@ from keras import ops
 
 from yoto_tf.errors import InputError
 from yoto_tf.method.base import LossParameter
+from yoto_tf.method.base import to_number
 from yoto_tf.method.parameters import LogUniform
 from yoto_tf.method.schedule import Schedule
 
@@ -31,8 +32,21 @@ class Mixture(LossParameter):
     """
 
     def __init__(self, base, shares, default=None, description=""):
+        if not isinstance(base, LossParameter):
+            raise InputError(
+                f"expected base as a LossParameter, received: base={base!r}"
+            )
+        try:
+            pairs = [(s, part) for s, part in shares]
+        except (TypeError, ValueError):
+            pairs = [(shares, None)]
+        if not all(isinstance(part, LossParameter) for _, part in pairs):
+            raise InputError(
+                "expected shares as pairs (share, LossParameter), received: "
+                f"shares={shares!r}"
+            )
         self.base = base
-        self.shares = [(Schedule(s), part) for s, part in shares]
+        self.shares = [(Schedule(s), part) for s, part in pairs]
         if not self.shares:
             raise InputError("expected one or more shares, received: none")
         self._check_parts()
@@ -135,6 +149,10 @@ def near(wide, center, octaves):
     Example:
         near(LogUniform(0.125, 512.0), 4.0, octaves=2)  # from 2 to 8
     """
+    if not isinstance(wide, LogUniform):
+        raise InputError(f"expected a LogUniform, received: wide={wide!r}")
+    center = to_number("center", center)
+    octaves = to_number("octaves", octaves)
     if not wide.contains(center):
         raise InputError(
             f"expected a center {wide.describe()}, received: center={center}"

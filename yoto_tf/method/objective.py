@@ -5,6 +5,7 @@ import inspect
 from keras import ops
 
 from yoto_tf.errors import InputError
+from yoto_tf.method.base import to_number
 from yoto_tf.method.schedule import Schedule
 
 NORMALIZATIONS = ("none", "geometric_mean", "sum")
@@ -37,6 +38,7 @@ class Objective:
                 f"expected normalization to be one of {NORMALIZATIONS}, "
                 f"received: normalization={normalization!r}"
             )
+        power = to_number("normalization_power", power)
         if not 0 <= power <= 1 or (normalization == "none" and power != 1):
             raise InputError(
                 "expected normalization_power between 0 and 1, beside a "
@@ -44,7 +46,7 @@ class Objective:
                 f"normalization={normalization!r}"
             )
         self.normalization = normalization
-        self.power = float(power)
+        self.power = power
         self.ramps = {n: Schedule(s) for n, s in (ramps or {}).items()}
         self.weight_names = dict(weight_names or {})
 

@@ -9,6 +9,7 @@ from keras import ops
 from yoto_tf.errors import InputError
 from yoto_tf.method.base import LossParameter
 from yoto_tf.method.base import check_told_apart
+from yoto_tf.method.base import to_number
 
 # Deviation of a uniform variable between -sqrt(3) and sqrt(3) is 1.
 END = math.sqrt(3)
@@ -28,12 +29,13 @@ class _Interval(LossParameter):
     def __init__(
         self, low, high, standardize=True, default=None, description=""
     ):
+        low, high = to_number("low", low), to_number("high", high)
         if not self._usable(low, high):
             raise InputError(
                 f"expected {self._expected}, received: low={low}, high={high}"
             )
-        self._low, self._high = float(low), float(high)
-        check_told_apart(self._low, self._high)
+        self._low, self._high = low, high
+        check_told_apart(low, high)
         self.standardize = bool(standardize)
         super().__init__(default, description)
 
@@ -141,7 +143,11 @@ class Choice(LossParameter):
     scale = "choice"
 
     def __init__(self, values, default=None, description=""):
-        values = sorted(float(v) for v in values)
+        if isinstance(values, str) or not np.iterable(values):
+            raise InputError(
+                f"expected a list of numbers, received: values={values!r}"
+            )
+        values = sorted(to_number("value", v) for v in values)
         if len(values) < 2 or not np.isfinite(values).all():
             raise InputError(
                 f"expected two or more finite values, received: values={values}"
@@ -197,12 +203,13 @@ class Constant(LossParameter):
     num_coordinates = 0
 
     def __init__(self, value, description=""):
+        value = to_number("value", value)
         if not math.isfinite(value):
             raise InputError(
                 f"expected a finite value, received: value={value}"
             )
-        self.value = float(value)
-        check_told_apart(self.value)
+        self.value = value
+        check_told_apart(value)
         super().__init__(None, description)
 
     def quantile(self, uniform, step=None):
