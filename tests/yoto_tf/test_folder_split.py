@@ -218,6 +218,19 @@ def test_of_many_pictures_the_first_broken_one_is_named(folder):
 # How few are enough.
 
 
+def test_a_dark_folder_is_noted_and_a_bright_one_is_not(folder, tmp_path):
+    assert not load_images(DataConfig(name=str(folder))).notes
+    dark = tmp_path / "dark"
+    dark.mkdir()
+    for i in range(12):
+        # Twelve bits in a file of sixteen.
+        pixels = np.zeros((32, 32), np.uint16)
+        pixels[i] = 4095
+        Image.fromarray(pixels).save(dark / f"{i}.png")
+    *_, note = load_images(DataConfig(name=str(dark), image_size=32)).notes
+    assert "brightest pixel of the training images is 15 of 255" in note
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_too_few_pictures_are_refused_with_how_many_are_needed(
     number, tmp_path

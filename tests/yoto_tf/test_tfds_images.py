@@ -115,6 +115,36 @@ def test_images_of_zeros_and_ones_are_black_and_white(load):
     assert in_any_order(received) == in_any_order(images * 255)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "highest", "shown"),
+    [
+        (np.uint16, 4095, 16),
+        (np.uint8, 2, 2),
+        (np.uint8, 63, 63),
+        (np.uint8, 0, 0),
+        (np.float32, 0.2, 51),
+        # Zeros and ones are black and white.
+        (np.uint8, 1, None),
+        (np.uint8, 64, None),
+        (np.uint16, 64 * 257, None),
+    ],
+)
+def test_dark_images_are_noted(dtype, highest, shown, load, tmp_path):
+    images = np.zeros((NUM, 32, 32, 1), dtype)
+    images[:, ::2] = highest
+    load(features.Tensor(shape=(32, 32, 1), dtype=dtype), images)
+    splits = load_images(
+        DataConfig(name="of_one_feature", data_dir=str(tmp_path))
+    )
+    noted = [n.split(":")[0] for n in splits.notes]
+    expected = f"the brightest pixel of the training images is {shown} of 255"
+    assert noted == ([] if shown is None else [expected])
+    only = load_images(
+        DataConfig(name="of_one_feature", data_dir=str(tmp_path)), ("test",)
+    )
+    assert not only.notes
+
+
 def test_images_whose_size_is_not_told_are_sized_by_the_first(load, tmp_path):
     images = random_images(1, np.float32, size=70)
     feature = features.Image(shape=(None, None, 1), dtype=np.float32)

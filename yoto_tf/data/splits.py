@@ -10,6 +10,9 @@ from yoto_tf.data import tfds_images
 from yoto_tf.errors import InputError
 from yoto_tf.examples import Splits
 
+# Photographs at dusk reach it.
+_DARK = 64
+
 
 def load_images(config, parts=("train", "test")):
     """Loads and splits the images that a `DataConfig` names.
@@ -56,9 +59,10 @@ def load_images(config, parts=("train", "test")):
     loaded = source.load(
         {s: np.concatenate(i) for s, i in wanted.items()}, size
     )
+    images = loaded["train"][: len(train)]
     rest = loaded["train"][len(train) :]
     return Splits(
-        train=loaded["train"][: len(train)],
+        train=images,
         validation=rest[: len(validation)],
         test=(
             loaded["test"]
@@ -72,9 +76,22 @@ def load_images(config, parts=("train", "test")):
             "test": len(cut.test),
         },
         own_test=cut.test_split == "test",
-        notes=cut.notes,
+        notes=(*cut.notes, *_dark(images)),
         name=config.name,
         noun="images",
+    )
+
+
+def _dark(images):
+    """A note on images that are all but black, as those of 12 bits in a file
+    of 16 are."""
+    brightest = images.max(initial=0)
+    if not images.size or brightest >= _DARK:
+        return ()
+    return (
+        f"the brightest pixel of the training images is {brightest} of 255: "
+        "if they are meant to be brighter, scale them to the whole range of "
+        "their data type",
     )
 
 
