@@ -21,10 +21,20 @@ class Events:
     """
 
     def __init__(self, blocks):
+        self._blocks = blocks
         self._functions = blocks.fns
         self._names = {
             number: block.elem_id for number, block in blocks.blocks.items()
         }
+
+    def is_waiting(self, session):
+        """Whether a session has an event whose answer is not yet fetched.
+
+        Gradio tells of any other only after the stream of answers has begun:
+        with an exception.
+        """
+        # Of its queue, which nothing public tells.
+        return session in self._blocks._queue.pending_messages_per_session
 
     def check(self, event):
         """Refuses what the page itself would not send.

@@ -28,6 +28,7 @@ _GET = re.compile(
     r"|/gradio_api/(startup-events|queue/data|upload_progress)"
     r"|/gradio_api/heartbeat/\w+"
 )
+_ANSWERS = "/gradio_api/queue/data"
 _EVENT, _UPLOAD = "/gradio_api/queue/join", "/gradio_api/upload"
 # Of a request's body: an event is two sliders and the name of a file.
 _MAX_BYTES = {_EVENT: 2**18, _UPLOAD: MAX_PICTURE_BYTES + 2**16}
@@ -118,6 +119,8 @@ class Guard:
         self._check_origin(headers)
         method = scope.get("method")  # none of a web socket
         if method in ("GET", "HEAD") and _GET.fullmatch(path):
+            if path == _ANSWERS:
+                self._check_session(scope["query_string"])
             await self._app(scope, receive, send)
         elif method == "POST" and path in _MAX_BYTES:
             size = _body_size(headers, _MAX_BYTES[path])
@@ -144,6 +147,13 @@ class Guard:
         name = f"[{host}]" if ":" in host else host
         if parts.netloc.lower() != own.lower() and name not in self._hosts:
             raise _Refused(403, "requests of other web sites are not answered")
+
+    def _check_session(self, query):
+        asked = urllib.parse.parse_qs(query.decode("latin-1"))
+        # As Gradio, the last of several.
+        session = asked.get("session_hash", [""])[-1]
+        if not self._events.is_waiting(session):
+            raise _Refused(404, "no event of this session_hash is waiting")
 
     async def _upload(self, size, scope, receive, send):
         try:

@@ -310,6 +310,26 @@ def test_events_that_the_page_does_not_send_are_one_sentence(page, capfd):
 
 
 @pytest.mark.parametrize(
+    "query",
+    [
+        "?session_hash=unknown",
+        "?session_hash=",
+        "",
+        "?session_hash=s&session_hash=unknown",
+        "?session_hash=%ff%00",
+        "?session_hash[]=s",
+    ],
+)
+def test_answers_that_nobody_waits_for_are_not_found(page, capfd, query):
+    answer = page.ask("GET", "/gradio_api/queue/data" + query)
+    assert answer.status == 404
+    assert answer.data == b"no event of this session_hash is waiting"
+    assert page.join("input", [None, SLIDER]).status == 200
+    assert page.completed()["success"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
     "line", [b"X: " + b"a" * 10_000 + b"\r\n", b"a" * 10_000]
 )
 def test_headers_are_bounded(page, line):
