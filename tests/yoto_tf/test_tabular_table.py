@@ -252,6 +252,17 @@ def test_tables_that_are_not_there_are_refused(tmp_path, monkeypatch):
             read_table(name)
 
 
+def test_what_is_no_number_among_numbers_is_named(tmp_path):
+    ages = [str(age) for age in range(20, 79)] * 4 + ["?"] * 3 + ["20"]
+    path = write_table(tmp_path, age=ages)
+    with pytest.raises(InputError, match=r"'age' with 60, as '\?'; .*no numb"):
+        load_table(config(path))
+    names = [f"name {i}" for i in range(240)]
+    path = write_table(tmp_path, name="names.csv", who=names)
+    with pytest.raises(InputError, match="'who' with 240, as 'name 0'; .*grou"):
+        load_table(config(path))
+
+
 @pytest.mark.parametrize(
     ("text", "fields"),
     [

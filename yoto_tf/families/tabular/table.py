@@ -159,15 +159,31 @@ def _encoded(name, column):
         _check_rounding(f"the column {name!r}", numbers, np.ptp(numbers))
         return Field(name), [numbers]
     if len(found) > _MOST_TEXTS:
+        # One "?" makes a column of numbers one of texts.
+        strange = [text for text in found if not _is_number(text)]
+        shown = f", as {strange[0]!r}" if strange else ""
+        mend = (
+            "leave those that are no numbers empty"
+            if len(strange) < len(found) / 2
+            else "group them"
+        )
         raise InputError(
             f"expected columns with {_MOST_TEXTS} different texts at most, "
-            f"received: {name!r} with {len(found)}; name it in "
-            "--data.leave-out, or group them"
+            f"received: {name!r} with {len(found)}{shown}; name it in "
+            f"--data.leave-out, or {mend}"
         )
     shown = found[1:] if len(found) == 2 else found
     return Field(name, tuple(found)), [
         (values == text).to_numpy("float64") for text in shown
     ]
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_rounding(what, numbers, spread):
