@@ -314,10 +314,18 @@ def test_other_latents_are_refused(latents, message, vae):
         vae.decode(latents, 1.0)
 
 
-@pytest.mark.parametrize("num", [0, -1])
+@pytest.mark.parametrize("num", [0, -1, 2.5, "2", None])
 def test_no_samples_are_refused(num, vae):
     with pytest.raises(InputError, match="num above 0"):
         vae.sample(num, 1.0)
+
+
+@pytest.mark.parametrize("beta", [None, 1.0])
+@pytest.mark.parametrize("asked", [4.0, "beta", ["beta"]])
+def test_loss_parameters_are_a_dict(beta, asked, vae):
+    latents = np.zeros((2, 3), "float32")
+    with pytest.raises(InputError, match="loss_parameters to be a dict"):
+        vae.decode(latents, beta, loss_parameters=asked)
 
 
 @pytest.mark.parametrize(

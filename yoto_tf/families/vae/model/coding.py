@@ -1,5 +1,7 @@
 """What users call of a VAE, one half of it at a time."""
 
+import numbers
+
 import keras
 
 from yoto_tf.errors import InputError
@@ -52,13 +54,16 @@ class Coding:
             beta, loss_parameters: as for `encode`.
             seed: the same seed gives the same latents for any beta.
         """
-        if num < 1:
-            raise InputError(f"expected num above 0, received: num={num}")
+        if not isinstance(num, numbers.Integral) or num < 1:
+            raise InputError(
+                f"expected num above 0, a whole number, received: num={num!r}"
+            )
         shape = num, self.model_config.latent_size
         noise = keras.random.normal(shape, seed=seed)
         return self.decode(noise, beta, loss_parameters)
 
     def _values(self, x, beta, loss_parameters):
-        given = {} if beta is None else {"beta": beta}
-        asked = {**(loss_parameters or {}), **given}
+        asked = {} if loss_parameters is None else loss_parameters
+        if beta is not None and isinstance(asked, dict):
+            asked = {**asked, "beta": beta}
         return values_for(x, self.loss_parameters, asked)
