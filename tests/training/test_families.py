@@ -131,7 +131,7 @@ fixed = true
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("vea", "a family among ['tabular', 'vae']"),
+        ("vea", "a family among ['compression', 'tabular', 'vae']"),
         ("no_such_module:X", "that can be imported"),
         ("own_family:NOTHING", "that can be imported"),
         ("own_family:dataclasses", "an instance of yoto_tf.families.Family"),

@@ -327,7 +327,10 @@ def test_a_configuration_file_stands_where_a_preset_stands(config_file):
             "expected 0 < low < high",
         ),
         ('{"config": {"beta": {}}}', "it names no family"),
-        ('{"config": {"family": "fae"}}', "a family among ['tabular', 'vae']"),
+        (
+            '{"config": {"family": "fae"}}',
+            "a family among ['compression', 'tabular', 'vae']",
+        ),
         ('{"config": {"family": "os:path"}}', "an instance of yoto_tf"),
         ("\udcff", "cannot be used"),
     ],

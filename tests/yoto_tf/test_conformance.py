@@ -11,6 +11,12 @@ import pytest
 from layer_checks import LayerCase
 
 import yoto_tf
+from yoto_tf.families.compression.config import CompressionModelConfig
+from yoto_tf.families.compression.model.entropy import FactorizedPrior
+from yoto_tf.families.compression.model.hyper_decoder import HyperDecoder
+from yoto_tf.families.compression.model.hyperprior import CompressionModel
+from yoto_tf.families.compression.model.networks import GDN
+from yoto_tf.families.compression.model.networks import Gains
 from yoto_tf.families.fields import Field
 from yoto_tf.families.tabular.config import TableModelConfig
 from yoto_tf.families.tabular.model import CostSensitiveClassifier
@@ -165,6 +171,30 @@ LAYERS = [
             6 * 2 + 5 * 8,
         ),
     ),
+    ("GDN", GDN, LayerCase(GDN, ((4, 3, 3, 5),), 2)),
+    ("GDN-inverse", GDN, LayerCase(lambda: GDN(True), ((4, 3, 3, 5),), 2)),
+    (
+        "Gains",
+        Gains,
+        LayerCase(lambda: Gains(SplineFiLM(3), 5), ((4,), (4, 1)), 1),
+    ),
+    (
+        "FactorizedPrior",
+        FactorizedPrior,
+        LayerCase(FactorizedPrior, ((4, 2, 3, 5),), 3),
+    ),
+    (
+        # Three convolutions of two weights, a spline on each.
+        "HyperDecoder",
+        HyperDecoder,
+        LayerCase(
+            lambda: HyperDecoder(
+                CompressionModelConfig(channels=3, latents=2), True
+            ),
+            ((4, 2, 3, 3), (4, 1)),
+            3 * 3,
+        ),
+    ),
 ]
 
 # Everything else that Keras can serialize.
@@ -240,6 +270,17 @@ OBJECTS = [
             target_mean=2.0,
             target_deviation=5.0,
             loss_parameters={"level": Uniform(0.1, 0.9)},
+        ),
+    ),
+    (
+        CompressionModel,
+        lambda: CompressionModel(
+            CompressionModelConfig(channels=2, latents=3),
+            {"lmbda": LogUniform(0.01, 0.1)},
+            normalization="geometric_mean",
+            normalization_power=0.5,
+            seed=3,
+            name="mine",
         ),
     ),
     (

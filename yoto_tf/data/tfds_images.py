@@ -146,6 +146,28 @@ class TfdsImages:
                 f"{split!r} of {self.name}, received: {start}; {self._mend()}"
             )
 
+    def pictures(self, split, indices):
+        """Yields images at their own sizes, `(height, width, channels)` uint8,
+        in the order of the split.
+
+        Args, Raises: as of `load`, of one split.
+        """
+        wanted = set(map(int, indices))
+        with self._damage_reported():
+            dataset = self._dataset(split).as_numpy_iterator()
+            for index, (image, valid) in enumerate(dataset):
+                if len(wanted) == 0:
+                    break
+                if index not in wanted:
+                    continue
+                if not valid:
+                    raise InputError(
+                        "expected float images in [0, 1], received: data.name="
+                        f"{self.name!r}, whose image {index} is not"
+                    )
+                wanted.discard(index)
+                yield image
+
     def factors(self, split, indices):
         """What images are known to differ by: the features `label_NAME`, as
         `shapes3d`, `dsprites` and `rendered_shapes3d` have them.

@@ -39,6 +39,7 @@ _GROUP = "yoto_tf.families"
 _OURS = {
     "vae": "yoto_tf.families.vae.family:FAMILY",
     "tabular": "yoto_tf.families.tabular.family:FAMILY",
+    "compression": "yoto_tf.families.compression.family:FAMILY",
 }
 
 

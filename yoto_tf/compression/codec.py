@@ -1,0 +1,274 @@
+"""Pictures as bytes and back: NumPy in and out."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from yoto_tf.compression import coder
+from yoto_tf.compression import container
+from yoto_tf.compression import tables
+from yoto_tf.compression import targets
+from yoto_tf.compression.fingerprint import fingerprint_of
+from yoto_tf.compression.quality import quality_of
+from yoto_tf.compression.quality import step_of
+from yoto_tf.errors import InputError
+
+DEFAULT_QUALITY = 50.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What a file would be, without writing it.
+
+    Attributes:
+        quality: 0 to 100; None of a model of one quality.
+        bits: of the file.
+        bits_per_pixel: of the file.
+        psnr: of what is read from it against the picture, in dB.
+    """
+
+    quality: float | None
+    bits: float
+    bits_per_pixel: float
+    psnr: float
+
+
+class Codec:
+    """Writes and reads the files of one model.
+
+    Args:
+        model: a model of the family `compression`.
+
+    Raises:
+        InputError: for a model of another kind.
+
+    Example:
+        codec = Codec.load("runs/compression")
+        data = codec.compress(pixels, quality=40)
+        pixels = codec.decompress(data)
+    """
+
+    def __init__(self, model):
+        needed = ("coded", "hyper_symbols_of", "picture_of", "stages")
+        if not all(hasattr(model, name) for name in needed):
+            raise InputError(
+                "expected a model of the family compression, received: a "
+                f"{type(model).__name__}"
+            )
+        from yoto_tf.compression.transforms import Transforms
+
+        self._model = model
+        self._counts = model.prior.counts()
+        self._transforms = Transforms(model)
+        self.fingerprint = fingerprint_of(model)
+
+    @classmethod
+    def load(cls, path):
+        """Loads the model of a run directory or a `.keras` file.
+
+        Raises:
+            InputError: for another path or model.
+        """
+        from yoto_tf.models import load_model
+        from yoto_tf.run_directory import RunDirectory
+
+        path = Path(path)
+        if path.is_dir():
+            path = RunDirectory(path).model_file
+        if not path.is_file():
+            raise InputError(
+                "expected a run directory with a trained model, or a .keras "
+                f"file, received: {path}, which is not there"
+            )
+        return cls(load_model(path))
+
+    @property
+    def has_qualities(self):
+        """Whether there is more than one."""
+        low, high = self._model.lambda_ends
+        return low < high
+
+    def compress(self, pixels, quality=None):
+        """The bytes of a file.
+
+        Args:
+            pixels: uint8 `(height, width, 3)`, or grey `(height, width)` or
+                `(height, width, 1)`.
+            quality: 0 to 100; default: 50.
+
+        Raises:
+            InputError: for other pixels or another quality.
+        """
+        rgb, channels = _checked(pixels)
+        return self._compressed(rgb, channels, self._step(quality))
+
+    def compress_to(self, pixels, bits_per_pixel=None, psnr=None):
+        """The bytes of a file that is as large, or as good, as is asked for.
+
+        The quality is searched on estimates, none of which is written.
+
+        Args:
+            pixels: as of `compress`.
+            bits_per_pixel: of the file, met within 2 %.
+            psnr: in dB, met within 0.1.
+
+        Returns:
+            `(bytes, Estimate)`.
+
+        Raises:
+            InputError: for a target out of reach; it says what is in reach.
+        """
+        if (bits_per_pixel is None) == (psnr is None):
+            raise InputError(
+                "expected bits_per_pixel or psnr, one of them, received: "
+                f"bits_per_pixel={bits_per_pixel!r}, psnr={psnr!r}"
+            )
+        if not self.has_qualities:
+            raise InputError(
+                "expected no target for a model of one quality, received: "
+                f"bits_per_pixel={bits_per_pixel!r}, psnr={psnr!r}"
+            )
+        rgb, channels = _checked(pixels)
+        if psnr is None:
+            step = targets.bits_per_pixel(
+                lambda step: self._bits_per_pixel(rgb, step), bits_per_pixel
+            )
+        else:
+            step = targets.psnr(
+                lambda step: self._estimate(rgb, step).psnr, psnr
+            )
+        return (
+            self._compressed(rgb, channels, step),
+            self._estimate(rgb, step),
+        )
+
+    def estimate(self, pixels, quality=None):
+        """The `Estimate` of a file; arguments as of `compress`."""
+        rgb, _ = _checked(pixels)
+        return self._estimate(rgb, self._step(quality))
+
+    def decompress(self, data):
+        """The pixels of a file, uint8 `(height, width, 3)` or
+        `(height, width)`.
+
+        Raises:
+            InputError: for bytes that are no whole file of this model, or
+                whose symbols are not those that were written.
+        """
+        file = container.unpack(data)
+        if file.fingerprint != self.fingerprint:
+            raise InputError(
+                "expected a file of this model, whose fingerprint is "
+                f"{self.fingerprint.hex()}, received: a file of "
+                f"{file.fingerprint.hex()}"
+            )
+        height, width = (_padded(side) for side in (file.height, file.width))
+        shape = (height // 64, width // 64, self._model.network.channels)
+        decoder = coder.Decoder(file.payload)
+        hyper_symbols = decoder.hyper_symbols(shape, self._counts)
+        indices = self._transforms.indices(hyper_symbols, file.step)
+        symbols = decoder.symbols(indices)
+        if coder.check_of(hyper_symbols, symbols) != file.symbols_check:
+            raise InputError(
+                "expected the symbols that were written, received: others; "
+                "the file was written by another version of the library"
+            )
+        rgb = self._transforms.synthesize(hyper_symbols, symbols, file.step)
+        rgb = rgb[: file.height, : file.width]
+        return _grey(rgb) if file.channels == 1 else rgb
+
+    def _step(self, quality):
+        if self.has_qualities:
+            return step_of(DEFAULT_QUALITY if quality is None else quality)
+        if quality is not None:
+            raise InputError(
+                "expected no quality for a model of one, received: "
+                f"quality={quality!r}"
+            )
+        return 0
+
+    def _compressed(self, rgb, channels, step):
+        parts = self._transforms.analyze(_filled(rgb), step)
+        hyper_symbols, symbols, indices = parts
+        return container.pack(
+            container.Container(
+                width=rgb.shape[1],
+                height=rgb.shape[0],
+                channels=channels,
+                step=step,
+                fingerprint=self.fingerprint,
+                symbols_check=coder.check_of(hyper_symbols, symbols),
+                payload=coder.encode(*parts, self._counts),
+            )
+        )
+
+    def _bits(self, parts):
+        hyper_symbols, symbols, indices = parts
+        bits = tables.hyper_bits(hyper_symbols[None], self._counts).sum()
+        # Row by row: what all of them look up would be large.
+        for row, where in zip(symbols, indices, strict=True):
+            bits += tables.symbol_bits(row, where).sum()
+        return float(bits) + 8 * container.HEADER_BYTES
+
+    def _bits_per_pixel(self, rgb, step):
+        parts = self._transforms.analyze(_filled(rgb), step)
+        return self._bits(parts) / (rgb.shape[0] * rgb.shape[1])
+
+    def _estimate(self, rgb, step):
+        height, width, _ = rgb.shape
+        parts = self._transforms.analyze(_filled(rgb), step)
+        bits = self._bits(parts)
+        made = self._transforms.synthesize(*parts[:2], step)[:height, :width]
+        return Estimate(
+            quality_of(step) if self.has_qualities else None,
+            bits,
+            bits / (height * width),
+            psnr_of(rgb, made),
+        )
+
+
+def psnr_of(pixels, made):
+    """Peak signal-to-noise ratio of uint8 pixels in dB; infinite of equal
+    ones."""
+    error = sum(
+        # By rows: the differences of all would be large.
+        float(np.square(np.int32(a) - b, dtype="int64").sum())
+        for a, b in zip(pixels, made, strict=True)
+    )
+    if not error:
+        return float("inf")
+    return float(10 * np.log10(255.0**2 * np.size(pixels) / error))
+
+
+def _checked(pixels):
+    """`(height, width, 3)` of pixels, and how many channels they have."""
+    pixels = np.asarray(pixels)
+    shape = pixels.shape
+    grey = len(shape) == 2 or shape[2:] == (1,)
+    if pixels.dtype != np.uint8 or not (grey or shape[2:] == (3,)):
+        raise InputError(
+            "expected uint8 pixels (height, width, 3) or (height, width), "
+            f"received: {pixels.dtype} of shape {shape}"
+        )
+    container.check_size(shape[1], shape[0])
+    if grey:
+        pixels = np.repeat(pixels.reshape(*shape[:2], 1), 3, -1)
+    return pixels, 1 if grey else 3
+
+
+def _padded(side):
+    return -(-side // 64) * 64
+
+
+def _filled(rgb):
+    """Sides become multiples of 64, by repeating the last row and column."""
+    height, width, _ = rgb.shape
+    margins = (_padded(height) - height, _padded(width) - width)
+    if not any(margins):
+        return rgb
+    return np.pad(rgb, ((0, margins[0]), (0, margins[1]), (0, 0)), "edge")
+
+
+def _grey(rgb):
+    return np.stack([np.rint(row.mean(-1)).astype("uint8") for row in rgb])

@@ -1,0 +1,50 @@
+"""From the quality that people ask for to the weight of the distortion.
+
+A file names a quality by a whole number, its step: of 0 to `STEPS`, from the
+lowest trained lambda to the highest, evenly in its logarithm. All that must
+be equal for the writer and the reader of a file follows from the step, and
+not from a logarithm that machines round in their own ways.
+"""
+
+import math
+
+from yoto_tf.errors import InputError
+
+# A power of two: shares of it are exact in binary numbers.
+STEPS = 2**14
+HIGHEST = 100.0
+
+
+def step_of(quality):
+    """The step of a quality.
+
+    Args:
+        quality: number from 0 to 100.
+
+    Returns:
+        int, from 0 to `STEPS`.
+
+    Raises:
+        InputError: for anything else.
+    """
+    try:
+        number = float(quality)
+    except (TypeError, ValueError):
+        number = math.nan
+    # False for NaN.
+    if not 0 <= number <= HIGHEST:
+        raise InputError(
+            f"expected a quality from 0 to 100, received: quality={quality!r}"
+        )
+    return round(number / HIGHEST * STEPS)
+
+
+def quality_of(step):
+    """The quality of a step, from 0 to 100."""
+    return step / STEPS * HIGHEST
+
+
+def lambda_of(step, low, high):
+    """The weight of the distortion of a step: log-uniform from `low` to
+    `high`."""
+    return low * (high / low) ** (step / STEPS)

@@ -1,0 +1,1 @@
+"""The family `compression`: pictures as few bits, for every quality."""

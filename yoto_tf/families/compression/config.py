@@ -1,0 +1,204 @@
+"""What a run of learned image compression is made of. Imports no
+TensorFlow."""
+
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Literal
+
+from yoto_tf.conditioning_config import BaseConditioningConfig
+from yoto_tf.errors import InputError
+from yoto_tf.parameter_config import ParameterConfig
+from yoto_tf.settings import Settings
+from yoto_tf.strict_config import Config
+
+# Pixels that become one latent, and one hyper-latent: sides are multiples.
+LATENT_STRIDE = 16
+STRIDE = 64
+KNOB = "lmbda"
+DESCRIPTION = (
+    "Weight of the squared error against the bits: higher values keep more of "
+    "the picture, in larger files."
+)
+
+Site = Literal["latent", "analysis", "synthesis", "hyper"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropsConfig(Config):
+    """Which pictures, and which crops of them.
+
+    Pictures are cut into squares, cells, that cover them; training draws
+    crops of the cells, anew in each epoch, turned left to right half of the
+    time.
+    """
+
+    name: str = "clic"
+    """A folder of pictures, or a TFDS data set with an `image` feature."""
+    data_dir: str | None = None
+    """Where TFDS keeps its data; unset: TFDS_DATA_DIR or TFDS' default."""
+    crop_size: int = 128
+    """Side of a training crop in pixels, a multiple of 64."""
+    cell_size: int = 256
+    """Side of a cell, a multiple of 64 that is no less than a crop. Pictures
+    with a shorter side are left out."""
+    crops_per_cell: int = 16
+    """Crops of each cell in an epoch."""
+    train_pictures: int | None = None
+    """Use so many training pictures; unset: all. They are kept in memory, 3
+    bytes a pixel."""
+    validation_pictures: int = 1
+    """Pictures held out to watch the run with (seeded, disjoint)."""
+    test_pictures: int = 2
+    """Pictures that training.evaluate scores (seeded, disjoint)."""
+    split_seed: int = 0
+    """Of the cuts above. Not the seed of the run: runs of different seeds are
+    compared on the same pictures."""
+
+    def _check(self):
+        if not self.name:
+            raise InputError(
+                "expected name to be a folder of pictures or a TFDS data set, "
+                f"received: name={self.name!r}"
+            )
+        self._positive("crops_per_cell", "train_pictures", "test_pictures")
+        self._not_negative("validation_pictures", "split_seed")
+        for name in ("crop_size", "cell_size"):
+            size = getattr(self, name)
+            if size < STRIDE or size % STRIDE:
+                raise InputError(
+                    f"expected {name} to be a multiple of {STRIDE}, "
+                    f"received: {name}={size}"
+                )
+        if self.cell_size < self.crop_size:
+            raise InputError(
+                "expected cell_size to be crop_size or more, received: "
+                f"cell_size={self.cell_size}, crop_size={self.crop_size}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionConditioningConfig(BaseConditioningConfig):
+    """How and where the networks are told lambda."""
+
+    sites: tuple[Site, ...] = ("latent", "analysis", "synthesis", "hyper")
+    """`latent`: a gain of each latent channel, undone before the synthesis;
+    it starts as the square root of lambda, by which steps of quantisation
+    should shrink. `analysis`, `synthesis`, `hyper`: the features of these
+    networks, before their activation; of the hyper-decoder in whole
+    numbers."""
+    hidden_units: int = 64
+    """Width of FiLM's hidden layer."""
+
+    def _check(self):
+        super()._check()
+        if self.kind == "none":
+            return
+        if "hyper" in self.sites and self.kind != "spline":
+            raise InputError(
+                "expected kind='spline' with the site 'hyper', whose gains "
+                f"are whole numbers, received: kind={self.kind!r}"
+            )
+        if "latent" in self.sites and self.kind == "concatenation":
+            raise InputError(
+                "expected sites other than 'latent' for kind='concatenation', "
+                f"which has no gains, received: sites={self.sites}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionModelConfig(Config):
+    """The networks: four convolutions of stride 2 each way, two more for the
+    hyper-latents."""
+
+    channels: int = 48
+    """Of the features, and of the hyper-latents."""
+    latents: int = 96
+    """Channels of the latents."""
+    conditioning: CompressionConditioningConfig = field(
+        default_factory=CompressionConditioningConfig
+    )
+
+    def _check(self):
+        for name in ("channels", "latents"):
+            number = getattr(self, name)
+            # More products would not be exact; see `compression.exact`.
+            if not 1 <= number <= 512:
+                raise InputError(
+                    f"expected {name} from 1 to 512, received: {name}={number}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionObjectiveConfig(Config):
+    """How bits and squared error become one number."""
+
+    normalization: Literal["none", "geometric_mean", "sum"] = "none"
+    """Divide the loss by the weights' sum or their geometric mean, the square
+    root of lambda, so that small lambdas do not drown."""
+    normalization_power: float = 1.0
+    """Divide by the above to this power, above 0 to 1."""
+
+    def _check(self):
+        if self.normalization == "none":
+            self._without_effect(
+                ("normalization_power",), "normalization='none'"
+            )
+        if not 0 < self.normalization_power <= 1:
+            raise InputError(
+                "expected normalization_power above 0 and at most 1, received: "
+                f"normalization_power={self.normalization_power}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionEvaluationConfig(Config):
+    """Where a run is scored."""
+
+    lambdas: tuple[float, ...] = ()
+    """Values of lambda; unset: 5, spread over its range."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionConfig(Settings):
+    """One run of learned image compression: all that decides its outcome."""
+
+    family: str = "compression"
+    """Whose model it is: one of ours, or your own as module:name."""
+    data: CropsConfig = field(default_factory=CropsConfig)
+    model: CompressionModelConfig = field(
+        default_factory=CompressionModelConfig
+    )
+    parameter: ParameterConfig = field(
+        default_factory=lambda: ParameterConfig(
+            name=KNOB, low=0.0018, high=0.18, description=DESCRIPTION
+        )
+    )
+    """lambda, the weight of 255**2 times the mean squared error against bits
+    per pixel; `constant` for a separate model of one quality."""
+    objective: CompressionObjectiveConfig = field(
+        default_factory=CompressionObjectiveConfig
+    )
+    evaluation: CompressionEvaluationConfig = field(
+        default_factory=CompressionEvaluationConfig
+    )
+
+    def _check(self):
+        given = self.parameter
+        if given.name != KNOB or given.distribution not in (
+            "log_uniform",
+            "constant",
+        ):
+            raise InputError(
+                f"expected parameter.name={KNOB!r}, log-uniform or constant, "
+                f"received: name={given.name!r}, "
+                f"distribution={given.distribution!r}"
+            )
+        if given.distribution == "constant" and not given.values[0] > 0:
+            raise InputError(
+                f"expected {KNOB} above 0, received: {given.values[0]}"
+            )
+        if not all(value > 0 for value in self.evaluation.lambdas):
+            raise InputError(
+                "expected evaluation.lambdas above 0, received: "
+                f"lambdas={self.evaluation.lambdas}"
+            )

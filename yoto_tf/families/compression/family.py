@@ -1,0 +1,165 @@
+"""What the scripts need to know of learned image compression. Imports no
+TensorFlow."""
+
+import numpy as np
+
+from yoto_tf import points
+from yoto_tf.errors import InputError
+from yoto_tf.families.base import Family
+from yoto_tf.families.compression.config import KNOB
+from yoto_tf.families.compression.config import CompressionConfig
+from yoto_tf.families.compression.presets import PRESETS
+from yoto_tf.families.parts import Column
+from yoto_tf.families.parts import LineFigure
+
+_RATE = Column("rate", "rate", ".3f", "bits per pixel")
+_DISTORTION = Column("distortion", "distortion", ".1f", "255**2 MSE")
+_PSNR = Column("psnr", "PSNR", ".2f", "dB")
+_LOSS = Column("full_loss", "full loss", ".3f", "bits per pixel")
+
+
+class CompressionFamily(Family):
+    """`CompressionModel`: pictures as few bits, for every lambda."""
+
+    settings = CompressionConfig
+    presets = PRESETS
+    parameters = (KNOB,)
+    columns = [_RATE, _PSNR, _DISTORTION, _LOSS]
+    trade_off = (_RATE, _DISTORTION)
+    objective = _LOSS
+    unit = "bits per pixel"
+    lines = [
+        LineFigure(
+            "psnr",
+            "peak signal-to-noise ratio of the test crops, lambda by lambda; "
+            "higher is better",
+            _PSNR,
+        )
+    ]
+
+    # Data.
+
+    def check(self, settings):
+        from yoto_tf.layers.factory import make_conditioning
+
+        # A class of one's own.
+        make_conditioning(settings.model.conditioning)
+
+    def load(self, settings, parts=("train", "test"), known=None):
+        from yoto_tf.families.compression.crops import load_cells
+
+        # All of it: a part is some pictures.
+        return load_cells(settings.data)
+
+    def is_here(self, settings):
+        from yoto_tf.data import splits
+        from yoto_tf.data import tfds_images
+
+        data = settings.data
+        return (
+            splits.is_folder(data.name)
+            # Refused where it is loaded.
+            or not tfds_images.is_known(data.name)
+            or tfds_images.is_prepared(data.name, data.data_dir)
+        )
+
+    def training_batches(self, settings, splits, batch_size, first_epoch):
+        from yoto_tf.families.compression.crops import training_crops
+
+        return training_crops(
+            splits.train,
+            batch_size,
+            settings.data.crop_size,
+            settings.training.seed,
+            first_epoch,
+        )
+
+    def random_examples(self, preset, num):
+        from yoto_tf.families.compression.crops import Cells
+
+        rng = np.random.default_rng(0)
+        shape = (num, *preset.example_shape)
+        return Cells(rng.integers(0, 256, shape, np.uint8))
+
+    # The model.
+
+    def model(self, settings, splits):
+        from yoto_tf.families.compression.model.hyperprior import (
+            CompressionModel,
+        )
+
+        objective = settings.objective
+        return CompressionModel(
+            settings.model,
+            {KNOB: settings.parameter.parameter()},
+            normalization=objective.normalization,
+            normalization_power=objective.normalization_power,
+            seed=settings.training.seed,
+        )
+
+    def register(self):
+        import yoto_tf.families.compression.model.hyperprior  # noqa: F401
+
+    def owns(self, model):
+        from yoto_tf.families.compression.model.hyperprior import (
+            CompressionModel,
+        )
+
+        return isinstance(model, CompressionModel)
+
+    def fixed(self, settings, point):
+        return {
+            "parameter.distribution": "constant",
+            "parameter.values": (float(point[KNOB]),),
+            "parameter.low": type(settings.parameter).low,
+            "parameter.high": type(settings.parameter).high,
+        }
+
+    def unconditioned(self, settings):
+        return {"model.conditioning.kind": "none"}
+
+    # Scores.
+
+    def grid(self, settings):
+        values = settings.evaluation.lambdas
+        if settings.parameter.distribution == "constant" or not values:
+            values = settings.parameter.parameter().grid(5)
+        return points.product({KNOB: values})
+
+    def score(self, model, examples, grid, batch_size=500, seed=0, done=None):
+        from yoto_tf.families.compression.scores import rate_distortion
+
+        if len(examples) < 2:
+            raise InputError(
+                "expected two or more crops to score, received: "
+                f"{len(examples)}"
+            )
+        return rate_distortion(model, examples, grid, done)
+
+    # Pictures.
+
+    def input_pictures(self, examples):
+        return examples / np.float32(255)
+
+    def output_pictures(self, model, examples, point):
+        asked = model.loss_parameters.numbers(
+            {n: point[n] for n in model.loss_parameters.varying}
+        )
+        found = model.predict(
+            examples, loss_parameters=asked, batch_size=8, verbose=0
+        )
+        return found["image"]
+
+    # Serving.
+
+    def facts(self, model):
+        from yoto_tf.compression.fingerprint import fingerprint_of
+
+        return {
+            "fingerprint": fingerprint_of(model).hex(),
+            "latents": model.network.latents,
+            "units": "rate in bits per pixel, distortion 255**2 MSE",
+        }
+
+
+FAMILY = CompressionFamily()

@@ -1,0 +1,58 @@
+"""Learned image compression with settings that suit it. Imports no
+TensorFlow."""
+
+from yoto_tf.families.compression.config import CompressionConditioningConfig
+from yoto_tf.families.compression.config import CompressionConfig
+from yoto_tf.families.compression.config import CompressionModelConfig
+from yoto_tf.families.compression.config import CropsConfig
+from yoto_tf.families.parts import Preset
+from yoto_tf.settings import OptimizerConfig
+from yoto_tf.settings import TrainingConfig
+
+_COMPRESSION = CompressionConfig(
+    optimizer=OptimizerConfig(
+        learning_rate=1e-3, schedule="wsd", warmup_steps=200
+    ),
+    training=TrainingConfig(steps=12_000, batch_size=8),
+)
+_SMOKE = CompressionConfig(
+    data=CropsConfig(
+        name="rendered_shapes3d/tiny",
+        crop_size=64,
+        cell_size=64,
+        crops_per_cell=16,
+        train_pictures=64,
+        validation_pictures=8,
+        test_pictures=8,
+    ),
+    model=CompressionModelConfig(
+        channels=8,
+        latents=12,
+        conditioning=CompressionConditioningConfig(knots=3),
+    ),
+    optimizer=OptimizerConfig(learning_rate=3e-3),
+    training=TrainingConfig(epochs=2, batch_size=8),
+)
+
+PRESETS = {
+    "compression": Preset(
+        summary="Pictures as files, for every quality.",
+        source="Mean-scale hyperprior of Minnen et al. (NeurIPS 2018) at a "
+        "quarter of its width, with the GDN of Johnston et al. (2019) and "
+        "whole numbers in the hyper-decoder (Balle et al., ICLR 2019); lambda "
+        "of CompressAI's eight models. Ours: the conditioning.",
+        cost="about an hour on two cores, and a download of 7.5 GB; a folder "
+        "of your own pictures (--data.name) needs none.",
+        expect="Not run to its end here.",
+        config=_COMPRESSION,
+        example_shape=(128, 128, 3),
+    ),
+    "compression_smoke": Preset(
+        summary="Seconds: does compression run?",
+        source="The smallest networks that have all parts.",
+        cost="About 20 s.",
+        expect="Files that can be read; the pictures are blurs.",
+        config=_SMOKE,
+        example_shape=(64, 64, 3),
+    ),
+}
