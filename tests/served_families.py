@@ -3,11 +3,13 @@
 vae      one loss parameter, pictures (`export_runs`)
 tc       two loss parameters, pictures: a subclass of the VAE
 alarms   two loss parameters, one of them a choice; rows of a table
+compression  one loss parameter; pictures of any size, symbols
 table    one loss parameter; rows of a table whose columns have names, texts
 """
 
 import functools
 
+import compression_models
 import export_runs
 import keras
 import made_once
@@ -142,4 +144,13 @@ def _export_table(base):
     export_model(table(), base / "table", example=table_rows())
 
 
-_MADE = {"alarms": _export_alarms, "table": _export_table, "tc": _export_tc}
+def _export_compression(base):
+    export_model(compression_models.tiny(), base / "compression")
+
+
+_MADE = {
+    "alarms": _export_alarms,
+    "compression": _export_compression,
+    "table": _export_table,
+    "tc": _export_tc,
+}

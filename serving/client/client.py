@@ -4,6 +4,7 @@ import numpy as np
 
 from serving.client import checks
 from serving.client import served
+from serving.client.compression import CompressionMethods
 from serving.client.connection import Connection
 from serving.client.errors import InvalidRequest
 from serving.client.errors import NotFound
@@ -13,7 +14,7 @@ from serving.client.target import Target
 from serving.client.vae import VaeMethods
 
 
-class Client(VaeMethods):
+class Client(VaeMethods, CompressionMethods):
     """Asks a served model. Threads may share it.
 
     Inputs are arrays with the batch first; a loss parameter is a number or

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from yoto_tf.compression import coder
 from yoto_tf.compression import container
+from yoto_tf.compression import symbol_files
 from yoto_tf.compression import tables
 from yoto_tf.compression import targets
 from yoto_tf.compression.fingerprint import fingerprint_of
+from yoto_tf.compression.pixels import checked
+from yoto_tf.compression.pixels import cropped
+from yoto_tf.compression.pixels import filled
 from yoto_tf.compression.quality import quality_of
-from yoto_tf.compression.quality import step_of
+from yoto_tf.compression.quality import step_for
 from yoto_tf.errors import InputError
-
-DEFAULT_QUALITY = 50.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Codec:
         Raises:
             InputError: for other pixels or another quality.
         """
-        rgb, channels = _checked(pixels)
+        rgb, channels = checked(pixels)
         return self._compressed(rgb, channels, self._step(quality))
 
     def compress_to(self, pixels, bits_per_pixel=None, psnr=None):
@@ -129,7 +130,7 @@ class Codec:
                 "expected no target for a model of one quality, received: "
                 f"bits_per_pixel={bits_per_pixel!r}, psnr={psnr!r}"
             )
-        rgb, channels = _checked(pixels)
+        rgb, channels = checked(pixels)
         if psnr is None:
             step = targets.bits_per_pixel(
                 lambda step: self._bits_per_pixel(rgb, step), bits_per_pixel
@@ -145,7 +146,7 @@ class Codec:
 
     def estimate(self, pixels, quality=None):
         """The `Estimate` of a file; arguments as of `compress`."""
-        rgb, _ = _checked(pixels)
+        rgb, _ = checked(pixels)
         return self._estimate(rgb, self._step(quality))
 
     def decompress(self, data):
@@ -156,51 +157,19 @@ class Codec:
             InputError: for bytes that are no whole file of this model, or
                 whose symbols are not those that were written.
         """
-        file = container.unpack(data)
-        if file.fingerprint != self.fingerprint:
-            raise InputError(
-                "expected a file of this model, whose fingerprint is "
-                f"{self.fingerprint.hex()}, received: a file of "
-                f"{file.fingerprint.hex()}"
-            )
-        height, width = (_padded(side) for side in (file.height, file.width))
-        shape = (height // 64, width // 64, self._model.network.channels)
-        decoder = coder.Decoder(file.payload)
-        hyper_symbols = decoder.hyper_symbols(shape, self._counts)
-        indices = self._transforms.indices(hyper_symbols, file.step)
-        symbols = decoder.symbols(indices)
-        if coder.check_of(hyper_symbols, symbols) != file.symbols_check:
-            raise InputError(
-                "expected the symbols that were written, received: others; "
-                "the file was written by another version of the library"
-            )
+        file, hyper_symbols, symbols = symbol_files.read(
+            data, self.fingerprint, self._counts, self._transforms.indices
+        )
         rgb = self._transforms.synthesize(hyper_symbols, symbols, file.step)
-        rgb = rgb[: file.height, : file.width]
-        return _grey(rgb) if file.channels == 1 else rgb
+        return cropped(rgb, file)
 
     def _step(self, quality):
-        if self.has_qualities:
-            return step_of(DEFAULT_QUALITY if quality is None else quality)
-        if quality is not None:
-            raise InputError(
-                "expected no quality for a model of one, received: "
-                f"quality={quality!r}"
-            )
-        return 0
+        return step_for(quality, *self._model.lambda_ends)
 
     def _compressed(self, rgb, channels, step):
-        parts = self._transforms.analyze(_filled(rgb), step)
-        hyper_symbols, symbols, indices = parts
-        return container.pack(
-            container.Container(
-                width=rgb.shape[1],
-                height=rgb.shape[0],
-                channels=channels,
-                step=step,
-                fingerprint=self.fingerprint,
-                symbols_check=coder.check_of(hyper_symbols, symbols),
-                payload=coder.encode(*parts, self._counts),
-            )
+        parts = self._transforms.analyze(filled(rgb), step)
+        return symbol_files.write(
+            rgb, channels, step, self.fingerprint, parts, self._counts
         )
 
     def _bits(self, parts):
@@ -212,12 +181,12 @@ class Codec:
         return float(bits) + 8 * container.HEADER_BYTES
 
     def _bits_per_pixel(self, rgb, step):
-        parts = self._transforms.analyze(_filled(rgb), step)
+        parts = self._transforms.analyze(filled(rgb), step)
         return self._bits(parts) / (rgb.shape[0] * rgb.shape[1])
 
     def _estimate(self, rgb, step):
         height, width, _ = rgb.shape
-        parts = self._transforms.analyze(_filled(rgb), step)
+        parts = self._transforms.analyze(filled(rgb), step)
         bits = self._bits(parts)
         made = self._transforms.synthesize(*parts[:2], step)[:height, :width]
         return Estimate(
@@ -239,36 +208,3 @@ def psnr_of(pixels, made):
     if not error:
         return float("inf")
     return float(10 * np.log10(255.0**2 * np.size(pixels) / error))
-
-
-def _checked(pixels):
-    """`(height, width, 3)` of pixels, and how many channels they have."""
-    pixels = np.asarray(pixels)
-    shape = pixels.shape
-    grey = len(shape) == 2 or shape[2:] == (1,)
-    if pixels.dtype != np.uint8 or not (grey or shape[2:] == (3,)):
-        raise InputError(
-            "expected uint8 pixels (height, width, 3) or (height, width), "
-            f"received: {pixels.dtype} of shape {shape}"
-        )
-    container.check_size(shape[1], shape[0])
-    if grey:
-        pixels = np.repeat(pixels.reshape(*shape[:2], 1), 3, -1)
-    return pixels, 1 if grey else 3
-
-
-def _padded(side):
-    return -(-side // 64) * 64
-
-
-def _filled(rgb):
-    """Sides become multiples of 64, by repeating the last row and column."""
-    height, width, _ = rgb.shape
-    margins = (_padded(height) - height, _padded(width) - width)
-    if not any(margins):
-        return rgb
-    return np.pad(rgb, ((0, margins[0]), (0, margins[1]), (0, 0)), "edge")
-
-
-def _grey(rgb):
-    return np.stack([np.rint(row.mean(-1)).astype("uint8") for row in rgb])

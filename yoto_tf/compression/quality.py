@@ -12,7 +12,7 @@ from yoto_tf.errors import InputError
 
 # A power of two: shares of it are exact in binary numbers.
 STEPS = 2**14
-HIGHEST = 100.0
+HIGHEST, DEFAULT = 100.0, 50.0
 
 
 def step_of(quality):
@@ -37,6 +37,27 @@ def step_of(quality):
             f"expected a quality from 0 to 100, received: quality={quality!r}"
         )
     return round(number / HIGHEST * STEPS)
+
+
+def step_for(quality, low, high):
+    """The step of a quality of a model with these ends of lambda, which may
+    be one and the same.
+
+    Args:
+        quality: 0 to 100; None: `DEFAULT`.
+        low, high: ends of lambda.
+
+    Raises:
+        InputError: for another quality, or one of a model that has none.
+    """
+    if low < high:
+        return step_of(DEFAULT if quality is None else quality)
+    if quality is not None:
+        raise InputError(
+            "expected no quality for a model of one, received: "
+            f"quality={quality!r}"
+        )
+    return 0
 
 
 def quality_of(step):

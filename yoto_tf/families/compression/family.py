@@ -152,6 +152,12 @@ class CompressionFamily(Family):
 
     # Serving.
 
+    def endpoints(self, model, invalid_rows="error", example=lambda: None):
+        # These make up their pictures.
+        from yoto_tf.families.compression.endpoints import compression_endpoints
+
+        return compression_endpoints(model, invalid_rows)
+
     def facts(self, model):
         from yoto_tf.compression.fingerprint import fingerprint_of
 

@@ -1,0 +1,58 @@
+"""Pixels as the networks take them, and back. NumPy alone."""
+
+import numpy as np
+
+from yoto_tf.compression.container import check_size
+from yoto_tf.errors import InputError
+
+# Sides of what the networks take are multiples of it.
+MULTIPLE = 64
+
+
+def checked(pixels):
+    """`(rgb, channels)`: uint8 `(height, width, 3)`, and 1 or 3, how many of
+    them `pixels` has.
+
+    Args:
+        pixels: uint8 `(height, width, 3)`, `(height, width, 1)` or
+            `(height, width)`.
+
+    Raises:
+        InputError: for others, or of a size that files do not hold.
+    """
+    pixels = np.asarray(pixels)
+    shape = pixels.shape
+    grey = len(shape) == 2 or (len(shape) == 3 and shape[2] == 1)
+    rgb = len(shape) == 3 and shape[2] == 3
+    if pixels.dtype != np.uint8 or not (grey or rgb):
+        raise InputError(
+            "expected uint8 pixels (height, width, 3) or (height, width), "
+            f"received: {pixels.dtype} of shape {shape}"
+        )
+    check_size(shape[1], shape[0])
+    if grey:
+        pixels = np.repeat(pixels.reshape(*shape[:2], 1), 3, -1)
+    return pixels, 1 if grey else 3
+
+
+def padded(side):
+    """The next multiple of 64."""
+    return -(-side // MULTIPLE) * MULTIPLE
+
+
+def filled(rgb):
+    """Sides become multiples of 64, by repeating the last row and column."""
+    height, width, _ = rgb.shape
+    margins = (padded(height) - height, padded(width) - width)
+    if not any(margins):
+        return rgb
+    return np.pad(rgb, ((0, margins[0]), (0, margins[1]), (0, 0)), "edge")
+
+
+def cropped(rgb, file):
+    """The picture of a `Container`: without what was filled in, of its
+    channels."""
+    rgb = rgb[: file.height, : file.width]
+    if file.channels == 3:
+        return rgb
+    return np.stack([np.rint(row.mean(-1)).astype("uint8") for row in rgb])
