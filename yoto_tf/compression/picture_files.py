@@ -1,6 +1,7 @@
 """Picture files to pixels and back, by Pillow."""
 
 import dataclasses
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -65,9 +66,8 @@ def read_picture(path, max_pixels=MAX_PIXELS, alpha="refuse"):
     """
     with open(path, "rb") as file:
         try:
-            with Image.open(file) as picture:
+            with _opened(file) as picture:
                 _check(picture, path, max_pixels, alpha)
-                # Pillow warns of sizes that were admitted.
                 turned = ImageOps.exif_transpose(picture)
                 return Picture(_pixels(turned, path, alpha))
         except InputError:
@@ -87,6 +87,13 @@ def read_picture(path, max_pixels=MAX_PIXELS, alpha="refuse"):
                 "expected a picture that can be decoded, received: "
                 f"{path} ({error})"
             ) from error
+
+
+def _opened(file):
+    with warnings.catch_warnings():
+        # Of sizes that are looked at next.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file)
 
 
 def _check(picture, path, max_pixels, alpha):
