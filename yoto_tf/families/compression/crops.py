@@ -9,6 +9,7 @@ from yoto_tf.data import folder
 from yoto_tf.data import splits
 from yoto_tf.data import tfds_images
 from yoto_tf.data.pictures import MAX_PIXELS
+from yoto_tf.data.pictures import open_picture
 from yoto_tf.errors import InputError
 from yoto_tf.examples import Examples
 from yoto_tf.examples import Splits
@@ -51,17 +52,18 @@ def load_cells(config):
                 "expected data_dir unset for a folder of pictures, where it "
                 f"has no effect, received: data_dir={config.data_dir!r}"
             )
-        source = _Folder(config.name, config.split_seed)
+        source = _Folder(config.name, config.split_seed, config.cell_size)
     else:
         source = _Tfds(config.name, config.data_dir, config.split_seed)
     test, validation, train = source.parts(config)
     if not len(train):
         raise InputError(
             f"expected {config.test_pictures + config.validation_pictures + 1} "
-            "pictures or more, to train on, watch and test, received: "
+            f"pictures or more of {config.cell_size} pixels a side or more "
+            "(data.cell_size), to train on, watch and test, received: "
             f"data.name={config.name!r} with {source.num}"
         )
-    size, left_out = config.cell_size, 0
+    size, left_out = config.cell_size, source.small
     loaded = {}
     for part, chosen in (
         ("train", train[: config.train_pictures]),
@@ -203,6 +205,7 @@ class _Source:
     num: int
     version: str
     order: np.ndarray
+    small: int = 0  # left out before the cut
 
     def parts(self, config):
         """Indices of the test, validation and training pictures."""
@@ -218,11 +221,17 @@ class _Source:
 class _Folder(_Source):
     """Cut by hashes of names: see `yoto_tf.data.cuts.cut_by_name`."""
 
-    def __init__(self, name, seed):
+    def __init__(self, name, seed, size):
         self._images = folder.FolderImages(name)
         positions = self._images.positions(f"{seed} test")
         order = np.argsort(positions, kind="stable")
-        super().__init__(len(order), self._images.version, order)
+        large = []
+        for index in order:
+            with open_picture(self._images.files[index]) as picture:
+                large.append(min(picture.size) >= size)
+        order = order[np.array(large)]
+        small = len(large) - len(order)
+        super().__init__(len(order), self._images.version, order, small)
 
     def read(self, chosen):
         from yoto_tf.compression.picture_files import read_picture
