@@ -1,6 +1,8 @@
 """Pictures in files, and the command line."""
 
+import importlib.util
 import struct
+import sys
 import warnings
 import zlib
 
@@ -10,6 +12,7 @@ import pytest
 from compression_models import photo
 from PIL import Image
 
+import yoto_tf.compression
 from yoto_tf.compression import __main__ as command
 from yoto_tf.compression.codec import Codec
 from yoto_tf.compression.picture_files import read_picture
@@ -270,3 +273,17 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         write_picture(path, photo(9, 8))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_the_coder_it_is_said_what_to_install(
+    tmp_path, capsys, monkeypatch
+):
+    for name in ("codec", "symbol_files", "coder"):
+        monkeypatch.delitem(sys.modules, f"yoto_tf.compression.{name}")
+        monkeypatch.delattr(yoto_tf.compression, name)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    picture = save(tmp_path / "in.png", photo(8, 8))
+    file = tmp_path / "out.ylic"
+    said = refused(capsys, "compress", picture, "-o", file, "--model", "any")
+    assert "pip install 'yoto_tf[compression]'" in said
+    assert not file.exists()

@@ -14,7 +14,6 @@ from yoto_tf.errors import InputError
 from yoto_tf.families import family_for
 from yoto_tf.families import get_preset
 from yoto_tf.families.compression.config import CompressionConfig
-from yoto_tf.families.compression.config import CropsConfig
 from yoto_tf.families.compression.crops import Cells
 from yoto_tf.families.compression.crops import cells_of
 from yoto_tf.families.compression.crops import load_cells
@@ -162,11 +161,6 @@ def test_data_that_cannot_be_used_are_refused(folder, settings, sentence):
 def test_settings_that_do_not_fit_are_refused(settings, sentence):
     with pytest.raises(InputError, match=sentence):
         with_settings(CompressionConfig(), settings)
-
-
-def test_the_default_crops_are_half_a_cell():
-    config = CropsConfig()
-    assert config.cell_size == 2 * config.crop_size
 
 
 # A run.

@@ -8,6 +8,7 @@ of the other families tell.
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from compression_models import photo
 from PIL import Image
 from test_settings_act import OTHERS
@@ -35,6 +36,7 @@ TRIED = {
     "data.split_seed": [1],
     "model.channels": [3],
     "model.latents": [5],
+    "model.quantization": OTHERS,
     "model.conditioning.kind": OTHERS,
     "model.conditioning.sites": [("latent",), ("analysis", "hyper")],
     "model.conditioning.knots": [4],
@@ -105,10 +107,13 @@ def model_of(config):
         rng = np.random.default_rng(weight.shape[-1])
         weight.assign(weight + rng.normal(size=weight.shape, scale=0.1))
     outputs = model(pictures, {"lmbda": lmbda})
+    told = {"lmbda": tf.constant(lmbda)}
+    trained = model.run(pictures, told, training=True)
     terms = model.loss_terms(pictures, None, outputs, {"lmbda": lmbda})
     return {
         "loss": model.objective(terms, {"lmbda": lmbda}),
         "weights": [w.shape for w in model.weights],
+        "trained": [trained["image"], trained["bits"]],
         "facts": str(model.loss_parameters.facts("lmbda")),
         **outputs,
     }

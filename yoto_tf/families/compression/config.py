@@ -36,12 +36,14 @@ class CropsConfig(Config):
     """A folder of pictures, or a TFDS data set with an `image` feature."""
     data_dir: str | None = None
     """Where TFDS keeps its data; unset: TFDS_DATA_DIR or TFDS' default."""
-    crop_size: int = 128
-    """Side of a training crop in pixels, a multiple of 64."""
-    cell_size: int = 256
+    crop_size: int = 256
+    """Side of a training crop in pixels, a multiple of 64. Of small ones the
+    hyper-latents all lie at an edge, and the network fails inside of larger
+    pictures: of 128, it writes several times the bits."""
+    cell_size: int = 384
     """Side of a cell, a multiple of 64 that is no less than a crop. Pictures
     with a shorter side are left out."""
-    crops_per_cell: int = 16
+    crops_per_cell: int = 32
     """Crops of each cell in an epoch."""
     train_pictures: int | None = None
     """Use so many training pictures; unset: all. They are kept in memory, 3
@@ -114,6 +116,11 @@ class CompressionModelConfig(Config):
     """Of the features, and of the hyper-latents."""
     latents: int = 96
     """Channels of the latents."""
+    quantization: Literal["noise", "mixed"] = "mixed"
+    """What the synthesis is given in training, beside the noisy latents whose
+    bits are counted. `noise`: these; `mixed`: rounded ones, whose gradient
+    passes the rounding (Minnen & Singh, Channel-wise autoregressive entropy
+    models, ICIP 2020)."""
     conditioning: CompressionConditioningConfig = field(
         default_factory=CompressionConditioningConfig
     )

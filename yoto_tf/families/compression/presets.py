@@ -13,7 +13,7 @@ _COMPRESSION = CompressionConfig(
     optimizer=OptimizerConfig(
         learning_rate=1e-3, schedule="wsd", warmup_steps=200
     ),
-    training=TrainingConfig(steps=12_000, batch_size=8),
+    training=TrainingConfig(steps=8_000, batch_size=4),
 )
 _SMOKE = CompressionConfig(
     data=CropsConfig(
@@ -45,7 +45,7 @@ PRESETS = {
         "of your own pictures (--data.name) needs none.",
         expect="Not run to its end here.",
         config=_COMPRESSION,
-        example_shape=(128, 128, 3),
+        example_shape=(256, 256, 3),
     ),
     "compression_smoke": Preset(
         summary="Seconds: does compression run?",

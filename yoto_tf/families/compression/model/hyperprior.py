@@ -194,6 +194,9 @@ class CompressionModel(LossConditionalModel):
             rest = self.prior(z)
             bits = noisy_gaussian_bits(latents - means, indices)
             bits = ops.sum(bits, (1, 2, 3))
+            if self.network.quantization == "mixed":
+                rounded = ops.round(y - means) + means
+                latents = y + ops.stop_gradient(rounded - y)
             image = self._picture(latents, lmbda)
         return {"image": image, "bits": bits + ops.sum(rest, (1, 2, 3))}
 
