@@ -4,12 +4,16 @@ TensorFlow."""
 from yoto_tf.families.compression.config import CompressionConditioningConfig
 from yoto_tf.families.compression.config import CompressionConfig
 from yoto_tf.families.compression.config import CompressionModelConfig
+from yoto_tf.families.compression.config import CompressionObjectiveConfig
 from yoto_tf.families.compression.config import CropsConfig
 from yoto_tf.families.parts import Preset
 from yoto_tf.settings import OptimizerConfig
 from yoto_tf.settings import TrainingConfig
 
 _COMPRESSION = CompressionConfig(
+    objective=CompressionObjectiveConfig(
+        normalization="geometric_mean", normalization_power=0.5
+    ),
     optimizer=OptimizerConfig(
         learning_rate=1e-3, schedule="wsd", warmup_steps=200
     ),

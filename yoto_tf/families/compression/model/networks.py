@@ -147,7 +147,9 @@ def synthesis(network, told):
             ConditionedStage(_up(network.channels), site),
             GDN(inverse=True, name=f"inverse_gdn_{i}"),
         ]
-    return [*layers, _up(3)]
+    # It starts with grey, nearly: large outputs take long to be unlearned.
+    last = _up(3, keras.initializers.VarianceScaling(0.01))
+    return [*layers, last]
 
 
 def hyper_analysis(network, told):
@@ -169,9 +171,9 @@ def _down(width):
     )
 
 
-def _up(width):
+def _up(width, start="he_normal"):
     return keras.layers.Conv2DTranspose(
-        width, 5, 2, "same", kernel_initializer="he_normal"
+        width, 5, 2, "same", kernel_initializer=start
     )
 
 
