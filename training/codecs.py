@@ -1,0 +1,190 @@
+"""Files of a compression model against those of other codecs:
+`python -m training.codecs RUN`.
+
+What is counted are the bytes of whole files, header included, and what is
+scored are the pixels that are read from them.
+"""
+
+import io
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from training.compared_codecs import Comparison
+from training.compared_codecs import bd_rates
+from training.compared_codecs import codec_figure
+from training.compared_codecs import read_table
+from training.compared_codecs import table
+from yoto_tf import extras
+from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.errors import InputError
+from yoto_tf.files import written_whole
+
+QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+# Of Pillow's, whose numbers mean something else in each.
+_SETTINGS = (2, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95)
+_OPTIONS = {
+    "JPEG": {"optimize": True},
+    "WebP": {"method": 6},
+    "AVIF": {},
+}
+# Of MS-SSIM, with five scales and a window of 11 pixels.
+_SMALLEST_SIDE = 176
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Write pictures by compression models, JPEG, WebP and AVIF, and compare.
+
+    Writes codecs.csv, codecs.md and codecs.png.
+    """
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Run directories of the family compression; of models of one quality
+    several, which count as one codec."""
+    pictures: Path | None = None
+    """A folder of pictures; unset: six of scikit-image and scikit-learn."""
+    to: Path | None = None
+    """Where to write; unset: codecs/ in the first run."""
+
+
+def chosen_pictures(folder=None):
+    """dict, name -> uint8 `(height, width, 3)`.
+
+    Args:
+        folder: of pictures; None: astronaut, coffee, chelsea and rocket of
+            scikit-image (public domain or CC0), china and flower of
+            scikit-learn (CC BY).
+
+    Raises:
+        InputError: for a folder without pictures, or one that is too small.
+    """
+    if folder is None:
+        extras.require("compression", "skimage")
+        from skimage import data
+        from sklearn.datasets import load_sample_image
+
+        found = {
+            name: getattr(data, name)()
+            for name in ("astronaut", "coffee", "chelsea", "rocket")
+        }
+        for name in ("china", "flower"):
+            found[name] = load_sample_image(f"{name}.jpg")
+        return found
+    from yoto_tf.compression.picture_files import read_picture
+    from yoto_tf.data.folder import FolderImages
+
+    found = {}
+    for path in FolderImages(folder).files:
+        pixels = read_picture(path).pixels
+        if pixels.ndim == 2 or pixels.shape[-1] == 1:
+            raise InputError(
+                f"expected pictures with colours, received: {path}, a grey one"
+            )
+        if min(pixels.shape[:2]) < _SMALLEST_SIDE:
+            raise InputError(
+                f"expected pictures of {_SMALLEST_SIDE} pixels a side or "
+                f"more, for MS-SSIM, received: {path}"
+            )
+        found[Path(path).name] = pixels
+    return found
+
+
+def compare(runs, pictures, log=print):
+    """Writes and reads every picture at every setting of every codec.
+
+    Args:
+        runs: list of paths of run directories.
+        pictures: dict, name -> pixels.
+        log: called with a sentence per codec and picture.
+
+    Returns:
+        list of `Comparison`.
+    """
+    from yoto_tf.compression.codec import Codec
+
+    rows = []
+    for number, path in enumerate(runs):
+        codec = Codec.load(path)
+        for name, pixels in pictures.items():
+            for quality in QUALITIES if codec.has_qualities else (None,):
+                data = codec.compress(pixels, quality)
+                made = codec.decompress(data)
+                # Models of one quality are the settings of a codec.
+                setting = number if quality is None else quality
+                rows.append(_scored("ours", name, setting, pixels, data, made))
+            log(f"{path}: {name} written and read")
+    for codec, options in _OPTIONS.items():
+        for name, pixels in pictures.items():
+            for setting in _SETTINGS:
+                data, made = _by_pillow(pixels, codec, setting, options)
+                rows.append(_scored(codec, name, setting, pixels, data, made))
+        log(f"{codec}: {len(pictures)} pictures written and read")
+    return rows
+
+
+def _by_pillow(pixels, codec, quality, options):
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, codec, quality=quality, **options)
+    with Image.open(io.BytesIO(file.getvalue())) as read:
+        return file.getvalue(), np.asarray(read.convert("RGB"))
+
+
+def _scored(codec, picture, setting, pixels, data, made):
+    import tensorflow as tf
+
+    from yoto_tf.compression.codec import psnr_of
+
+    similarity = tf.image.ssim_multiscale(
+        pixels[None].astype("float32"), made[None].astype("float32"), 255.0
+    )
+    return Comparison(
+        codec,
+        picture,
+        setting,
+        len(data),
+        8 * len(data) / (pixels.shape[0] * pixels.shape[1]),
+        psnr_of(pixels, made),
+        float(similarity[0]),
+    )
+
+
+def main(argv=None):
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = tyro.cli(Arguments, prog="python -m training.codecs", args=argv)
+    with reported_on_the_command_line():
+        if not arguments.runs:
+            raise InputError("expected one run directory or more")
+        try:
+            extras.require("compression", "constriction", "bjontegaard")
+            pictures = chosen_pictures(arguments.pictures)
+        except ModuleNotFoundError as error:
+            raise InputError(str(error)) from error
+        import_keras_quietly()
+        from training import figures
+
+        rows = compare(arguments.runs, pictures)
+        to = arguments.to or arguments.runs[0] / "codecs"
+        with written_whole(to / "codecs.csv") as aside:
+            read_table(rows).to_csv(aside, index=False, lineterminator="\n")
+        with warnings.catch_warnings():
+            # Curves that overlap by little are said in the table.
+            warnings.simplefilter("ignore")
+            text = table(bd_rates(rows), len(pictures))
+        with written_whole(to / "codecs.md") as aside:
+            aside.write_text(text)
+        with written_whole(to / "codecs.png") as aside:
+            figures.save(codec_figure(rows), aside)
+        print(text)
+        print(f"written to {to}")
+
+
+if __name__ == "__main__":
+    main()
