@@ -59,6 +59,39 @@ class StopOnDivergence(callbacks.StopOnDivergence):
         )
 
 
+def records(family, model, start, tensorboard=True):
+    """The callbacks that write a run's log, scalars, pictures and
+    checkpoints, in their order.
+
+    Args:
+        family: `Family`.
+        model: of it.
+        start: `training.beginning.Beginning`.
+        tensorboard: whether to write its scalars and pictures.
+    """
+    run, config = start.run, start.config
+    run.keep_log_until(start.epoch)
+    made = []
+    if tensorboard:
+        made.append(
+            keras.callbacks.TensorBoard(run.tensorboard, profile_batch=0)
+        )
+    # After TensorBoard, which has clocks of its own.
+    made += [TimeEpochs(), keras.callbacks.CSVLogger(run.log_file, append=True)]
+    if tensorboard and config.training.pictures_every:
+        made += pictures(family, model, config, start.splits, run)
+    # Last, so that what the others wrote of an epoch is never missing from a
+    # run that continues after it.
+    return [*made, SaveRun(run)]
+
+
+def close(made):
+    """Closes the log, as Keras does only where training comes to its end."""
+    for one in made:
+        if isinstance(one, keras.callbacks.CSVLogger) and one.csv_file:
+            one.csv_file.close()
+
+
 def pictures(family, model, settings, splits, run):
     """The callbacks that write pictures to TensorBoard: one, or none of a
     family without pictures."""

@@ -5,24 +5,27 @@ A configuration file of a run or a search stands where a preset stands:
 `python -m training.train runs/NAME/config.json --training.epochs 40`.
 """
 
+import contextlib
 import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
+from typing import Literal
 
 import tyro
 
 from training import arguments
-from yoto_tf import provenance
-from yoto_tf import strict_config
+from training.distribution import Distribution
+from training.distribution import WorkerLost
+from training.strategies import end
+from training.strategies import made
 from yoto_tf.command_line import command
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.examples import arrays_of
 from yoto_tf.families import family_for
-from yoto_tf.run_directory import RunDirectory
 from yoto_tf.settings import Settings
 
 
@@ -35,6 +38,18 @@ class Arguments:
     """Where to write the run; unset: runs/PRESET."""
     resume: bool = False
     """Continue the run in run-dir after its last finished epoch."""
+    strategy: Literal["none", "mirrored", "multi_worker"] = "none"
+    """Train on one device; on several of this machine (`mirrored`); or as
+    one of several processes that TF_CONFIG or Slurm's variables name
+    (`multi_worker`): docs/scale.md."""
+    devices: int = 0
+    """Of `mirrored`; 0: all GPUs. Where there are none the processor is
+    divided into so many."""
+    wait: float = 600.0
+    """Seconds in which the other processes of `multi_worker` must appear."""
+    steps_per_execution: int = 1
+    """Steps without Python between them, which saves time on a GPU;
+    divergence is looked for after so many."""
 
 
 def parse(argv):
@@ -69,11 +84,13 @@ def train(
     tensorboard=True,
     until_epoch=None,
     log=print,
+    steps_per_execution=1,
+    distribution=None,
 ):
     """Trains one run, from data to `model.keras`.
 
     Args:
-        config: settings of a family.
+        config: settings of a family; None: the run's own, to resume it.
         run_dir: path of the run directory, new unless `resume`.
         resume: continue after the last checkpoint; `config` and data must
             then be those of the run.
@@ -85,6 +102,9 @@ def train(
         until_epoch: stop after so many epochs of the schedule, with a
             checkpoint and without `model.keras`; None: train to the end.
         log: called with a sentence on what happens.
+        steps_per_execution: of `keras.Model.compile`: so many steps without
+            Python between them.
+        distribution: `training.distribution.Distribution`; None: one device.
 
     Returns:
         `(model, RunDirectory)`.
@@ -97,104 +117,104 @@ def train(
     import keras
 
     from training import callbacks
-    from training.optimizers import make_optimizer
+    from training.beginning import begun
     from yoto_tf.data import evaluation_batches
 
-    family = family_for(config)
-    family.check(config)
-    run = RunDirectory(run_dir)
-    if resume:
-        check_same_config(config, run.read_config(), run)
-    else:
-        run.require_new()  # before minutes of downloading
-    splits = splits or family.load(config, parts=("train",))
-    log(
-        f"{splits.name}: {len(splits.train):,} training and "
-        f"{len(splits.validation):,} validation {splits.noun} of "
-        f"{' x '.join(map(str, splits.example_shape))}"
-    )
-    for note in splits.notes:
-        log(note)
-    if not resume:
-        run.create(config, preset=preset, **provenance.facts())
-    with run.locked():
-        run.data.begin_or_continue(splits, bool(run.checkpoint_epochs()), log)
+    distribution = distribution or Distribution()
+    if not distribution.is_chief:
+        log, verbose = _silent, 0
+    with contextlib.ExitStack() as stack:
+        start = begun(
+            distribution, stack, config, run_dir, resume, preset, splits, log
+        )
+        config, run, splits = start.config, start.run, start.splits
+        family = family_for(config)
         keras.utils.set_random_seed(config.training.seed)
         batch_size = min(config.training.batch_size, len(splits.train))
+        distribution.check_batch(batch_size)
         steps_per_epoch = len(splits.train) // batch_size
         epochs = config.training.num_epochs(steps_per_epoch)
-        model, first_epoch = run.load_checkpoint(warn=log)
-        if model is None:
-            model = family.model(config, splits)
-            if not model.built:
-                # Layers of a family's own may be built on first use.
-                model(arrays_of(splits.train[:1])[0])
-            model.compile(
-                make_optimizer(config.optimizer, epochs * steps_per_epoch),
-                jit_compile=config.training.jit_compile,
+        with distribution.scope():
+            model = start.model() or _new_model(
+                family, config, splits, epochs * steps_per_epoch
             )
         if not getattr(model, "is_adapted", True):
             # From the examples as they are, without augmentation.
             model.adapt(arrays_of(splits.train)[0])
+        if steps_per_execution > 1:
+            model.steps_per_execution = steps_per_execution
+        first_epoch = start.epoch
         batches = family.training_batches(
             config, splits, batch_size, first_epoch
         )
         log(
             f"{model.count_params():,} parameters, {epochs} epochs of "
             f"{steps_per_epoch} steps"
+            + distribution.described()
             + (f", continued after epoch {first_epoch}" if first_epoch else "")
         )
-        run.keep_log_until(first_epoch)
-        csv_log = keras.callbacks.CSVLogger(run.log_file, append=True)
-        hooks = [*hooks, callbacks.StopOnDivergence(run)]
-        if tensorboard:
-            hooks.append(
-                keras.callbacks.TensorBoard(run.tensorboard, profile_batch=0)
-            )
-        # After TensorBoard, which has clocks of its own.
-        hooks += [callbacks.TimeEpochs(), csv_log]
-        if tensorboard and config.training.pictures_every:
-            hooks += callbacks.pictures(family, model, config, splits, run)
-        # Last, so that what the others wrote of an epoch is never missing
-        # from a run that continues after it.
-        hooks.append(callbacks.SaveRun(run))
-        try:
-            model.fit(
-                batches,
-                epochs=min(epochs, until_epoch or epochs),
-                initial_epoch=first_epoch,
-                steps_per_epoch=steps_per_epoch,
-                validation_data=(
-                    evaluation_batches(splits.validation, 250)
-                    if len(splits.validation)
-                    else None
-                ),
-                callbacks=hooks,
-                shuffle=False,
-                verbose=verbose,
-            )
-        finally:
-            # Keras closes it only where training comes to its end.
-            if csv_log.csv_file:
-                csv_log.csv_file.close()
-        if not until_epoch or until_epoch >= epochs:
+        records = []
+        if distribution.is_chief:
+            records = callbacks.records(family, model, start, tensorboard)
+        _fit(
+            model,
+            run,
+            hooks,
+            records,
+            x=batches,
+            epochs=min(epochs, until_epoch or epochs),
+            initial_epoch=first_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_data=(
+                evaluation_batches(splits.validation, 250)
+                if len(splits.validation)
+                else None
+            ),
+            shuffle=False,
+            verbose=verbose,
+        )
+        if distribution.is_chief and not (until_epoch and until_epoch < epochs):
             run.save_model(model)
+        distribution.wait_for_all()
     return model, run
 
 
-def check_same_config(given, stored, run):
-    """Raises InputError, naming the settings, if the two differ."""
-    if given.family != stored.family:
-        raise InputError(
-            f"expected family={stored.family!r} as in {run.config_file} to "
-            f"resume it, received: family={given.family!r}"
+def _new_model(family, config, splits, total_steps):
+    from training.optimizers import make_optimizer
+
+    model = family.model(config, splits)
+    if not model.built:
+        # Layers of a family's own may be built on first use.
+        model(arrays_of(splits.train[:1])[0])
+    model.compile(
+        make_optimizer(config.optimizer, total_steps),
+        jit_compile=config.training.jit_compile,
+    )
+    return model
+
+
+def _fit(model, run, hooks, records, **given):
+    """`model.fit`, with its callbacks in their order, and files closed.
+
+    Args:
+        run: `RunDirectory`.
+        hooks: the user's.
+        records: of `callbacks.records`, of the process that writes them.
+        **given: of `keras.Model.fit`.
+    """
+    from training import callbacks
+
+    try:
+        model.fit(
+            **given,
+            callbacks=[*hooks, callbacks.StopOnDivergence(run), *records],
         )
-    differing = strict_config.differences(given, stored)
-    if differing:
-        raise InputError(
-            f"expected the settings of {run.config_file} to resume it, "
-            f"received: other values of {', '.join(differing)}"
-        )
+    finally:
+        callbacks.close(records)
+
+
+def _silent(sentence):
+    """What all but the chief say."""
 
 
 def main(argv=None):
@@ -203,20 +223,32 @@ def main(argv=None):
         name, default, given = parse(argv)
         run_dir = given.run_dir or Path("runs") / name
         config = given.config
-        run = RunDirectory(run_dir)
         if given.resume and config == default.config:
             # Nothing overridden: whatever the run was begun with.
-            config = run.read_config()
+            config = None
+        if given.steps_per_execution < 1:
+            raise InputError(
+                "expected --steps-per-execution of 1 or more, received: "
+                f"steps_per_execution={given.steps_per_execution}"
+            )
         import_keras_quietly()
-        _, run = train(
-            config,
-            run_dir,
-            given.resume,
-            preset=name,
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
-        print(f"trained: {run.model_file}")
-        print(f"next: {command('training.evaluate', run.path)}")
+        distribution = made(given.strategy, given.devices, given.wait)
+        try:
+            with distribution.losses_reported():
+                _, run = train(
+                    config,
+                    run_dir,
+                    given.resume,
+                    preset=name,
+                    verbose=1 if sys.stdout.isatty() else 2,
+                    steps_per_execution=given.steps_per_execution,
+                    distribution=distribution,
+                )
+        except WorkerLost as error:
+            end(str(error))
+        if distribution.is_chief:
+            print(f"trained: {run.model_file}")
+            print(f"next: {command('training.evaluate', run.path)}")
 
 
 if __name__ == "__main__":

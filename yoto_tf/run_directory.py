@@ -166,10 +166,10 @@ class RunDirectory:
     def save_checkpoint(self, model, epoch):
         """Saves `model` with its optimizer as of the end of `epoch` (counted
         from 1), and removes all but the last two."""
-        with written_whole(self._checkpoint_file(epoch)) as aside:
+        with written_whole(self.checkpoint_file(epoch)) as aside:
             model.save(aside)
         for old in self.checkpoint_epochs()[:-_KEPT_CHECKPOINTS]:
-            self._checkpoint_file(old).unlink()
+            self.checkpoint_file(old).unlink()
 
     def checkpoint_epochs(self):
         """Returns the epochs with a checkpoint, ascending."""
@@ -196,7 +196,7 @@ class RunDirectory:
             self.family().register()
         for epoch in reversed(epochs):
             try:
-                return load_model(self._checkpoint_file(epoch)), epoch
+                return load_model(self.checkpoint_file(epoch)), epoch
             except InputError as error:
                 last_error = error
                 warn(f"passing over a damaged checkpoint: {error}")
@@ -208,7 +208,8 @@ class RunDirectory:
             ) from last_error
         return None, 0
 
-    def _checkpoint_file(self, epoch):
+    def checkpoint_file(self, epoch):
+        """Returns the path of the checkpoint of an epoch."""
         return self.checkpoints / f"epoch-{epoch:04d}.keras"
 
     def save_model(self, model):

@@ -10,9 +10,9 @@ from concurrent.futures import wait
 import pebble
 
 from training import metrics
+from training.beginning import check_same_config
 from training.study import worker
 from training.study.plan import differing_data
-from training.train import check_same_config
 from yoto_tf.errors import InputError
 from yoto_tf.run_directory import RunDirectory
 

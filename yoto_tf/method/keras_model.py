@@ -9,10 +9,11 @@ from yoto_tf.method import first_batch
 from yoto_tf.method import first_rows
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
+from yoto_tf.method import several_workers
 from yoto_tf.method.assertions import as_input_errors
 
 
-class KerasModel(keras.Model):
+class KerasModel(several_workers.BuiltBefore):
     """A `keras.Model` that is asked under loss parameters.
 
     Adds to Keras that `predict` and `evaluate` take loss parameters; that
@@ -255,6 +256,12 @@ class KerasModel(keras.Model):
                     with self.distribute_strategy.scope():
                         self._trackers.prepare(names)
                 self._spec, self.built = spec, True
+            elif several_workers.are_meant(self.distribute_strategy):
+                raise InputError(
+                    "expected arrays or a tf.data.Dataset of dense tensors "
+                    "for several workers, received: "
+                    f"{type(x).__name__}, which does not tell its shapes"
+                )
 
     # Weights that a load finds again.
 

@@ -91,8 +91,14 @@ def gathered(tensors):
     if not in_replica():
         return tensors
     context = tf.distribute.get_replica_context()
+
+    # A copy, made here: several workers ask where a tensor is, and a graph
+    # does not say it of what it is given.
     return tf.nest.map_structure(
-        lambda t: None if t is None else context.all_gather(t, axis=0), tensors
+        lambda t: (
+            None if t is None else context.all_gather(tf.identity(t), axis=0)
+        ),
+        tensors,
     )
 
 

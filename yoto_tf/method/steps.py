@@ -11,6 +11,7 @@ from yoto_tf.method import first_batch
 from yoto_tf.method import first_rows
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
+from yoto_tf.method import several_workers
 from yoto_tf.method.assertions import after
 from yoto_tf.method.assertions import checked
 from yoto_tf.method.assertions import hold
@@ -52,7 +53,8 @@ class Steps(KerasModel):
             zip(gradients, self.trainable_variables, strict=True)
         )
         self._follow(drawn, terms)
-        return self._trackers.means("", per_example, terms)
+        means = self._trackers.means("", per_example, terms)
+        return several_workers.logs(means)
 
     def _follow(self, drawn, terms):
         """Draws follow what a batch has shown of them."""
@@ -108,7 +110,7 @@ class Steps(KerasModel):
                 label, *self._for_metrics(y, outputs, sample_weight)
             )
         self._note_batch(*given)
-        return results
+        return several_workers.logs(results)
 
     def _for_metrics(self, *tensors):
         """What the compiled metrics see: what a replica reads of a metric is
