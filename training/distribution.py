@@ -194,7 +194,7 @@ class Distribution:
             raise WorkerLost(
                 "expected all workers to train until the end, received: one "
                 "that does not answer any more "
-                f"({_first_line(error)}); start all again with --resume"
+                f"({_reason(error)}); start all again with --resume"
             ) from error
 
 
@@ -203,7 +203,7 @@ def _local_replica(context, distribution):
     return context.replica_id_in_sync_group % each
 
 
-def _first_line(error):
-    """Without the names of TensorFlow's operations."""
-    line = str(error.message).strip().split("\n")[0]
-    return re.sub(r"^\{\{.*\}\} ", "", line)[:200]
+def _reason(error):
+    """A line of what TensorFlow says, without the names of its operations."""
+    lines = [re.sub(r"\{\{.*\}\} ", "", x) for x in error.message.split("\n")]
+    return next((x for x in lines if "aborted by" in x), lines[0]).strip()[:200]

@@ -2,8 +2,8 @@
 
 import contextlib
 import os
+import subprocess
 import sys
-import threading
 
 from training import cluster
 from training.distribution import Distribution
@@ -105,23 +105,32 @@ def multi_worker(seconds):
     return made
 
 
+# While TensorFlow waits, no other thread of Python runs: a process of its own
+# has to look at the clock. The end of its input says that the wait is over.
+_WATCH = """
+import os, select, signal, sys
+_, seconds, process, sentence = sys.argv
+if not select.select([0], [], [], float(seconds))[0]:
+    os.write(2, f"error: {sentence}\\n".encode())
+    os.kill(int(process), signal.SIGKILL)
+"""
+
+
 @contextlib.contextmanager
 def _ends_after(seconds, sentence):
-    """Ends the process if the block, which may hang, takes longer."""
-    stderr = os.dup(2)
-    timer = threading.Timer(seconds, end, (sentence, stderr))
-    timer.daemon = True
-    timer.start()
-    try:
+    """Kills this process if the block, which may hang, takes longer."""
+    words = [str(seconds), str(os.getpid()), sentence]
+    with subprocess.Popen(
+        [sys.executable, "-S", "-E", "-c", _WATCH, *words],
+        stdin=subprocess.PIPE,
+    ):
+        # Closes the input when it is left, and waits for the end.
         yield
-    finally:
-        timer.cancel()
-        os.close(stderr)
 
 
-def end(sentence, stderr=2):
+def end(sentence):
     """Ends the process with a sentence and code 1, at once: the end of the
     interpreter would wait for the other processes."""
     sys.stdout.flush()
-    os.write(stderr, f"error: {sentence}\n".encode())
+    os.write(2, f"error: {sentence}\n".encode())
     os._exit(1)

@@ -2,11 +2,14 @@
 
 import sys
 from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from training.executors import options
+from training.executors.options import ExecutorOptions
 from training.study.plan import default_folder
 from training.study.plan import planned_runs
 from training.study.spec_file import load_spec
@@ -17,7 +20,7 @@ from yoto_tf.errors import InputError
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(ExecutorOptions):
     """Train, score and compare all runs that a study declares.
 
     Finished runs are left alone and cut-off ones continued. Writes
@@ -25,7 +28,7 @@ class Arguments:
     3 if all that failed diverged.
     """
 
-    spec: tyro.conf.Positional[str]
+    spec: tyro.conf.Positional[str] = field(kw_only=True)
     """A study that comes with the project (training/studies), or the path of
     a TOML file."""
     to: Path | None = None
@@ -41,7 +44,8 @@ class Arguments:
     ] = ()
     """Replace what the file says, in TOML: training.epochs=100 seeds=[0]."""
     jobs: int = 0
-    """Runs at a time; 0: one per core, 8 at most."""
+    """Runs at a time; 0: one per core, 8 at most; with ray and slurm all that
+    there is room for."""
     dry_run: bool = False
     """Print the runs and their estimated cost; train nothing."""
     report_only: bool = False
@@ -59,6 +63,7 @@ def main(argv=None):
             raise InputError(
                 f"expected jobs of 0 or more, received: jobs={arguments.jobs}"
             )
+        options.check(arguments)
         runs = arguments.runs or default_folder(spec) / "runs"
         to = arguments.to or default_folder(spec)
         code = _run(arguments, spec, planned, runs, to)
@@ -74,15 +79,32 @@ def _run(arguments, spec, planned, runs, to):
     if arguments.report_only:
         outcome.write_report(spec, planned, runs, to, command)
         return 0
-    jobs = arguments.jobs or runner.default_jobs()
+    jobs, make_executor = arguments.jobs or runner.default_jobs(), None
+    if arguments.executor != "local":
+        jobs = arguments.jobs
+
+        def make_executor(capacity):
+            return options.on_cluster(
+                arguments, Path(runs).resolve() / "slurm", jobs or None
+            )
+
     runner.check_settings(runs, planned)
     if arguments.dry_run:
         from training.study import costs
 
         import_keras_quietly()
-        costs.print_estimate(spec, planned, runs, jobs)
+        costs.print_estimate(spec, planned, runs, jobs or len(planned))
         return 0
-    failures = outcome.run_study(spec, planned, runs, to, jobs, command)
+    failures = outcome.run_study(
+        spec,
+        planned,
+        # Other machines, or processes of other folders, take the paths.
+        Path(runs).resolve() if make_executor else runs,
+        to,
+        jobs,
+        command,
+        make_executor=make_executor,
+    )
     return outcome.exit_code(failures)
 
 

@@ -16,7 +16,9 @@ RESULTS = "results.csv"
 REPORT = "report.md"
 
 
-def run_study(spec, planned, folder, to, jobs, command, log=print):
+def run_study(
+    spec, planned, folder, to, jobs, command, log=print, make_executor=None
+):
     """Takes a study to its end and writes what came of it.
 
     Args:
@@ -24,9 +26,10 @@ def run_study(spec, planned, folder, to, jobs, command, log=print):
         planned: its runs.
         folder: where their run directories lie.
         to: directory of results, report and figures.
-        jobs: runs at a time.
+        jobs: runs at a time; 0: all that there is room for.
         command: that the report mentions.
         log: called with sentences.
+        make_executor: as of `runner.train_all`.
 
     Returns:
         dict, name of a run -> why it failed.
@@ -39,7 +42,7 @@ def run_study(spec, planned, folder, to, jobs, command, log=print):
     ]
     log(
         f"{spec.name}: {len(planned)} runs, {len(planned) - len(waiting)} of "
-        f"them finished; {jobs} at a time; run directories in {folder}"
+        f"them finished; {jobs or 'all'} at a time; run directories in {folder}"
     )
     unknown = runner.without_record(folder, planned)
     if unknown:
@@ -53,9 +56,14 @@ def run_study(spec, planned, folder, to, jobs, command, log=print):
     elif spec.protocol:
         log("not by its protocol: settings are replaced")
     progress = StudyProgress(
-        waiting, len(planned), jobs, known_costs(planned, folder)
+        waiting,
+        len(planned),
+        jobs or len(waiting),
+        known_costs(planned, folder),
     )
-    failures = runner.train_all(planned, folder, spec.preset, jobs, progress)
+    failures = runner.train_all(
+        planned, folder, spec.preset, jobs, progress, make_executor
+    )
     table = results.collect(spec, planned, folder, failures, decided)
     results.write(table, Path(to) / RESULTS)
     log(f"{Path(to) / RESULTS}: one row per method, width, seed and point")

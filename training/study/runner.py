@@ -1,16 +1,13 @@
 """Takes a study's runs to their end, several at a time."""
 
 import json
-import multiprocessing
 import os
-import queue
-from concurrent.futures import FIRST_COMPLETED
-from concurrent.futures import wait
-
-import pebble
+import queue as queue_module
 
 from training import metrics
 from training.beginning import check_same_config
+from training.executors.base import Lost
+from training.executors.local import LocalExecutor
 from training.study import worker
 from training.study.plan import differing_data
 from yoto_tf.errors import InputError
@@ -97,15 +94,17 @@ def check_settings(folder, planned):
             check_same_config(one.config, run.read_config(), run)
 
 
-def train_all(planned, folder, preset, jobs, progress):
+def train_all(planned, folder, preset, jobs, progress, make_executor=None):
     """Trains and scores what is not finished.
 
     Args:
         planned: list of `PlannedRun`.
         folder: where their run directories lie.
         preset: name that their `config.json` mentions.
-        jobs: processes at a time.
+        jobs: runs at a time; 0: all that there is room for.
         progress: `StudyProgress`.
+        make_executor: makes a `training.executors.base.Executor` of a number
+            of runs at a time.
 
     Returns:
         dict, name of a run -> why it failed.
@@ -114,6 +113,7 @@ def train_all(planned, folder, preset, jobs, progress):
         InputError: if a data set cannot be used, or is not the one that a
             run was begun on.
     """
+    make_executor = make_executor or local_executor(planned)
     failures = {}
     waiting = []
     for one in planned:
@@ -124,60 +124,58 @@ def train_all(planned, folder, preset, jobs, progress):
             waiting.append(one)
     if not waiting:
         return failures
-    context = multiprocessing.get_context("spawn")
-    messages = context.Queue()
-    pool = pebble.ProcessPool(
-        min(jobs, len(waiting)),
-        initializer=worker.start,
-        initargs=(threads_of_a_run(planned, jobs), messages),
-        context=context,
-    )
-    try:
+    with make_executor(min(jobs or len(waiting), len(waiting))) as executor:
         for first in differing_data(waiting):
             begun = [
                 folder / one.name
                 for one in planned
                 if one.config.data == first.config.data
             ]
-            reason = pool.schedule(
-                worker.prepare, [first.config, begun]
-            ).result()
+            reason = executor.call(worker.prepare, first.config, begun)
             if reason:
                 raise InputError(reason)
-        failures |= _until_done(
-            waiting, folder, preset, pool, messages, progress
-        )
-        pool.close()
-    finally:
-        # After an error, and after Ctrl-C: the runs keep their checkpoints.
-        pool.stop()
-        pool.join()
-        messages.close()
+        failures |= _until_done(waiting, folder, preset, executor, progress)
     return failures
 
 
-def _until_done(waiting, folder, preset, pool, messages, progress):
-    failures = {}
-    futures = {
-        pool.schedule(
-            worker.train_and_score, [one, folder / one.name, preset]
-        ): one
-        for one in waiting
-    }
-    pending = set(futures)
+def local_executor(planned):
+    """What makes an executor of processes of this machine, for `train_all`.
+
+    Args:
+        planned: list of `PlannedRun`, of the whole study.
+    """
+
+    def make(jobs):
+        threads = threads_of_a_run(planned, jobs)
+        return LocalExecutor(jobs, worker.start, (threads,))
+
+    return make
+
+
+def _until_done(waiting, folder, preset, executor, progress):
+    failures, running = {}, {}
+    queue = [(one, executor.retries) for one in waiting]
     with progress:
-        while pending:
-            done, pending = wait(
-                pending, _SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED
-            )
-            while True:
-                try:
-                    progress.trained(*messages.get_nowait())
-                except queue.Empty:
-                    break
-            for future in done:
-                one = futures[future]
-                reason = _outcome(future)
+        while queue or running:
+            while queue and not (
+                executor.capacity and len(running) >= executor.capacity
+            ):
+                one, retries = queue.pop(0)
+                path = folder / one.name
+                handle = executor.submit(
+                    worker.train_and_score, one, path, preset
+                )
+                running[handle] = one, retries
+            done = executor.finished(list(running), _SECONDS_BETWEEN_LOOKS)
+            _note_progress(executor, progress, folder, running)
+            for handle in done:
+                one, retries = running.pop(handle)
+                reason = _outcome(executor, handle)
+                if isinstance(reason, Lost) and retries:
+                    # It goes on after its last checkpoint.
+                    queue.append((one, retries - 1))
+                    continue
+                reason = str(reason) if reason else None
                 if reason:
                     failures[one.name] = reason
                 progress.ended(one, reason)
@@ -185,10 +183,24 @@ def _until_done(waiting, folder, preset, pool, messages, progress):
     return failures
 
 
-def _outcome(future):
+def _note_progress(executor, progress, folder, running):
+    if executor.is_here:
+        while True:
+            try:
+                progress.trained(*executor.messages.get_nowait())
+            except queue_module.Empty:
+                return
+    for one, _ in running.values():
+        fraction = worker.fraction(folder / one.name)
+        if fraction is not None:
+            progress.trained(one.name, fraction)
+
+
+def _outcome(executor, handle):
+    """None, why a run failed, or that it was `Lost`."""
     try:
-        return future.result()
-    except pebble.ProcessExpired as error:
-        return f"its process ended with exit code {error.exitcode}"
+        return executor.outcome(handle)
+    except Lost as lost:
+        return lost
     except Exception as error:
         return f"{type(error).__name__}: {error}"

@@ -41,6 +41,32 @@ def start(threads, messages):
     set_threads(threads)
 
 
+def begin_elsewhere(threads):
+    """Prepares a process of a cluster, which may have run tasks before and
+    sends no messages.
+
+    Args:
+        threads: of one TensorFlow operation.
+    """
+    import_keras_quietly()
+    set_threads(threads)
+
+
+def fraction(path):
+    """How far a run is with its training, from 0 to 1, by its files; None
+    before it begins.
+
+    Args:
+        path: of its run directory, on storage that all share.
+    """
+    run = RunDirectory(path)
+    known = run.data.read() if run.config_file.exists() else None
+    if known is None:
+        return None
+    _, epochs = num_steps(run.read_config(), known["num_examples"]["train"])
+    return max(run.checkpoint_epochs(), default=0) / epochs
+
+
 def set_threads(threads):
     """Gives TensorFlow so many threads. One thread in all took 10 % less
     processor time a step than one per operation."""
@@ -111,7 +137,8 @@ def train_and_score(planned, path, preset):
             splits = splits_of(planned.config)
             _, epochs = num_steps(planned.config, len(splits.train))
             trained = max(run.checkpoint_epochs(), default=0) / epochs
-            _messages.put((planned.name, trained))
+            if _messages is not None:
+                _messages.put((planned.name, trained))
             model = None
             if not run.model_file.exists():
                 model, _ = train(
@@ -120,7 +147,7 @@ def train_and_score(planned, path, preset):
                     resume=True,
                     verbose=2,
                     splits=splits,
-                    hooks=[_progress(planned)],
+                    hooks=[_progress(planned)] if _messages is not None else [],
                     tensorboard=False,
                 )
             evaluate(
