@@ -1,0 +1,274 @@
+"""The files for clusters: their schemas, and that their commands train.
+
+No scheduler runs here. A command is started as the scheduler would start it,
+with the variables that it would set.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tomllib
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import workers_on_loopback as loopback
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from yoto_tf.run_directory import RunDirectory
+
+DEPLOY = loopback.ROOT / "training" / "deploy"
+KSERVE = loopback.ROOT / "serving/tf_serving/kserve/inference_service.yaml"
+
+
+def strict(required=(), **properties):
+    """A schema of an object without other fields."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+TEXT, NUMBER = {"type": "string"}, {"type": "integer", "minimum": 0}
+TEXTS = {"type": "object", "additionalProperties": TEXT}
+METADATA = strict(["name"], name=TEXT, labels=TEXTS, annotations=TEXTS)
+
+# The validator knows Kubernetes' own kinds alone. These are the fields that
+# the files use, as the APIs' references have them; what stands in `template`
+# is a template of a Job, which it knows.
+JOB_SET = strict(
+    ["apiVersion", "kind", "metadata", "spec"],
+    apiVersion={"const": "jobset.x-k8s.io/v1alpha2"},
+    kind={"const": "JobSet"},
+    metadata=METADATA,
+    spec=strict(
+        ["replicatedJobs"],
+        network=strict(enableDNSHostnames={"type": "boolean"}, subdomain=TEXT),
+        failurePolicy=strict(maxRestarts=NUMBER),
+        replicatedJobs={
+            "type": "array",
+            "items": strict(
+                ["name", "template"],
+                name=TEXT,
+                replicas=NUMBER,
+                template={"type": "object"},
+            ),
+        },
+    ),
+)
+INFERENCE_SERVICE = strict(
+    ["apiVersion", "kind", "metadata", "spec"],
+    apiVersion={"const": "serving.kserve.io/v1beta1"},
+    kind={"const": "InferenceService"},
+    metadata=METADATA,
+    spec=strict(
+        ["predictor"],
+        predictor=strict(
+            ["model"],
+            minReplicas=NUMBER,
+            maxReplicas=NUMBER,
+            model=strict(
+                ["modelFormat", "storageUri"],
+                modelFormat=strict(["name"], name=TEXT, version=TEXT),
+                storageUri={"type": "string", "pattern": "^pvc://"},
+                args={"type": "array", "items": TEXT},
+                resources={"type": "object"},
+            ),
+        ),
+    ),
+)
+
+
+def job_set():
+    return yaml.safe_load((DEPLOY / "jobset.yaml").read_text())
+
+
+def job():
+    (replicated,) = job_set()["spec"]["replicatedJobs"]
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": replicated["name"]},
+        **replicated["template"],
+    }
+
+
+def test_the_job_set_fits_its_schema():
+    jsonschema.validate(job_set(), JOB_SET)
+    kubernetes_validate.validate(job(), "1.37.0", strict=True)
+    misspelt = job_set()
+    misspelt["spec"]["failurePolicy"]["maxRestart"] = 3
+    with pytest.raises(jsonschema.ValidationError, match="maxRestart"):
+        jsonschema.validate(misspelt, JOB_SET)
+    misspelt = job()
+    misspelt["spec"]["template"]["spec"]["containers"][0]["comand"] = []
+    with pytest.raises(kubernetes_validate.ValidationError, match="comand"):
+        kubernetes_validate.validate(misspelt, "1.37.0", strict=True)
+
+
+def test_the_inference_service_fits_its_schema():
+    service = yaml.safe_load(KSERVE.read_text())
+    jsonschema.validate(service, INFERENCE_SERVICE)
+    model = service["spec"]["predictor"]["model"]
+    # What it has of a container, as of one.
+    container = {"name": "model", "args": model["args"]}
+    container["resources"] = model["resources"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "model"}}
+    pod["spec"] = {"containers": [container]}
+    kubernetes_validate.validate(pod, "1.37.0", strict=True)
+    deployment = yaml.safe_load(
+        (KSERVE.parents[1] / "kubernetes/deployment.yaml").read_text()
+    )["spec"]["template"]["spec"]["containers"][0]
+    assert set(model["args"]) <= set(deployment["args"])
+    assert model["resources"] == deployment["resources"]
+    assert model["modelFormat"]["name"] == "tensorflow"
+    claim = yaml.safe_load(
+        (KSERVE.parents[1] / "kubernetes/volume.yaml").read_text()
+    )["metadata"]["name"]
+    assert model["storageUri"] == f"pvc://{claim}/demo"
+
+
+def pods():
+    """The command of the JobSet's pods, and the environment of each, as
+    kubelet expands it."""
+    found = job_set()
+    spec = job()["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    field = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+    environments = []
+    for index in range(spec["completions"]):
+        made = {}
+        for entry in container["env"]:
+            if "valueFrom" in entry:
+                where = entry["valueFrom"]["fieldRef"]["fieldPath"]
+                assert where == field
+                made[entry["name"]] = str(index)
+                continue
+            made[entry["name"]] = re.sub(
+                r"\$\((\w+)\)", lambda m, of=made: of[m[1]], entry["value"]
+            )
+        environments.append(made)
+    name, subdomain = found["metadata"]["name"], found["spec"]["network"]
+    hosts = [
+        f"{name}-worker-0-{i}.{subdomain['subdomain']}:2222"
+        for i in range(len(environments))
+    ]
+    return container["command"], environments, hosts
+
+
+def test_each_pod_knows_itself_and_all_others():
+    _, environments, hosts = pods()
+    for index, environment in enumerate(environments):
+        config = yaml.safe_load(environment["TF_CONFIG"])
+        assert config == {
+            "cluster": {"worker": hosts},
+            "task": {"type": "worker", "index": index},
+        }
+    assert job()["spec"]["parallelism"] == len(environments)
+    (container,) = job()["spec"]["template"]["spec"]["containers"]
+    assert {p["containerPort"] for p in container["ports"]} == {2222}
+
+
+def with_python(environment, data_dir, run):
+    """With the interpreter of the tests, and small work."""
+    folder = str(pathlib.Path(sys.executable).parent)
+    path = os.pathsep.join([folder, os.environ["PATH"]])
+    data = {"PRESET": "smoke", "DATA": str(data_dir), "RUN": str(run)}
+    return {**environment, "PATH": path, **data}
+
+
+@pytest.mark.slow
+def test_the_pods_command_trains_and_continues(data_dir, tmp_path):
+    command, environments, hosts = pods()
+    for _ in range(2):
+        ports = loopback.free_ports(2)
+        made = []
+        for environment in environments[:2]:
+            # Two of the four, here.
+            text = environment["TF_CONFIG"]
+            for host, port in zip(hosts, ports, strict=False):
+                text = text.replace(host, f"127.0.0.1:{port}")
+            for host in hosts[2:]:
+                text = re.sub(rf',\s*"{host}"', "", text)
+            changed = {**environment, "TF_CONFIG": text}
+            made.append(with_python(changed, data_dir, tmp_path / "run"))
+        results = loopback.ended(loopback.started(command, made))
+        assert [code for code, *_ in results] == [0, 0], results
+        assert RunDirectory(tmp_path / "run").checkpoint_epochs() == [1, 2]
+    assert "continued after epoch 2" in results[0][1]
+
+
+SRUN = """#!/bin/sh
+# As srun does: the words that are its own, then the tasks.
+while [ "${1#--}" != "$1" ]; do shift; done
+for SLURM_PROCID in 1 0; do
+  export SLURM_PROCID
+  "$@" &
+  tasks="$tasks $!"
+done
+for task in $tasks; do wait "$task" || code=1; done
+exit ${code:-0}
+"""
+
+
+@pytest.mark.slow
+def test_the_sbatch_file_trains_with_slurms_variables(data_dir, tmp_path):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "srun").write_text(SRUN)
+    (folder / "srun").chmod(0o755)
+    (port,) = loopback.free_ports(1)
+    slurm = {
+        # The port follows from the job.
+        "SLURM_JOB_ID": str(port % 20000),
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_STEP_TASKS_PER_NODE": "2",
+        "SLURMD_NODENAME": "localhost",
+    }
+    environment = with_python(slurm, data_dir, tmp_path / "run")
+    environment["PATH"] = f"{folder}{os.pathsep}{environment['PATH']}"
+    command = ["bash", str(DEPLOY / "train.sbatch")]
+    (ended,) = loopback.ended(loopback.started(command, [environment]))
+    assert ended[0] == 0, ended
+    assert "on 2 replicas in 2 processes" in ended[1]
+    assert RunDirectory(tmp_path / "run").model_file.is_file()
+
+
+def test_the_sbatch_file_is_a_shell_script():
+    path = DEPLOY / "train.sbatch"
+    subprocess.run(["bash", "-n", str(path)], check=True)
+    options = re.findall(r"^#SBATCH (--[\w-]+)", path.read_text(), re.M)
+    assert {"--requeue", "--distribution", "--nodes"} <= set(options)
+
+
+def test_the_image_has_what_the_project_asks_for():
+    lines = (DEPLOY / "constraints.txt").read_text().splitlines()[1:]
+    pinned = dict(line.split("==") for line in lines)
+    project = tomllib.loads((loopback.ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
+    asked = [
+        *project["project"]["dependencies"],
+        *(r for name in ("training", "ray", "slurm") for r in extras[name]),
+    ]
+    for text in asked:
+        need = Requirement(text)
+        assert Version(pinned[need.name.replace("_", "-").lower()]) in (
+            need.specifier
+        )
+    docker = (DEPLOY / "Dockerfile").read_text()
+    (base,) = re.findall(r"^FROM (\S+)$", docker, re.M)
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base)
+    for copied in re.findall(r"^COPY (.+) \S+$", docker, re.M):
+        assert all((loopback.ROOT / name).exists() for name in copied.split())
+    (installed,) = re.findall(r"yoto_tf\[|'\.\[([\w,]+)\]'", docker)
+    assert installed == "training,ray,slurm"
+    images = job()["spec"]["template"]["spec"]["containers"]
+    tag = images[0]["image"].rpartition(":")[2]
+    assert tag == project["project"]["version"]
