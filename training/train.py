@@ -141,6 +141,13 @@ def train(
         if not getattr(model, "is_adapted", True):
             # From the examples as they are, without augmentation.
             model.adapt(arrays_of(splits.train)[0])
+        if steps_per_epoch % steps_per_execution:
+            # Keras would train beyond the epoch's end.
+            raise InputError(
+                f"expected steps_per_execution to divide the {steps_per_epoch} "
+                "steps of an epoch, received: "
+                f"steps_per_execution={steps_per_execution}"
+            )
         if steps_per_execution > 1:
             model.steps_per_execution = steps_per_execution
         first_epoch = start.epoch

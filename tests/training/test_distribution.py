@@ -26,6 +26,7 @@ STEPS = loopback.ROOT / "tests" / "training" / "distributed_steps.py"
 # Of Keras 3.15.1.
 HOOKS = {
     trainer.TensorFlowTrainer._maybe_symbolic_build: "92a504f5eba9b29f",
+    trainer.TensorFlowTrainer._make_function: "bb33b7a0da3d2740",
     trainer.reduce_per_replica: "2e7d54b1e6edc29a",
 }
 

@@ -13,7 +13,7 @@ from yoto_tf.method import several_workers
 from yoto_tf.method.assertions import as_input_errors
 
 
-class KerasModel(several_workers.BuiltBefore):
+class KerasModel(several_workers.Replicated):
     """A `keras.Model` that is asked under loss parameters.
 
     Adds to Keras that `predict` and `evaluate` take loss parameters; that
