@@ -14,6 +14,8 @@ from typing import Annotated
 import tyro
 
 from training import arguments
+from training.executors.options import ExecutorOptions
+from training.search import team
 from training.search import workers
 from training.search.directory import SearchDirectory
 from training.search.directory import best
@@ -22,6 +24,7 @@ from training.search.settings import Search
 from training.search.settings import search_class
 from training.search.space import num_configurations
 from training.search.space import space_around
+from training.strategies import end
 from yoto_tf.command_line import command
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
@@ -33,8 +36,8 @@ from yoto_tf.run_directory import RunDirectory
 _BUDGET = ("trials", "time_limit")
 
 
-@dataclass(frozen=True)
-class Arguments:
+@dataclass(frozen=True, kw_only=True)
+class Arguments(ExecutorOptions):
     """Search for the settings with the lowest regret or the largest
     hypervolume on the validation examples."""
 
@@ -48,6 +51,9 @@ class Arguments:
     --time-limit may be raised."""
     verbose: bool = False
     """Show the epochs of every trial."""
+    workers: int = 0
+    """Workers to start by the executor, which train at the same time while
+    this process is their chief; 0: none, this process trains."""
 
 
 def tune(search, run_dir, resume=False, verbose=0, log=print):
@@ -227,8 +233,10 @@ def _arguments(config):
         [("search", Annotated[made, tyro.conf.arg(name="")])],
         bases=(Arguments,),
         frozen=True,
+        kw_only=True,
     )
-    return arguments(made(config=config, space=space_around(config)))
+    search = made(config=config, space=space_around(config))
+    return arguments(search=search)
 
 
 def _search_of(default, given, directory):
@@ -264,13 +272,18 @@ def main(argv=None):
         )
         role = workers.read_role()
         search = _search_of(default, given, directory)
+        team.check(given)
         import_keras_quietly()
-        outcomes = tune(
-            search,
-            directory.path,
-            given.resume,
-            verbose=2 if given.verbose else 0,
-        )
+        workers_of = contextlib.nullcontext()
+        if given.workers and role.kind == "alone":
+            workers_of = team.Team(given, argv, directory, end)
+        with workers_of:
+            outcomes = tune(
+                search,
+                directory.path,
+                given.resume,
+                verbose=2 if given.verbose else 0,
+            )
         if role.kind == "worker":
             print(f"{role.name}: no more trials")
             return

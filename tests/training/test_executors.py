@@ -30,7 +30,7 @@ seeds = [0]
 grid.beta = [1, 256]
 
 [overrides]
-training.epochs = 6
+training.epochs = 40
 data.validation_examples = 0
 data.data_dir = "{data_dir}"
 
@@ -145,8 +145,12 @@ def test_a_lost_task_goes_on_after_its_last_checkpoint(
         spec_file, tmp_path, "--executor", executor, "--cpus", cpus, *more
     )
     run = RunDirectory(tmp_path / "runs" / "gates" / "width1-seed0")
-    assert kill_a_task(process, TASKS[executor], run)
-    said, _ = process.communicate(timeout=loopback.SECONDS)
+    try:
+        assert kill_a_task(process, TASKS[executor], run)
+        said, _ = process.communicate(timeout=loopback.SECONDS)
+    finally:
+        process.kill()
+        process.wait()
     assert process.returncode == 0, said
     assert "small: 3 runs, 0 of them finished; all at a time" in said
     assert "continued after epoch" in run.output_file.read_text()

@@ -266,6 +266,66 @@ def test_two_workers_share_a_search(finished, data_dir, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("executor", ["local", "ray", "slurm"])
+def test_workers_of_an_executor_share_a_search(
+    executor, finished, data_dir, tmp_path
+):
+    module = {"local": "pebble", "ray": "ray", "slurm": "submitit"}[executor]
+    pytest.importorskip(module, reason=f"needs {module}")
+    directory = SearchDirectory(tmp_path / "search")
+    more = ("--executor", executor, "--workers", "2")
+    if executor == "slurm":
+        more += ("--slurm", "cluster=local")
+    done = subprocess.run(
+        _command(directory.path, data_dir, *_COMMAND, *more),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "chief at 127.0.0.1" in done.stdout
+    assert "best: trial" in done.stdout
+    assert _scores(directory) == _scores(finished[0])
+    assert {o.worker for o in directory.outcomes()} <= {"worker0", "worker1"}
+    for name in ("worker0", "worker1"):
+        said = (directory.path / f"{name}.txt").read_text()
+        assert "works for the chief" in said
+
+
+@pytest.mark.slow
+def test_a_search_whose_workers_all_fail_ends(data_dir, tmp_path):
+    command = _command(tmp_path / "search", data_dir, *_COMMAND)
+    # What no worker can begin with.
+    code = (
+        "import sys; from training import tune; from training.search import "
+        "team; team.work = divmod; tune.main(sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command[3:], "--workers", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert "error: expected workers that train until the search" in done.stderr
+
+
+def test_workers_without_an_executor_and_the_reverse_are_refused(capsys):
+    for words, said in (
+        (["--workers", "-1"], "--workers of 0 or more"),
+        (["--executor", "ray"], "--workers of 1 or more"),
+        (["--cpus", "3"], "--executor ray or slurm with --cpus"),
+    ):
+        with pytest.raises(SystemExit) as raised:
+            tune_module.main(["smoke", *words])
+        assert raised.value.code == 2
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_hyperband_continues_its_best_short_trials(search, tmp_path):
     hyperband = dataclasses.replace(
         search,

@@ -132,7 +132,7 @@ def train_and_score(planned, path, preset):
     run = RunDirectory(path)
     if not run.config_file.exists():
         run.create(planned.config, preset=preset, **provenance.facts())
-    with _output_to(run.output_file):
+    with output_to(run.output_file):
         try:
             splits = splits_of(planned.config)
             _, epochs = num_steps(planned.config, len(splits.train))
@@ -197,7 +197,7 @@ def _progress(planned):
 
 
 @contextlib.contextmanager
-def _output_to(path):
+def output_to(path):
     """Sends what is printed, by C++ code too, to the end of a file."""
     kept = os.dup(1), os.dup(2)
     with open(path, "a") as file:
