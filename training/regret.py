@@ -101,7 +101,7 @@ def regret_at(run, point, scored, epochs=None, verbose=0, log=print):
     Raises:
         InputError: for epochs below 1, or a point that the run has not seen.
     """
-    from training.train import check_same_config
+    from training.beginning import check_same_config
     from training.train import train
 
     config, family = run.read_config(), run.family()

@@ -1,7 +1,8 @@
 """Pictures as files by a served model of the family `compression`.
 
 The server knows symbols, the client the coder: `constriction`, of the extra
-`compression`. Files are those of `yoto_tf.compression`.
+`compression`. Files are those of `yoto_tf.compression`, which is imported where
+it is needed: the rest of the client does without the library.
 """
 
 import contextlib
@@ -10,10 +11,6 @@ import numpy as np
 
 from serving.client.errors import InvalidRequest
 from serving.client.errors import ServerFault
-from yoto_tf.compression import container
-from yoto_tf.compression import pixels as pixels_of_files
-from yoto_tf.compression import quality as qualities
-from yoto_tf.errors import InputError
 
 # What the server takes at once. Larger pictures go through `Codec`.
 MAX_PIXELS = 2**20
@@ -36,6 +33,8 @@ class CompressionMethods:
         Raises:
             InvalidRequest: for other pixels or another quality.
         """
+        from yoto_tf.compression import pixels as pixels_of_files
+        from yoto_tf.compression import quality as qualities
         from yoto_tf.compression import symbol_files
 
         with _as_invalid_requests():
@@ -71,6 +70,8 @@ class CompressionMethods:
             InvalidRequest: for bytes that are no whole file of the served
                 model, or of more pixels than `compress` takes.
         """
+        from yoto_tf.compression import container
+        from yoto_tf.compression import pixels as pixels_of_files
         from yoto_tf.compression import symbol_files
 
         with _as_invalid_requests():
@@ -120,6 +121,8 @@ class CompressionMethods:
     def _of_file(self, signature, inputs, coding, step):
         """The answer for one picture, without its batch; None: of another
         version than told how to code."""
+        from yoto_tf.compression import quality as qualities
+
         lmbda = np.float32(qualities.lambda_of(step, *coding.lambdas))
         found = self.predict(
             signature,
@@ -149,6 +152,8 @@ class _VersionChangedError(Exception):
 @contextlib.contextmanager
 def _as_invalid_requests():
     """Refusals of the library as those of the client."""
+    from yoto_tf.errors import InputError
+
     try:
         yield
     except InputError as error:
@@ -156,6 +161,8 @@ def _as_invalid_requests():
 
 
 def _check_few(shape):
+    from yoto_tf.compression import pixels as pixels_of_files
+
     if shape[0] * shape[1] > MAX_PIXELS:
         raise InvalidRequest(
             f"expected a picture of at most {MAX_PIXELS:,} pixels with sides "

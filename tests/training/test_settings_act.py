@@ -101,8 +101,8 @@ class Recorder:
     def compile(self, optimizer, jit_compile):
         self.optimizer, self.jit_compile = optimizer, jit_compile
 
-    def fit(self, batches, **given):
-        self.batches, self.given = batches, given
+    def fit(self, x, **given):
+        self.batches, self.given = x, given
 
     def save(self, path):
         path.touch()

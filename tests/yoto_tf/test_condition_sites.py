@@ -266,7 +266,7 @@ def test_a_fixed_number_of_examples_is_one(batch_size):
 
 def test_the_walk_that_is_private_to_keras_stands_in_one_file():
     package = pathlib.Path(yoto_tf.__file__).parent
-    private = re.compile("keras.src.(models|ops|backend)|_run_through_graph")
+    private = re.compile(r"keras\.src\.(models|ops|backend)|_run_through_graph")
     found = [f for f in package.rglob("*.py") if private.search(f.read_text())]
     assert [f.name for f in found] == ["graph.py"]
 

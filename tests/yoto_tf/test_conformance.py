@@ -334,6 +334,7 @@ def test_every_layer_and_model_of_the_package_is_registered():
         "AdaptiveDraws",
         "ConditioningLayer",
         "KerasModel",
+        "Replicated",
         "Steps",
         "TableModel",
     }

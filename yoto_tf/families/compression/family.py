@@ -1,6 +1,8 @@
 """What the scripts need to know of learned image compression. Imports no
 TensorFlow."""
 
+from typing import Literal
+
 import numpy as np
 
 from yoto_tf import points
@@ -10,6 +12,7 @@ from yoto_tf.families.compression.config import KNOB
 from yoto_tf.families.compression.config import CompressionConfig
 from yoto_tf.families.compression.presets import PRESETS
 from yoto_tf.families.parts import Column
+from yoto_tf.families.parts import Dimension
 from yoto_tf.families.parts import LineFigure
 
 _RATE = Column("rate", "rate", ".3f", "bits per pixel")
@@ -28,6 +31,24 @@ class CompressionFamily(Family):
     trade_off = (_RATE, _DISTORTION)
     objective = _LOSS
     unit = "bits per pixel"
+    dimensions = [
+        Dimension(
+            "learning_rate",
+            "optimizer.learning_rate",
+            float,
+            lambda settings: [
+                settings.optimizer.learning_rate * f for f in (0.3, 1, 3)
+            ],
+            "Of Adam.",
+        ),
+        Dimension(
+            "quantization",
+            "model.quantization",
+            Literal["noise", "mixed"],
+            lambda settings: ["noise", "mixed"],
+            "What the synthesis is given in training.",
+        ),
+    ]
     lines = [
         LineFigure(
             "psnr",
