@@ -1,7 +1,6 @@
 """A small real study through the command line: to its end, cut off and
 continued, with a run that diverges."""
 
-import multiprocessing
 import os
 import pathlib
 import queue
@@ -17,6 +16,7 @@ import pebble
 import pytest
 from PIL import Image
 
+from training.executors.local import LocalExecutor
 from training.study import __main__ as study_module
 from training.study import costs
 from training.study import outcome
@@ -399,12 +399,12 @@ def _die():
 
 @pytest.mark.slow
 def test_a_process_that_dies_is_reported_and_the_next_run_goes_on():
-    context = multiprocessing.get_context("spawn")
-    with pebble.ProcessPool(1, context=context) as pool:
-        dead = pool.schedule(_die)
-        alive = pool.schedule(abs, [-3])
-        assert runner._outcome(dead) == "its process ended with exit code 7"
-        assert alive.result() == 3
+    with LocalExecutor(1) as executor:
+        dead = executor.submit(_die)
+        alive = executor.submit(abs, -3)
+        reason = runner._outcome(executor, dead)
+        assert str(reason) == "its process ended with exit code 7"
+        assert executor.outcome(alive) == 3
 
 
 def test_rows_of_pictures_have_names_that_fit():

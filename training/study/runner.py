@@ -113,7 +113,7 @@ def train_all(planned, folder, preset, jobs, progress, make_executor=None):
         InputError: if a data set cannot be used, or is not the one that a
             run was begun on.
     """
-    make_executor = make_executor or local_executor(planned)
+    make_executor = make_executor or local_executor(planned, jobs)
     failures = {}
     waiting = []
     for one in planned:
@@ -138,16 +138,18 @@ def train_all(planned, folder, preset, jobs, progress, make_executor=None):
     return failures
 
 
-def local_executor(planned):
+def local_executor(planned, jobs):
     """What makes an executor of processes of this machine, for `train_all`.
 
     Args:
         planned: list of `PlannedRun`, of the whole study.
+        jobs: runs at a time, whatever is left of them; 0: one per core.
     """
+    # Not of those that are left; see there.
+    threads = threads_of_a_run(planned, jobs or default_jobs())
 
-    def make(jobs):
-        threads = threads_of_a_run(planned, jobs)
-        return LocalExecutor(jobs, worker.start, (threads,))
+    def make(num):
+        return LocalExecutor(num, worker.start, (threads,))
 
     return make
 
