@@ -15,10 +15,10 @@ from yoto_tf.families.tabular.config import TableConditioningConfig
 from yoto_tf.families.tabular.config import TableConfig
 from yoto_tf.families.tabular.config import TableEvaluationConfig
 from yoto_tf.families.tabular.config import TableModelConfig
-from yoto_tf.families.tabular.config import TableObjectiveConfig
 from yoto_tf.families.tabular.config import TabularConfig
 from yoto_tf.families.tabular.sources import read_table
 from yoto_tf.families.tabular.table import load_table
+from yoto_tf.objective_config import NormalizationConfig
 from yoto_tf.parameter_config import ParameterConfig
 
 COUNTED = {"target": "count", "positive": None, "leave_out": ()}
@@ -333,7 +333,7 @@ _COUNTS = TableConfig(target="x", positive=None)
         ),
         (lambda: TableModelConfig(depth=0), "without 'hidden' for depth=0"),
         (
-            lambda: TableObjectiveConfig(normalization_power=0.5),
+            lambda: NormalizationConfig(normalization_power=0.5),
             "where it has no effect",
         ),
         (

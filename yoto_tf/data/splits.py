@@ -126,6 +126,20 @@ def is_folder(name):
     return _is_directory(name) and not tfds_images.is_known(name)
 
 
+def is_here(data):
+    """Whether loading pictures needs no download.
+
+    Args:
+        data: settings with `name` and `data_dir`.
+    """
+    return (
+        is_folder(data.name)
+        # Refused where it is loaded.
+        or not tfds_images.is_known(data.name)
+        or tfds_images.is_prepared(data.name, data.data_dir)
+    )
+
+
 def _is_directory(name):
     try:
         return Path(name).is_dir()

@@ -151,3 +151,15 @@ class Dimension:
         for key in self.setting.split("."):
             found = getattr(found, key)
         return found
+
+
+LEARNING_RATE = Dimension(
+    "learning_rate",
+    "optimizer.learning_rate",
+    float,
+    lambda settings: [
+        settings.optimizer.learning_rate * f for f in (0.3, 1, 3)
+    ],
+    "Of Adam.",
+)
+"""For families whose settings are near a good one."""

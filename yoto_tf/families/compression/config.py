@@ -7,6 +7,7 @@ from typing import Literal
 
 from yoto_tf.conditioning_config import BaseConditioningConfig
 from yoto_tf.errors import InputError
+from yoto_tf.objective_config import NormalizationConfig
 from yoto_tf.parameter_config import ParameterConfig
 from yoto_tf.settings import Settings
 from yoto_tf.strict_config import Config
@@ -136,28 +137,6 @@ class CompressionModelConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompressionObjectiveConfig(Config):
-    """How bits and squared error become one number."""
-
-    normalization: Literal["none", "geometric_mean", "sum"] = "none"
-    """Divide the loss by the weights' sum or their geometric mean, the square
-    root of lambda, so that small lambdas do not drown."""
-    normalization_power: float = 1.0
-    """Divide by the above to this power, above 0 to 1."""
-
-    def _check(self):
-        if self.normalization == "none":
-            self._without_effect(
-                ("normalization_power",), "normalization='none'"
-            )
-        if not 0 < self.normalization_power <= 1:
-            raise InputError(
-                "expected normalization_power above 0 and at most 1, received: "
-                f"normalization_power={self.normalization_power}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class CompressionEvaluationConfig(Config):
     """Where a run is scored."""
 
@@ -182,9 +161,7 @@ class CompressionConfig(Settings):
     )
     """lambda, the weight of 255**2 times the mean squared error against bits
     per pixel; `constant` for a separate model of one quality."""
-    objective: CompressionObjectiveConfig = field(
-        default_factory=CompressionObjectiveConfig
-    )
+    objective: NormalizationConfig = field(default_factory=NormalizationConfig)
     evaluation: CompressionEvaluationConfig = field(
         default_factory=CompressionEvaluationConfig
     )

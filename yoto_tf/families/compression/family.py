@@ -11,6 +11,7 @@ from yoto_tf.families.base import Family
 from yoto_tf.families.compression.config import KNOB
 from yoto_tf.families.compression.config import CompressionConfig
 from yoto_tf.families.compression.presets import PRESETS
+from yoto_tf.families.parts import LEARNING_RATE
 from yoto_tf.families.parts import Column
 from yoto_tf.families.parts import Dimension
 from yoto_tf.families.parts import LineFigure
@@ -32,15 +33,7 @@ class CompressionFamily(Family):
     objective = _LOSS
     unit = "bits per pixel"
     dimensions = [
-        Dimension(
-            "learning_rate",
-            "optimizer.learning_rate",
-            float,
-            lambda settings: [
-                settings.optimizer.learning_rate * f for f in (0.3, 1, 3)
-            ],
-            "Of Adam.",
-        ),
+        LEARNING_RATE,
         Dimension(
             "quantization",
             "model.quantization",
@@ -73,16 +66,9 @@ class CompressionFamily(Family):
         return load_cells(settings.data)
 
     def is_here(self, settings):
-        from yoto_tf.data import splits
-        from yoto_tf.data import tfds_images
+        from yoto_tf.data.splits import is_here
 
-        data = settings.data
-        return (
-            splits.is_folder(data.name)
-            # Refused where it is loaded.
-            or not tfds_images.is_known(data.name)
-            or tfds_images.is_prepared(data.name, data.data_dir)
-        )
+        return is_here(settings.data)
 
     def training_batches(self, settings, splits, batch_size, first_epoch):
         from yoto_tf.families.compression.crops import training_crops

@@ -4,14 +4,14 @@ TensorFlow."""
 from yoto_tf.families.compression.config import CompressionConditioningConfig
 from yoto_tf.families.compression.config import CompressionConfig
 from yoto_tf.families.compression.config import CompressionModelConfig
-from yoto_tf.families.compression.config import CompressionObjectiveConfig
 from yoto_tf.families.compression.config import CropsConfig
 from yoto_tf.families.parts import Preset
+from yoto_tf.objective_config import NormalizationConfig
 from yoto_tf.settings import OptimizerConfig
 from yoto_tf.settings import TrainingConfig
 
 _COMPRESSION = CompressionConfig(
-    objective=CompressionObjectiveConfig(
+    objective=NormalizationConfig(
         normalization="geometric_mean", normalization_power=0.5
     ),
     optimizer=OptimizerConfig(

@@ -6,6 +6,7 @@ from typing import Literal
 
 from yoto_tf.conditioning_config import BaseConditioningConfig
 from yoto_tf.errors import InputError
+from yoto_tf.objective_config import NormalizationConfig
 from yoto_tf.parameter_config import ParameterConfig
 from yoto_tf.settings import Settings
 from yoto_tf.strict_config import Config
@@ -113,28 +114,6 @@ class TableModelConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableObjectiveConfig(Config):
-    """How the terms of the loss become one number."""
-
-    normalization: Literal["none", "geometric_mean", "sum"] = "none"
-    """Divide the loss by the weights' sum or their geometric mean, so that
-    examples with large weights do not drown the others."""
-    normalization_power: float = 1.0
-    """Divide by the above to this power, 0 to 1."""
-
-    def _check(self):
-        if self.normalization == "none":
-            self._without_effect(
-                ("normalization_power",), "normalization='none'"
-            )
-        if not 0 < self.normalization_power <= 1:
-            raise InputError(
-                "expected normalization_power above 0 and at most 1, received: "
-                f"normalization_power={self.normalization_power}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class TableEvaluationConfig(Config):
     """Where a run is scored."""
 
@@ -164,9 +143,7 @@ class TabularConfig(Settings):
         ParameterConfig(name="miss", low=1.0, high=100.0),
     )
     """The loss parameters; a term whose weight is not there has 1."""
-    objective: TableObjectiveConfig = field(
-        default_factory=TableObjectiveConfig
-    )
+    objective: NormalizationConfig = field(default_factory=NormalizationConfig)
     evaluation: TableEvaluationConfig = field(
         default_factory=TableEvaluationConfig
     )

@@ -4,19 +4,12 @@ from typing import Literal
 
 from yoto_tf.conditioning_config import OF_KINDS
 from yoto_tf.conditioning_config import ConditioningKind
+from yoto_tf.families.parts import LEARNING_RATE
 from yoto_tf.families.parts import Dimension
 from yoto_tf.registry import CONDITIONING
 
 DIMENSIONS = [
-    Dimension(
-        "learning_rate",
-        "optimizer.learning_rate",
-        float,
-        lambda settings: [
-            settings.optimizer.learning_rate * f for f in (0.3, 1, 3)
-        ],
-        "Of Adam.",
-    ),
+    LEARNING_RATE,
     Dimension(
         "kind",
         "model.conditioning.kind",

@@ -7,8 +7,8 @@ from yoto_tf.families.tabular.config import TableConditioningConfig
 from yoto_tf.families.tabular.config import TableConfig
 from yoto_tf.families.tabular.config import TableEvaluationConfig
 from yoto_tf.families.tabular.config import TableModelConfig
-from yoto_tf.families.tabular.config import TableObjectiveConfig
 from yoto_tf.families.tabular.config import TabularConfig
+from yoto_tf.objective_config import NormalizationConfig
 from yoto_tf.parameter_config import ParameterConfig
 from yoto_tf.settings import OptimizerConfig
 from yoto_tf.settings import TrainingConfig
@@ -27,7 +27,7 @@ _DEFAULT = TabularConfig(
     ),
     parameters=(_MISS,),
     evaluation=_COSTS,
-    objective=TableObjectiveConfig(normalization="geometric_mean"),
+    objective=NormalizationConfig(normalization="geometric_mean"),
     optimizer=OptimizerConfig(learning_rate=1e-3),
     training=TrainingConfig(steps=2000, batch_size=128),
 )

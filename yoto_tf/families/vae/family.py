@@ -85,16 +85,9 @@ class VaeFamily(Family):
         return load_images(data, parts)
 
     def is_here(self, settings):
-        from yoto_tf.data import splits
-        from yoto_tf.data import tfds_images
+        from yoto_tf.data.splits import is_here
 
-        data = settings.data
-        return (
-            splits.is_folder(data.name)
-            # Refused where it is loaded.
-            or not tfds_images.is_known(data.name)
-            or tfds_images.is_prepared(data.name, data.data_dir)
-        )
+        return is_here(settings.data)
 
     def training_batches(self, settings, splits, batch_size, first_epoch):
         from yoto_tf.data import training_batches

@@ -1,0 +1,32 @@
+"""How a loss with weights becomes one number, as several families have it.
+
+Imports no TensorFlow.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from yoto_tf.errors import InputError
+from yoto_tf.strict_config import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalizationConfig(Config):
+    """How the terms of the loss become one number."""
+
+    normalization: Literal["none", "geometric_mean", "sum"] = "none"
+    """Divide the loss by the weights' sum or their geometric mean, so that
+    examples with large weights do not drown the others."""
+    normalization_power: float = 1.0
+    """Divide by the above to this power, above 0 to 1."""
+
+    def _check(self):
+        if self.normalization == "none":
+            self._without_effect(
+                ("normalization_power",), "normalization='none'"
+            )
+        if not 0 < self.normalization_power <= 1:
+            raise InputError(
+                "expected normalization_power above 0 and at most 1, received: "
+                f"normalization_power={self.normalization_power}"
+            )
