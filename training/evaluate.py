@@ -147,7 +147,7 @@ def evaluate(
             return row[0][family.objective.name]
 
         facts["regret"] = regret.regret_at(
-            run, regret_at, scored, regret_epochs, verbose, log
+            run, model, regret_at, scored, regret_epochs, verbose, log
         )
     idle = without_effect(model, examples)
     for name, low, high in idle:

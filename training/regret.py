@@ -80,7 +80,7 @@ def parsed(texts, run):
     return asked[0]
 
 
-def regret_at(run, point, scored, epochs=None, verbose=0, log=print):
+def regret_at(run, model, point, scored, epochs=None, verbose=0, log=print):
     """Trains a model for one point alone, briefly, and compares.
 
     Its run directory lies in the run's; where it is, nothing is trained
@@ -88,6 +88,7 @@ def regret_at(run, point, scored, epochs=None, verbose=0, log=print):
 
     Args:
         run: `RunDirectory` of a trained run.
+        model: of the run.
         point: dict, name -> value, of all parameters.
         scored: called with a model, returns its loss at the point.
         epochs: of the separate model; None: a tenth of the run's, at least 1.
@@ -121,13 +122,13 @@ def regret_at(run, point, scored, epochs=None, verbose=0, log=print):
     if fixed.config_file.exists():
         check_same_config(fixed_config, fixed.read_config(), fixed)
     if fixed.model_file.exists():
-        model = fixed.load_model()
+        alone = fixed.load_model()
     else:
         log(
             f"training a model for {points.label(point)} alone, {epochs} of "
             f"the run's {known} epochs: {fixed.path}"
         )
-        model, _ = train(
+        alone, _ = train(
             fixed_config,
             fixed.path,
             resume=fixed.config_file.exists(),
@@ -135,7 +136,7 @@ def regret_at(run, point, scored, epochs=None, verbose=0, log=print):
             tensorboard=False,
             log=log,
         )
-    loss, fixed_loss = scored(run.load_model()), scored(model)
+    loss, fixed_loss = scored(model), scored(alone)
     return {
         "point": point,
         "epochs": epochs,

@@ -51,19 +51,23 @@ def git_revision():
     """
     here = Path(__file__)
     try:
-        _git(here, "ls-files", "--error-unmatch", here.name)
-        return _git(here, "rev-parse", "HEAD")
+        git(here, "ls-files", "--error-unmatch", here.name)
+        return git(here, "rev-parse", "HEAD").strip()
     except (OSError, subprocess.SubprocessError):
         return None
 
 
-def _git(file, *words):
-    answer = subprocess.run(
+def git(file, *words):
+    """Returns what git says in the folder of a file.
+
+    Raises:
+        OSError, subprocess.SubprocessError: it cannot, or is not here.
+    """
+    return subprocess.run(
         ["git", *words],
         cwd=file.parent,
         capture_output=True,
         text=True,
         check=True,
         timeout=10,
-    )
-    return answer.stdout.strip()
+    ).stdout

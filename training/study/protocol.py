@@ -9,7 +9,9 @@ import json
 import subprocess
 from pathlib import Path
 
+from yoto_tf import provenance
 from yoto_tf.errors import InputError
+from yoto_tf.run_directory import RunDirectory
 
 RECORD = "protocol.json"
 
@@ -44,8 +46,7 @@ def commit_of(spec, folder):
         commit = _git(
             paths[0], "log", "-1", "--format=%H", "--", *map(str, paths)
         ).strip()
-        record.parent.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps({"commit": commit}) + "\n")
+        RunDirectory.write_json(record, {"commit": commit})
         return commit
     commit = json.loads(record.read_text())["commit"]
     for path in paths:
@@ -59,16 +60,8 @@ def commit_of(spec, folder):
 
 
 def _git(path, *words):
-    """What git says in the folder of `path`."""
     try:
-        return subprocess.run(
-            ["git", *words],
-            cwd=path.parent,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout
+        return provenance.git(path, *words)
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or error
         raise InputError(
