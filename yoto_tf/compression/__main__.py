@@ -5,7 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-from yoto_tf import released
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.compression import container
@@ -15,7 +14,6 @@ from yoto_tf.errors import InputError
 from yoto_tf.files import written_whole
 
 _MODEL = "YOTO_TF_COMPRESSION_MODEL"
-_RELEASED = "compression"
 # A header, and 16 bytes for each pixel.
 _MOST_BYTES = container.HEADER_BYTES + 16 * container.MAX_PIXELS
 
@@ -36,8 +34,7 @@ def parse(argv):
         "--model",
         default=os.environ.get(_MODEL),
         help="run directory or .keras file of the model; default: "
-        f"{_MODEL} in the environment, or the model that comes with the "
-        "library",
+        f"{_MODEL} in the environment",
     )
     compress = commands.add_parser(
         "compress", parents=[model], help="a picture to a file"
@@ -144,8 +141,6 @@ def _check_apart(source, output):
 
 
 def _codec(path):
-    if not path and _RELEASED in released.names():
-        path = released.run(_RELEASED).path
     if not path:
         raise InputError(
             "expected a model, --model runs/NAME or model.keras, or "
