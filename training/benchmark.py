@@ -6,7 +6,6 @@ turn, A B A B, and the ratio is the median over the pairs: on a shared
 machine the ratio holds while the figures drift.
 """
 
-import resource
 import statistics
 import time
 from dataclasses import dataclass
@@ -177,7 +176,7 @@ def main(argv=None):
             )
             for preset in arguments.presets
         ]
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = provenance.peak_memory_mib()
         print(table(results))
         print(f"Peak memory of the process: {peak:,.0f} MiB.")
         if arguments.json_file:

@@ -1,6 +1,7 @@
 """With what a result was made."""
 
 import platform
+import resource
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -42,6 +43,18 @@ def processor():
         if flag in flags
     ]
     return " ".join(f"{name} {' '.join(has)}".split())
+
+
+def peak_memory_mib():
+    """Returns the most memory that this process had at once, in MiB."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        peak = next(x for x in lines if x.startswith("VmHWM:"))
+        return int(peak.split()[1]) / 1024
+    except (OSError, StopIteration):
+        # On Linux that of the process which started this one counts here, if
+        # it was larger.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def git_revision():

@@ -81,3 +81,5 @@ def test_the_example_runs(name, around):
 
 def test_presets_are_documented_by_their_help():
     assert all(p.summary and p.source for p in yoto_tf.PRESETS.values())
+    # Commands set the full stop.
+    assert not [p for p in yoto_tf.PRESETS.values() if p.summary[-1] == "."]

@@ -1,6 +1,7 @@
 """The commit that a run names is that of this code."""
 
 import subprocess
+import sys
 
 from yoto_tf import provenance
 
@@ -34,3 +35,26 @@ def test_an_installed_copy_has_no_commit_of_the_repository_around_it(
     assert provenance.git_revision() == git("rev-parse", "HEAD")
     monkeypatch.setenv("PATH", "")
     assert provenance.git_revision() is None
+
+
+def test_the_peak_of_memory_is_the_processs_own():
+    # A process that is started by a large one.
+    large = bytearray(300 * 2**20)
+    large[::4096] = b"x" * len(large[::4096])
+    code = "from yoto_tf import provenance as p; {}; print(p.peak_memory_mib())"
+
+    def peak(before):
+        return float(
+            subprocess.run(
+                [sys.executable, "-c", code.format(before)],
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+        )
+
+    bare = peak("pass")
+    assert bare < 300
+    # What is freed again counts.
+    filled = peak("b = b'x' * (200 * 2**20); b = 0")
+    assert 199 <= filled - bare < 230

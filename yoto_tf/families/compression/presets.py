@@ -40,7 +40,7 @@ _SMOKE = CompressionConfig(
 
 PRESETS = {
     "compression": Preset(
-        summary="Pictures as files, for every quality.",
+        summary="Pictures as files, for every quality",
         source="Mean-scale hyperprior of Minnen et al. (NeurIPS 2018) at a "
         "quarter of its width, with the GDN of Johnston et al. (2019) and "
         "whole numbers in the hyper-decoder (Balle et al., ICLR 2019); lambda "

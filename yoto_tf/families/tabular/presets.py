@@ -80,7 +80,7 @@ _VISITS = TabularConfig(
 
 PRESETS = {
     "credit_cost": Preset(
-        summary="Credit scoring by a linear model, for every cost of a miss.",
+        summary="Credit scoring by a linear model, for every cost of a miss",
         source="credit_data of R's modeldata (MIT): 4,454 customers of a "
         "credit scoring course of L. Belanche (UPC), by way of G. Sanchez.",
         cost="about a minute on two cores",
@@ -90,7 +90,7 @@ PRESETS = {
         example_shape=(25,),
     ),
     "default_cost": Preset(
-        summary="Credit card default, for every cost of a miss.",
+        summary="Credit card default, for every cost of a miss",
         source="Default of R's ISLR (GPL-2): 10,000 simulated customers "
         "(James et al., An Introduction to Statistical Learning).",
         cost="about a minute on two cores",
@@ -100,7 +100,7 @@ PRESETS = {
         example_shape=(3,),
     ),
     "visits_quantile": Preset(
-        summary="Every quantile of the number of visits to a doctor.",
+        summary="Every quantile of the number of visits to a doctor",
         source="The RAND health insurance experiment, 20,190 years of "
         "persons (Cameron & Trivedi, 2005), in statsmodels; public domain.",
         cost="about a minute on two cores",
