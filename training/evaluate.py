@@ -66,6 +66,7 @@ def evaluate(
     metrics=(),
     regret_at=None,
     regret_epochs=None,
+    part="test",
 ):
     """Scores a run and writes `curve.csv` and `evaluation.json`.
 
@@ -88,6 +89,8 @@ def evaluate(
         regret_at: dict, name -> value: also compare there with a model for
             that point alone; see `training.regret.regret_at`.
         regret_epochs: of that model; None: a tenth of the run's.
+        part: `"test"`; or `"validation"`, of `splits`, for what is still to
+            be chosen.
 
     Returns:
         list of dicts, the rows of `curve.csv`.
@@ -98,6 +101,7 @@ def evaluate(
     """
     import keras
 
+    from training.test_split import held_out
     from training.test_split import load_test_split
     from training.test_split import unseen
     from yoto_tf.evaluation import pareto_front
@@ -116,9 +120,12 @@ def evaluate(
         splits = family.load(config, parts=("test",), known=run.data.read())
     model = model or run.load_model()
     grid = grid or family.grid(config)
-    examples, facts = (
-        unseen(run, splits, log) if splits else load_test_split(run, log)
-    )
+    if part == "validation":
+        examples, facts = held_out(splits)
+    elif splits:
+        examples, facts = unseen(run, splits, log)
+    else:
+        examples, facts = load_test_split(run, log)
     measure = None
     if asked:
         if facts["num_left_out"] and factors is not None:
@@ -168,7 +175,7 @@ def evaluate(
     run.write_json(
         run.evaluation_file,
         {
-            "split": "test",
+            "split": part,
             "num_examples": len(examples),
             "example_shape": shape,
             **facts,

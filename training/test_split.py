@@ -83,7 +83,28 @@ def unseen(run, splits, log=print):
                 "names decide which these are, so name its pictures as they "
                 "were"
             )
-    return examples, {
+    return examples, _facts(splits, examples, differences, left_out)
+
+
+def held_out(splits):
+    """The held-out training examples, as `unseen` returns those of the test
+    split.
+
+    Raises:
+        InputError: if there are fewer than two.
+    """
+    examples = splits.validation
+    if examples is None or len(examples) < 2:
+        raise InputError(
+            "expected two held-out training examples or more to score on "
+            "(data.validation_examples), received: "
+            f"{0 if examples is None else len(examples)}"
+        )
+    return examples, _facts(splits, examples, [], 0)
+
+
+def _facts(splits, examples, differences, left_out):
+    return {
         "data_name": splits.name,
         "data_version": splits.version,
         "data_differences": differences,

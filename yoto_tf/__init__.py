@@ -8,7 +8,6 @@ from yoto_tf.families import get_preset
 from yoto_tf.families.vae.config import ExperimentConfig
 from yoto_tf.families.vae.loss_config import BetaConfig
 from yoto_tf.families.vae.loss_config import ObjectiveConfig
-from yoto_tf.families.vae.loss_config import PartConfig
 from yoto_tf.families.vae.model_config import ConditioningConfig
 from yoto_tf.families.vae.model_config import ModelConfig
 from yoto_tf.families.vae.presets import PRESETS
@@ -48,7 +47,6 @@ __all__ = [
     "InputError",
     "ModelConfig",
     "ObjectiveConfig",
-    "PartConfig",
     "TrainingDiverged",
     "get_preset",
     "register_conditioning",

@@ -17,16 +17,25 @@ class NormalizationConfig(Config):
     normalization: Literal["none", "geometric_mean", "sum"] = "none"
     """Divide the loss by the weights' sum or their geometric mean, so that
     examples with large weights do not drown the others."""
-    normalization_power: float = 1.0
-    """Divide by the above to this power, above 0 to 1."""
+    normalization_power: float | None = None
+    """Divide by the above to this power, above 0 to 1; unset: 1 (the
+    authors)."""
 
     def _check(self):
         if self.normalization == "none":
             self._without_effect(
                 ("normalization_power",), "normalization='none'"
             )
-        if not 0 < self.normalization_power <= 1:
+        if self.normalization_power is not None and not (
+            0 < self.normalization_power <= 1
+        ):
             raise InputError(
                 "expected normalization_power above 0 and at most 1, received: "
                 f"normalization_power={self.normalization_power}"
             )
+
+    @property
+    def power(self):
+        """`normalization_power`, or its default."""
+        given = self.normalization_power
+        return 1.0 if given is None else given

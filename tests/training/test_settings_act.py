@@ -29,7 +29,6 @@ from yoto_tf.families import get_family
 from yoto_tf.families import get_preset
 from yoto_tf.families.vae.config import ExperimentConfig
 from yoto_tf.families.vae.family import VaeFamily
-from yoto_tf.families.vae.loss_config import PartConfig
 from yoto_tf.families.vae.model_config import ConditioningConfig
 from yoto_tf.families.vae.model_config import ModelConfig
 from yoto_tf.parameter_config import ParameterConfig
@@ -207,8 +206,8 @@ def loss(config, _):
             terms = {"distortion": tf.constant([2000.0, 2000.0])}
             terms["rate"] = tf.reduce_sum(mean**2, -1)
             terms = model.training_terms(terms, outputs, asked, step)
-            ramped = model.objective.ramped(terms, step)
-            value = model.objective(ramped, asked)
+            warmed = model.objective.warmed(terms, step, 1000)
+            value = model.objective(warmed, asked)
         draws = model.sample_loss_parameters(16, step)
         model._follow(asked, terms)
         found[step] = [list(draws.values()), value, tape.gradient(value, mean)]
@@ -254,7 +253,7 @@ RULES = {
         network,
         likelihood=OTHERS,
         posterior=OTHERS,
-        initial_variance=[0.3, "data"],
+        initial_variance=[0.3, None],
         latent_size=[4],
         width=[2],
         base_channels=[3],
@@ -277,19 +276,14 @@ RULES = {
         distribution=OTHERS,
         low=[0.6],
         high=[600.0],
-        parts=[(), (PartConfig(share=0.25).to_dict(),)],
-        adaptive=[0.5],
+        adaptive=[0.5, 0.0],
         values=[(3.0,)],
-    ),
-    "beta.parts": rules(
-        loss, center=[2.0, 100.0], octaves=[2.0], share=[0.1, 0.0]
     ),
     "objective": rules(
         loss,
         normalization=OTHERS,
         normalization_power=[0.7],
-        rate_ramp=[0.5, ((0.0, 0.0), (900.0, 1.0))],
-        free_bits=[0.5, ((0.0, 1.0), (900.0, 0.0))],
+        warm_up=[0.3, 0.0],
         group_size=[4, None],
     ),
     "optimizer": rules(
@@ -423,14 +417,8 @@ def test_each_setting_changes_the_run_or_is_refused(name, tmp_path):
 
 
 def test_every_setting_has_a_rule_and_every_rule_a_setting():
-    config = dataclasses.replace(
-        ExperimentConfig(),
-        beta=dataclasses.replace(
-            ExperimentConfig().beta, parts=(PartConfig(),)
-        ),
-    )
     found = {}
-    for path, *_ in leaves(config):
+    for path, *_ in leaves(ExperimentConfig()):
         group = ".".join(n for n in path[:-1] if isinstance(n, str))
         found.setdefault(group, set()).add(path[-1])
     assert found == {group: set(names) for group, names in RULES.items()}

@@ -93,5 +93,30 @@ def test_a_protocol_that_is_not_there_or_in_no_checkout_is_refused(
     ):
         protocol.commit_of(spec, tmp_path / "runs")
     study.write_text("file = 'x'" + STUDY)
-    with pytest.raises(InputError, match="no key 'file'"):
+    with pytest.raises(InputError, match="no key 'files'"):
         load_spec(str(study))
+
+
+def test_a_base_is_a_part_of_what_was_decided(study, tmp_path):
+    lines = 'base = "mine.toml"\nseeds = [1, 2]\n[methods.more]\nfixed = true\n'
+    own = study.parent / "own.toml"
+    own.write_text(lines)
+    git(study.parent, "add", ".")
+    git(study.parent, "commit", "-qm", "Another set")
+    spec = load_spec(str(own))
+    assert (spec.name, spec.seeds) == ("own", (1, 2))
+    assert spec.grid == {"beta": (1,)}
+    assert list(spec.methods) == ["default", "more"]
+    assert protocol.commit_of(spec, tmp_path / "runs")
+    study.write_text(STUDY.replace("A test", "B test"))
+    git(study.parent, "commit", "-qam", "Moved")
+    with pytest.raises(InputError, match="mine.toml, changed since"):
+        protocol.commit_of(load_spec(str(own)), tmp_path / "runs")
+
+
+@pytest.mark.parametrize("base", ["own.toml", "none.toml", "rules.md"])
+def test_a_base_that_is_none_is_refused(study, base):
+    own = study.parent / "own.toml"
+    own.write_text(f'base = "{base}"\n')
+    with pytest.raises(InputError, match="base as the name of another TOML"):
+        load_spec(str(own))

@@ -539,7 +539,10 @@ def test_a_dimension_that_has_no_effect_is_not_searched(smoke_config):
     # film 2 x 2, sigmoid_film 2, gate 1; none 1, sum 3.
     assert num_configurations(declared) == (4 + 2 + 1) * (1 + 3)
     gates = dataclasses.replace(space, kind=(), normalization=())
-    names = [hp.name for hp in gates.hyperparameters(smoke_config).space]
+    # The preset has a spline, and a loss that is not normalised.
+    assert not gates.hyperparameters(smoke_config).space
+    summed = with_settings(smoke_config, {"objective.normalization": "sum"})
+    names = [hp.name for hp in gates.hyperparameters(summed).space]
     assert names == ["normalization_power"]
 
 

@@ -11,7 +11,6 @@ from yoto_tf.families.vae.config import EvaluationConfig
 from yoto_tf.families.vae.config import ExperimentConfig
 from yoto_tf.families.vae.loss_config import BetaConfig
 from yoto_tf.families.vae.loss_config import ObjectiveConfig
-from yoto_tf.families.vae.loss_config import PartConfig
 from yoto_tf.families.vae.model_config import ConditioningConfig
 from yoto_tf.families.vae.model_config import ModelConfig
 from yoto_tf.families.vae.presets import PRESETS
@@ -150,27 +149,12 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
         ),
         (
             ObjectiveConfig,
-            {"normalization_power": 1.5},
+            {"normalization": "sum", "normalization_power": 1.5},
             "normalization_power above 0 and at most 1",
         ),
-        (
-            BetaConfig,
-            {"parts": (PartConfig(center=0.1),)},
-            "center between low=0.125 and high=512",
-        ),
-        (
-            BetaConfig,
-            {
-                "distribution": "uniform",
-                "parts": (PartConfig(),),
-            },
-            "share of 0 for distribution='uniform'",
-        ),
-        (PartConfig, {"share": 1.5}, "share from 0 to 1"),
-        (PartConfig, {"share": ((5.0, 0.1), (5.0, 0.2))}, "rising steps"),
-        (PartConfig, {"octaves": 0.0}, "octaves"),
-        (ObjectiveConfig, {"rate_ramp": -1.0}, "rate_ramp of 0 or more"),
-        (ObjectiveConfig, {"free_bits": -1.0}, "free_bits of 0 or more"),
+        (BetaConfig, {"adaptive": 1.0}, "adaptive from 0 to below 1"),
+        (ObjectiveConfig, {"warm_up": -0.1}, "warm_up from 0 to 1"),
+        (ObjectiveConfig, {"warm_up": 1.1}, "warm_up from 0 to 1"),
         (ObjectiveConfig, {"group_size": 0}, "group_size to be above 0"),
         (
             ObjectiveConfig,

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from yoto_tf import BetaConfig
 from yoto_tf import ConditionalVAE
-from yoto_tf import InputError
 from yoto_tf import ModelConfig
 from yoto_tf.families.vae.model import likelihoods
 from yoto_tf.families.vae.model.start import data_starts
@@ -20,7 +19,6 @@ def vae(beta=None, images_seed=0, **fields):
         "base_channels": 2,
         "convs_per_block": 1,
         "dense_units": 8,
-        "initial_variance": "data",
     }
     model = ModelConfig(**{**small, **fields})
     return ConditionalVAE((32, 32, 1), model, beta, seed=1)
@@ -110,7 +108,7 @@ def test_every_latent_starts_with_its_own_variance(beta, likelihood):
 @pytest.mark.parametrize("beta", [None, 2.0])
 def test_a_latent_that_starts_closed_brings_the_decoder_no_noise(beta):
     config = beta and BetaConfig(distribution="constant", values=(beta,))
-    model, plain = vae(config), vae(config, initial_variance=None)
+    model, plain = vae(config), vae(config, initial_variance=0.5)
     model.adapt(images())
     plain.decoder.set_weights(model.decoder.get_weights())
     latents = np.random.default_rng(0).standard_normal((5, 3), "float32")
@@ -165,13 +163,33 @@ def test_what_it_adapted_to_is_saved(tmp_path):
     np.testing.assert_array_equal(one, other)
 
 
-def test_a_generator_is_read_once_alone():
-    model = vae()
-    model.compile("sgd")
-    with pytest.raises(InputError, match=r"adapt\(inputs\) before fit"):
-        model.fit((images()[:8] for _ in range(2)), steps_per_epoch=2)
-    with pytest.raises(InputError, match="images that differ"):
-        vae(likelihood="gaussian").adapt(np.full((4, 32, 32, 1), 7, "uint8"))
+def test_a_generator_trains_on_all_that_it_gives():
+    def generator():
+        for i in range(3):
+            seen.append(i)
+            yield (images()[32 * i : 32 * (i + 1)],)
+
+    seen = []
+    model, other = vae(), vae()
+    other.adapt(images())
+    taken = []
+    check = model.check_inputs
+    model.check_inputs = lambda x: taken.append(np.array(x)) or check(x)
+    model.compile("sgd", run_eagerly=True)
+    model.fit(generator(), steps_per_epoch=3, shuffle=False, verbose=0)
+    assert seen == [0, 1, 2]
+    # In their order, each once; the first one Keras looks at twice.
+    np.testing.assert_array_equal(np.concatenate(taken[-3:]), images())
+    np.testing.assert_allclose(
+        model.posterior.offsets, other.posterior.offsets, rtol=1e-5
+    )
+
+
+def test_of_the_same_image_again_and_again_nothing_is_learned():
+    model = vae(likelihood="gaussian")
+    model.adapt(np.full((4, 32, 32, 1), 7, "uint8"))
+    assert not model.is_adapted
+    np.testing.assert_array_equal(model.posterior.offsets, 0)
 
 
 def test_a_noise_variance_is_the_curvature_of_the_distortion():

@@ -614,15 +614,19 @@ def test_a_weight_that_warms_up_rises_linearly_to_what_was_drawn(data):
         keras.optimizers.SGD(0.0),
         loss_parameters={"error": 1.0, "l1": 0.5, "smooth": smooth},
         watched=[{"smooth": 2.0}],
-        ramps={"l1": [(0, 0.25), (3, 1.0)]},
+        warm_up={"l1": 0.4},
     )
     scored = model.evaluate(*data, verbose=0, return_dict=True)
     terms = {n: scored[f"{n}_at_smooth=2"] for n in ("error", "l1", "smooth")}
     rest = terms["error"] + 2 * terms["smooth"]
-    for share in (0.25, 0.5, 0.75, 1.0, 1.0):
-        logs = model.fit(*data, batch_size=60, verbose=0).history
-        expected = rest + share * 0.5 * terms["l1"]
-        np.testing.assert_allclose(logs["loss"], [expected], rtol=1e-3)
+    # Ten steps, of which it takes four; a second `fit` begins none again.
+    logs = model.fit(*data, batch_size=60, epochs=10, verbose=0).history
+    shares = np.array([0.25, 0.5, 0.75, *7 * [1.0]])
+    expected = rest + shares * 0.5 * terms["l1"]
+    np.testing.assert_allclose(logs["loss"], expected, rtol=1e-3)
+    logs = model.fit(*data, batch_size=60, epochs=50, verbose=0).history
+    expected = rest + 0.5 * terms["l1"]
+    np.testing.assert_allclose(logs["loss"], 50 * [expected], rtol=1e-3)
     # Scores are under the full weight, whatever the step.
     np.testing.assert_allclose(scored["loss"], expected, rtol=1e-3)
 
@@ -649,8 +653,8 @@ def test_training_begins_with_a_part_alone(data, group_size):
     assert max(farthest[2:]) > 0.5
 
 
-def test_a_ramp_of_a_term_that_is_not_there_is_refused(data):
-    model = compiled(ramps={"l2": [(0, 0.0), (3, 1.0)]})
+def test_a_warm_up_of_a_term_that_is_not_there_is_refused(data):
+    model = compiled(warm_up={"l2": 0.1})
     with pytest.raises(InputError, match=r"\['error', 'l1', 'smooth'\].*'l2'"):
         model.fit(*data, verbose=0)
 

@@ -96,9 +96,9 @@ def write_report(spec, planned, folder, to, command, log=print):
             (
                 "trade_off.png",
                 figures.curves_figure(table, spec),
-                f"{up.title.capitalize()} against {across.title} on the test "
-                "split: Pareto fronts, means over seeds; open points are not "
-                "on the front.",
+                f"{up.title.capitalize()} against {across.title} on "
+                f"{spec.scored_on}: Pareto fronts, means over seeds; open "
+                "points are not on the front.",
             )
         )
         drawn += [

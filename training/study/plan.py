@@ -18,6 +18,7 @@ class PlannedRun:
         points: dicts at which it is scored; of a fixed run its own alone.
         fixed: whether it is trained for that point alone.
         metrics: what is measured beside the scores.
+        scored: the part of the data, `"test"` or `"validation"`.
         config: its settings.
     """
 
@@ -28,6 +29,7 @@ class PlannedRun:
     fixed: bool
     config: Settings
     metrics: tuple[str, ...] = ()
+    scored: str = "test"
 
     @property
     def name(self):
@@ -71,6 +73,7 @@ def planned_runs(spec):
                             method.fixed,
                             config,
                             spec.metrics,
+                            spec.scored,
                         )
                     )
     return runs

@@ -34,7 +34,7 @@ def commit_of(spec, folder):
     """
     if not spec.protocol or spec.replaced:
         return ""
-    paths = [Path(spec.protocol), Path(spec.file)]
+    paths = [Path(spec.protocol), *map(Path, spec.files)]
     for path in paths:
         if _git(path, "status", "--porcelain", "--", path.name):
             raise InputError(

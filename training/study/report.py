@@ -64,7 +64,7 @@ def _protocol(results, spec):
         f"Preset `{spec.preset}`. Training seeds: {seeds}. "
         f"{len(runs)} runs of {' or '.join(f'{s:,}' for s in steps)} steps, "
         f"{hours:.1f} hours of training in all ({cpu:.1f} hours of processor "
-        "time). Numbers are means over seeds on the whole test split, ± their "
+        f"time). Numbers are means over seeds on {spec.scored_on}, ± their "
         f"standard deviation over seeds{unit}; {loss.title}: {made}each model "
         "scored under the values that it is asked for." + _made_with(finished)
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from dataclasses import field
+from typing import Literal
 
 from training import metrics
 from yoto_tf import points
@@ -48,10 +49,13 @@ class StudySpec(Config):
     overrides: dict = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
     """What else to measure of every run, as `training.evaluate --metrics`."""
+    scored: Literal["test", "validation"] = "test"
+    """On which part of the data; `validation`, held-out training examples, is
+    for settings that are still to be chosen."""
     protocol: str = ""
     """A file, seen from the study's: what was decided before the scores."""
-    file: str = ""
-    """Where the study was read from."""
+    files: tuple[str, ...] = ()
+    """Where the study was read from: its own file, and those it builds on."""
     replaced: bool = False
     """Whether the preset or settings are others than the file's."""
 
@@ -76,6 +80,13 @@ class StudySpec(Config):
                     f"{name}={getattr(self, name)!r}"
                 )
         _check_lists(self)
+
+    @property
+    def scored_on(self):
+        """That part in words."""
+        if self.scored == "test":
+            return "the test split"
+        return "held-out training examples"
 
     @property
     def settings(self):

@@ -6,6 +6,7 @@
     widths = [1]
     grid.beta = [1, 16, 64, 256]    # compared at these
     metrics = ["all"]               # measured beside the scores, in minutes
+    scored = "test"                 # or "validation", to choose settings
 
     [overrides]                     # of all runs, names as in training.train
     training.epochs = 5
@@ -18,6 +19,7 @@
     [methods.fixed]                 # one run per width, seed and point
     fixed = true
 
+`base = "other.toml"`, a file beside it, gives all that it does not say itself;
 A method may have seeds, widths and a grid of its own. A family of one's own
 is named by `family = "module:name"`. Imports no TensorFlow.
 """
@@ -52,9 +54,9 @@ def load_spec(name, preset=None, settings=()):
     """
     path = _find(name)
     try:
-        content = tomllib.loads(path.read_text())
+        content, files = _read(path.resolve())
         hidden = {
-            "file": str(path.resolve()),
+            "files": tuple(map(str, files)),
             "replaced": bool(preset or settings),
         }
         spec = _replaced(content, preset, settings)
@@ -81,6 +83,24 @@ def _find(name):
     return path
 
 
+def _read(path, above=()):
+    """What a file and its base say, and the files."""
+    content = tomllib.loads(path.read_text())
+    above = (*above, path)
+    base = content.pop("base", None)
+    if base is None:
+        return content, [path]
+    file = (path.parent / str(base)).resolve()
+    if not file.is_file() or file.suffix != ".toml" or file in above:
+        raise InputError(
+            "expected base as the name of another TOML file beside the "
+            f"study's, received: base={base!r}"
+        )
+    found, files = _read(file, above)
+    _merge(found, content)
+    return found, [path, *files]
+
+
 def _replaced(content, preset, settings):
     for text in settings:
         try:
@@ -92,7 +112,7 @@ def _replaced(content, preset, settings):
             ) from None
         known = (
             *("seeds", "widths", "grid", "methods", "summary", "family"),
-            "metrics",
+            *("metrics", "scored"),
         )
         groups = {k: given.pop(k) for k in list(given) if k not in known}
         _merge(content, {**given, "overrides": groups})
@@ -116,7 +136,8 @@ def _parse(name, content, hidden):
             raise InputError(f"expected no key {key!r}, received: {key}=...")
     protocol = content.get("protocol", "")
     if protocol:
-        found = Path(hidden["file"]).parent / str(protocol)
+        # Of a base's protocol, too: files that build on it lie beside it.
+        found = Path(hidden["files"][0]).parent / str(protocol)
         if not found.is_file():
             raise InputError(
                 "expected protocol as the path of a file, seen from the "

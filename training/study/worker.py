@@ -156,6 +156,7 @@ def train_and_score(planned, path, preset):
                 splits=splits,
                 model=model,
                 metrics=planned.metrics,
+                part=planned.scored,
             )
         except TrainingDiverged as error:
             run.write_json(run.divergence_file, {"reason": str(error)})

@@ -10,6 +10,7 @@ from yoto_tf.errors import InputError
 from yoto_tf.method import replicas
 
 BANDS = 16
+_POWER = 1.5
 # Of an example of a band: some 100 of them are remembered.
 _MEMORY = 0.99
 # So many of them that float32 holds their sum.
@@ -23,13 +24,13 @@ class AdaptiveDraws(keras.layers.Layer):
     cut into 16 bands, evenly in the coordinate in which that is uniform. Band
     k is drawn with
 
-        p_k = (1 - share) / 16 + share * T_k / sum_j T_j
+        p_k = (1 - share) / 16 + share * T_k ** 1.5 / sum_j T_j ** 1.5
 
     T_k is the running mean, over the last 100 or so of its examples, of the
-    term that the weight multiplies. Along the best trade-off the whole loss
-    rises by w T(w) per unit of log(w) (the envelope theorem), so that a term
-    which the weight has pressed to nothing has little left to teach there,
-    as the rate at large beta, and one that is large has much.
+    term that the weight multiplies. A term which the weight has pressed to
+    nothing has little left to teach there, as the rate at large beta, and one
+    that is large has much. The power is of our own measurements: 1 leaves the
+    smallest weights behind in long runs (docs/lab/one_default.md).
 
     It changes how often the network sees a weight, and neither what it is
     told of it nor how its loss is weighted. The means are a part of the
@@ -74,6 +75,9 @@ class AdaptiveDraws(keras.layers.Layer):
         """
         # Before the first step, and if a term is 0 everywhere: evenly.
         means = self._means + 1e-30
+        # Of the largest: powers of large ones would overflow.
+        means = means / ops.max(means, axis=-1, keepdims=True)
+        means = ops.power(means, _POWER)
         follow = means / ops.sum(means, axis=-1, keepdims=True)
         return (1 - self.share) / BANDS + self.share * follow
 

@@ -1,11 +1,12 @@
 """A few rows of the first batch of training, for `export` to compare with."""
 
+import inspect
+
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from yoto_tf.errors import InputError
 from yoto_tf.method import replicas
 
 _ROWS = 8
@@ -71,31 +72,42 @@ def _kinds(x):
     return [(p, t.shape[1:], tf.as_dtype(t.dtype)) for p, t in leaves]
 
 
-def examples_of(x, num=2048):
+def peeked(x, num=2048):
     """Some examples of what is given to `fit`.
 
     Args:
         x: inputs as arrays or tensors, or what yields batches: a
-            `tf.data.Dataset` or a `keras.utils.PyDataset`.
-        num: how many of a Dataset, which are its first; of arrays, all.
+            `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator.
+        num: how many of what yields batches, its first; of arrays, all.
 
     Returns:
-        Arrays, in the structure of the inputs.
-
-    Raises:
-        InputError: for a generator, which can be read once.
+        `(x, examples)`: what is to be given to `fit`, the same but of a
+        generator, which can be read only once; and arrays, in the structure
+        of the inputs.
     """
+    if inspect.isgenerator(x):
+        head = []
+
+        def batches():
+            for batch in x:
+                head.append(batch)
+                yield batch
+
+        def again():
+            yield from head
+            yield from x
+
+        return again(), _first(batches(), num)
     if isinstance(x, tf.data.Dataset):
         batches = iter(x)
     elif isinstance(x, keras.utils.PyDataset):
         batches = (x[i] for i in range(x.num_batches or 2**31))
-    elif hasattr(x, "__next__"):
-        raise InputError(
-            "expected adapt(inputs) before fit() on a generator, which can "
-            f"be read only once, received: {type(x).__name__}"
-        )
     else:
-        return x
+        return x, x
+    return x, _first(batches, num)
+
+
+def _first(batches, num):
     taken, count = [], 0
     for batch in batches:
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)

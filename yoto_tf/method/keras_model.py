@@ -9,6 +9,7 @@ from yoto_tf.method import first_batch
 from yoto_tf.method import first_rows
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
+from yoto_tf.method import run_length
 from yoto_tf.method import several_workers
 from yoto_tf.method.assertions import as_input_errors
 
@@ -179,9 +180,12 @@ class KerasModel(several_workers.Replicated):
         with as_input_errors():
             self._look_at(x, y)
             if not self.is_adapted:
-                self.adapt(first_rows.examples_of(x))
+                x, first = first_rows.peeked(x)
+                self.adapt(first)
             try:
-                return super().fit(x, y, *args, **kwargs)
+                return super().fit(
+                    **run_length.noted(self._run_length, (x, y, *args), kwargs)
+                )
             except InputError:
                 # A graph that was refused before the optimizer made its
                 # variables could not make them with the right data.

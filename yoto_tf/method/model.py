@@ -14,6 +14,7 @@ from yoto_tf.method.first_rows import FirstRows
 from yoto_tf.method.joint import as_joint
 from yoto_tf.method.objective import Objective
 from yoto_tf.method.objective import check_form
+from yoto_tf.method.run_length import RunLength
 from yoto_tf.method.steps import Steps
 from yoto_tf.method.watching import Trackers
 
@@ -38,7 +39,7 @@ class LossConditionalModel(Steps):
         group_size: so many neighbours in a batch share one draw, for terms of
             several examples (see `per_group`); None: the whole batch. It
             divides the batch of a replica.
-        normalization, normalization_power, ramps: see `Objective`.
+        normalization, normalization_power, warm_up: see `Objective`.
         adaptive_draws: share of the draws that follow how large a weight's
             term still is, from 0 (none) to below 1; see `AdaptiveDraws`.
         watched: list of dicts, name -> number, that validation scores;
@@ -92,7 +93,7 @@ class LossConditionalModel(Steps):
         group_size=1,
         normalization="none",
         normalization_power=1.0,
-        ramps=None,
+        warm_up=None,
         adaptive_draws=0.0,
         watched=None,
         seed=None,
@@ -117,7 +118,7 @@ class LossConditionalModel(Steps):
             )
         self.group_size = None if group_size is None else int(group_size)
         self.objective = Objective(
-            normalization, normalization_power, ramps, self.weight_names
+            normalization, normalization_power, warm_up, self.weight_names
         )
         self._adaptive = make_adaptive_draws(
             adaptive_draws, self.loss_parameters, self.weight_names
@@ -137,6 +138,7 @@ class LossConditionalModel(Steps):
         self.draw_seed = keras.random.SeedGenerator(seed)
         self._trackers = Trackers(labels)
         self._first_rows = FirstRows()
+        self._run_length = RunLength()
         # Of loss parameters, terms and the loss, whatever layers compute in.
         self._dtype = precision.dtype_at_least_float32(self.compute_dtype)
 
@@ -284,9 +286,11 @@ class LossConditionalModel(Steps):
     def save_own_variables(self, store):
         super().save_own_variables(store)
         save_seed_state(self.draw_seed, store)
+        self._run_length.save(store)
 
     def load_own_variables(self, store):
-        super().load_own_variables(load_seed_state(self.draw_seed, store))
+        rest = load_seed_state(self.draw_seed, store)
+        super().load_own_variables(self._run_length.load(rest))
 
     def get_config(self):
         return {

@@ -6,7 +6,7 @@ from keras import ops
 
 from yoto_tf.errors import InputError
 from yoto_tf.method.base import to_number
-from yoto_tf.method.schedule import Schedule
+from yoto_tf.method.run_length import UNKNOWN
 
 NORMALIZATIONS = ("none", "geometric_mean", "sum")
 
@@ -19,9 +19,11 @@ class Objective:
             `"geometric_mean"` (the authors' `normalize_loss_weights`) or 1
             (`"none"`): large weights would drown small ones.
         power: 0 to 1 (the authors: 1).
-        ramps: dict, name of a term -> points of a `Schedule` that multiplies
-            it in training (KL warm-up: Bowman et al., CoNLL 2016). The
-            network is told the drawn weight from the start.
+        warm_up: dict, name of a term -> 0 to 1, the share of the run in which
+            its weight rises from 0 to what was drawn (KL warm-up: Bowman et
+            al., CoNLL 2016). The network is told the drawn weight from the
+            start. A run's steps are those of the first `fit`; where Keras
+            does not know them, 3,000.
         weight_names: dict, name of a term -> of the parameter that is its
             weight, where they are called differently.
 
@@ -31,7 +33,7 @@ class Objective:
     """
 
     def __init__(
-        self, normalization="none", power=1.0, ramps=None, weight_names=None
+        self, normalization="none", power=1.0, warm_up=None, weight_names=None
     ):
         if normalization not in NORMALIZATIONS:
             raise InputError(
@@ -47,7 +49,15 @@ class Objective:
             )
         self.normalization = normalization
         self.power = power
-        self.ramps = {n: Schedule(s) for n, s in (ramps or {}).items()}
+        self.warm_up = {
+            n: to_number("warm_up", share)
+            for n, share in (warm_up or {}).items()
+        }
+        wrong = [s for s in self.warm_up.values() if not 0 <= s <= 1]
+        if wrong:
+            raise InputError(
+                f"expected warm_up from 0 to 1, received: warm_up={wrong[0]}"
+            )
         self.weight_names = dict(weight_names or {})
 
     def weights(self, terms, parameters):
@@ -67,28 +77,31 @@ class Objective:
             for n, t in terms.items()
         }
 
-    def ramped(self, terms, step):
-        """Scales the terms whose weights are still rising or falling.
+    def warmed(self, terms, step, run_steps):
+        """Scales the terms whose weights are still rising.
 
         Args:
             terms: dict, name -> tensor.
             step: number of finished train steps.
+            run_steps: of the whole run; 0: not known.
 
         Raises:
-            InputError: for a ramp of a term that is not there.
+            InputError: for a warm-up of a term that is not there.
         """
-        unknown = sorted(set(self.ramps) - set(terms))
+        unknown = sorted(set(self.warm_up) - set(terms))
         if unknown:
             raise InputError(
-                f"expected ramps of terms among {sorted(terms)}, "
+                f"expected warm_up of terms among {sorted(terms)}, "
                 f"received: {unknown[0]!r}"
             )
-        return {
-            n: t * ops.cast(self.ramps[n](step), t.dtype)
-            if n in self.ramps
-            else t
-            for n, t in terms.items()
-        }
+        step, run = (ops.cast(n, "float32") for n in (step, run_steps))
+        run = ops.where(run > 0, run, float(UNKNOWN))
+        warmed = dict(terms)
+        for name, share in self.warm_up.items():
+            if share:
+                factor = ops.minimum((step + 1) / (share * run), 1.0)
+                warmed[name] *= ops.cast(factor, terms[name].dtype)
+        return warmed
 
     def __call__(self, terms, parameters):
         """Weights and normalises; nothing is averaged.
@@ -114,7 +127,7 @@ class Objective:
         return {
             "normalization": self.normalization,
             "normalization_power": self.power,
-            "ramps": {n: s.get_config() for n, s in self.ramps.items()},
+            "warm_up": self.warm_up,
         }
 
 

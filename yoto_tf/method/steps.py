@@ -75,9 +75,9 @@ class Steps(KerasModel):
                     "expected training_terms() to return the terms "
                     f"{sorted(terms)}, received: {sorted(followed)}"
                 )
+            warmed = self.objective.warmed(followed, step, self._run_length())
             per_example = _weighted(
-                self.objective(self.objective.ramped(followed, step), drawn),
-                sample_weight,
+                self.objective(warmed, drawn), sample_weight
             )
             # Of layers that add some: regularizers.
             further = ops.cast(sum(self.losses, 0.0), per_example.dtype)

@@ -100,7 +100,7 @@ class CompressionFamily(Family):
             settings.model,
             {KNOB: settings.parameter.parameter()},
             normalization=objective.normalization,
-            normalization_power=objective.normalization_power,
+            normalization_power=objective.power,
             seed=settings.training.seed,
         )
 

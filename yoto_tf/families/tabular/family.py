@@ -84,7 +84,7 @@ class TabularFamily(Family):
                 p.name: p.parameter() for p in settings.parameters
             },
             normalization=objective.normalization,
-            normalization_power=objective.normalization_power,
+            normalization_power=objective.power,
             seed=settings.training.seed,
         )
 

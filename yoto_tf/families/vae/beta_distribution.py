@@ -1,6 +1,5 @@
 """From a `BetaConfig` to its distribution."""
 
-from yoto_tf.method import mixture
 from yoto_tf.method import parameters
 
 DESCRIPTION = (
@@ -10,21 +9,11 @@ DESCRIPTION = (
 
 def beta_distribution(beta, standardize=True):
     """Builds the `LossParameter` that a `BetaConfig` names."""
-    wide = parameters.named(
+    return parameters.named(
         beta.distribution,
         beta.low,
         beta.high,
         beta.values,
         standardize,
         DESCRIPTION,
-    )
-    # Of other distributions the settings refuse parts that are drawn.
-    if beta.distribution != "log_uniform" or not beta.parts:
-        return wide
-    return mixture.Mixture(
-        wide,
-        [
-            (p.share, mixture.near(wide, p.center, p.octaves))
-            for p in beta.parts
-        ],
     )

@@ -141,8 +141,6 @@ class VaeFamily(Family):
         return {
             "beta.distribution": "constant",
             "beta.values": (point["beta"],),
-            "beta.parts": (),
-            "beta.adaptive": 0.0,
             "further": tuple(p.fixed(point[p.name]) for p in settings.further),
         }
 

@@ -74,9 +74,6 @@ class ConditioningConfig(BaseConditioningConfig):
             )
 
 
-FROM_DATA = "data"
-
-
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Config):
     """The convolutional VAE of the paper, at any width.
@@ -95,15 +92,13 @@ class ModelConfig(Config):
     `variance_preserving`: variance v = sigmoid(b), mean a * sqrt(1 - v), so
     that a latent whose b grows turns into the prior and costs no rate.
     `softplus`: mean a, deviation softplus(b) (the authors)."""
-    initial_variance: float | Literal["data"] | None = None
-    """The variance_preserving posterior starts with this variance in the
-    middle of the range of log(beta), with more above and with less below it,
-    as the linear VAE's optimum has it; a fixed weight with what its own beta
-    has of that. `data`: with the linear VAE's optimum for the eigenvalues of
-    the data, latent by latent, which `ConditionalVAE.adapt` learns from
-    images, and `fit` from its first ones. Unset: 0.9, which on [0.125, 512]
-    is beta / (1 + beta). Less starts with more rate: 0.5 is better for
-    `gaussian` on CIFAR-10, but with `bernoulli` the posterior collapses."""
+    initial_variance: float | None = None
+    """Unset: the variance_preserving posterior starts with the linear VAE's
+    optimum for the eigenvalues of the data, latent by latent and beta by
+    beta, which `ConditionalVAE.adapt` learns from images, and `fit` from its
+    first ones. A number, for ablations: with this variance in the middle of
+    the range of log(beta), with more above and with less below it, alike for
+    all latents; a fixed weight with what its own beta has of that."""
     latent_size: int = 32
     """Number of latents."""
     width: int = 1
@@ -137,9 +132,7 @@ class ModelConfig(Config):
         )
         if self.initial_variance is None:
             return
-        if self.initial_variance != FROM_DATA and not (
-            0 < self.initial_variance < 1
-        ):
+        if not 0 < self.initial_variance < 1:
             raise InputError(
                 "expected initial_variance above 0 and below 1, received: "
                 f"initial_variance={self.initial_variance}"

@@ -8,7 +8,6 @@ from yoto_tf.families.vae.config import EvaluationConfig
 from yoto_tf.families.vae.config import ExperimentConfig
 from yoto_tf.families.vae.loss_config import BetaConfig
 from yoto_tf.families.vae.loss_config import ObjectiveConfig
-from yoto_tf.families.vae.loss_config import PartConfig
 from yoto_tf.families.vae.model_config import ConditioningConfig
 from yoto_tf.families.vae.model_config import ModelConfig
 from yoto_tf.image_config import DataConfig
@@ -20,57 +19,25 @@ def _powers_of_two(first, last):
     return tuple(2.0**k for k in range(first, last + 1))
 
 
-# KL warm-up over 300 steps, the first of which has 1 / 300 already.
-_WARM_UP = ((-1.0, 0.0), (299.0, 1.0))
-# Small betas have the largest losses and need the most training.
-_FOCUS = (PartConfig(center=1.0, octaves=1, share=0.6),)
+# The authors draw betas evenly, and let no weight rise.
+_PLAIN = ObjectiveConfig(warm_up=0.0)
+
 
 _RENDERED_SHAPES3D = ExperimentConfig(
     data=DataConfig(name="rendered_shapes3d"),
     model=ModelConfig(
         likelihood="bernoulli",
-        initial_variance=0.5,
         latent_size=10,
         base_channels=8,
         convs_per_block=1,
         dense_units=256,
     ),
-    beta=BetaConfig(
-        low=0.5,
-        high=512.0,
-        parts=(
-            # 150 steps of large betas alone, so that a lean code for them is
-            # found before small betas settle on another.
-            PartConfig(
-                center=256.0, octaves=1, share=((149.0, 1.0), (150.0, 0.0))
-            ),
-            # Then ever fewer of them, over a wider part.
-            PartConfig(
-                center=256.0,
-                octaves=4,
-                share=((149.0, 0.0), (150.0, 0.6), (1500.0, 0.1)),
-            ),
-            # 55 % of what is left.
-            PartConfig(
-                center=1.0,
-                octaves=1,
-                share=((149.0, 0.0), (150.0, 0.22), (1500.0, 0.495)),
-            ),
-        ),
-    ),
-    objective=ObjectiveConfig(
-        normalization_power=0.2,
-        rate_ramp=_WARM_UP,
-        free_bits=((0.0, 2.0), (2500.0, 0.0)),
-    ),
+    beta=BetaConfig(low=0.5, high=512.0),
     optimizer=OptimizerConfig(
         learning_rate=1e-2,
         schedule="wsd",
         warmup_steps=100,
         beta_2=0.99,
-        # With it the numbers below were found.
-        clip_norm=1500.0,
-        clip_ratio=None,
     ),
     training=TrainingConfig(epochs=20, batch_size=64),
     evaluation=EvaluationConfig(
@@ -87,8 +54,7 @@ _CIFAR10 = ExperimentConfig(
         convs_per_block=2,
         dense_units=256,
     ),
-    beta=BetaConfig(low=0.125, high=512.0, parts=_FOCUS),
-    objective=ObjectiveConfig(rate_ramp=_WARM_UP),
+    beta=BetaConfig(low=0.125, high=512.0),
     optimizer=OptimizerConfig(
         learning_rate=5e-3,
         schedule="cosine",
@@ -108,12 +74,10 @@ _SHAPES3D = dataclasses.replace(
     ),
     model=dataclasses.replace(
         _CIFAR10.model,
-        initial_variance=0.5,
         latent_size=20,
         convs_per_block=1,
     ),
-    beta=BetaConfig(low=0.5, high=512.0, parts=(PartConfig(share=0.3),)),
-    objective=ObjectiveConfig(normalization_power=0.1),
+    beta=BetaConfig(low=0.5, high=512.0),
     evaluation=EvaluationConfig(betas=_powers_of_two(-1, 9)),
 )
 
@@ -142,8 +106,8 @@ _CIFAR10_PAPER = ExperimentConfig(
             standardize=False,
         ),
     ),
-    beta=BetaConfig(low=0.125, high=512.0),
-    objective=ObjectiveConfig(normalization="none"),
+    beta=BetaConfig(low=0.125, high=512.0, adaptive=0.0),
+    objective=_PLAIN,
     optimizer=OptimizerConfig(
         learning_rate=1e-4,
         schedule="halving",
@@ -180,8 +144,8 @@ _SHAPES3D_PAPER = ExperimentConfig(
             standardize=False,
         ),
     ),
-    beta=BetaConfig(low=0.5, high=512.0),
-    objective=ObjectiveConfig(normalization="none"),
+    beta=BetaConfig(low=0.5, high=512.0, adaptive=0.0),
+    objective=_PLAIN,
     optimizer=OptimizerConfig(
         learning_rate=2e-4,
         schedule="halving",
@@ -201,7 +165,7 @@ _SMOKE = ExperimentConfig(
     model=ModelConfig(
         latent_size=4, base_channels=4, convs_per_block=1, dense_units=32
     ),
-    beta=BetaConfig(low=0.5, high=512.0, parts=_FOCUS),
+    beta=BetaConfig(low=0.5, high=512.0),
     optimizer=OptimizerConfig(learning_rate=3e-3),
     training=TrainingConfig(epochs=2, batch_size=32),
     evaluation=EvaluationConfig(

@@ -26,7 +26,6 @@ from yoto_tf.families.vae.model_config import ModelConfig
 from yoto_tf.method import precision
 from yoto_tf.method.joint import as_joint
 from yoto_tf.method.model import LossConditionalModel
-from yoto_tf.method.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
@@ -111,8 +110,8 @@ class ConditionalVAE(Coding, LossConditionalModel):
             group_size=objective.group_size,
             normalization=objective.normalization,
             normalization_power=objective.power,
-            ramps={"rate": objective.rate_ramp},
-            adaptive_draws=beta.adaptive,
+            warm_up={"rate": objective.warm_up},
+            adaptive_draws=beta.following,
             watched=[{"beta": b} for b in watched_betas or ()],
             seed=seed,
             **kwargs,
@@ -123,7 +122,6 @@ class ConditionalVAE(Coding, LossConditionalModel):
         self.objective_config = objective
         self.watched_betas = watched_betas and [float(b) for b in watched_betas]
         self.beta_range = distribution
-        self._free_bits = Schedule(objective.free_bits)
         self.likelihood = likelihoods.get(self_model.likelihood)
         with precision.default_policy(self.dtype_policy):
             self.encoder = ConvEncoder(
@@ -222,14 +220,13 @@ class ConditionalVAE(Coding, LossConditionalModel):
 
     def adapt(self, x):
         """Learns where the posterior starts from images, as `fit` does from
-        its first ones. Nothing to do without `initial_variance="data"`.
+        its first ones. Nothing to do where `initial_variance` is a number.
 
         Args:
             x: as for `fit`; 2,048 of them, evenly chosen, are looked at.
 
         Raises:
-            InputError: for what is not images, or for the same image again
-                and again.
+            InputError: for what is not images.
         """
         if not self.posterior.own_starts:
             return
@@ -240,10 +237,8 @@ class ConditionalVAE(Coding, LossConditionalModel):
         ).numpy()
         noise = self.likelihood.noise_variance(images)
         if not noise > 0:
-            raise InputError(
-                "expected images that differ, for initial_variance='data', "
-                f"received: {len(images)} with a noise_variance of {noise:g}"
-            )
+            # The same image again and again: nothing to learn of it.
+            return
         self.posterior.adapt(
             data_starts(images, noise, self.model_config.latent_size)
         )
@@ -267,16 +262,6 @@ class ConditionalVAE(Coding, LossConditionalModel):
 
     def loss_terms(self, x, y, outputs, loss_parameters):
         return {n: outputs[n] for n in ("distortion", "rate")}
-
-    def training_terms(self, terms, outputs, loss_parameters, step):
-        if not any(self._free_bits.values):
-            return terms
-        # Without gradient of the latents that are still free.
-        free = self._free_bits(step) / loss_parameters["beta"]
-        rates = rate_per_latent(outputs["mean"], outputs["stddev"])
-        is_free = rates < ops.cast(ops.expand_dims(free, -1), rates.dtype)
-        paid = ops.where(is_free, ops.stop_gradient(rates), rates)
-        return {**terms, "rate": ops.sum(paid, -1)}
 
     served_inputs = staticmethod(model_inputs.images_of)
 

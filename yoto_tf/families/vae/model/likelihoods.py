@@ -71,7 +71,7 @@ class Likelihood:
     def noise_variance(self, images):
         """The variance of p(x|z) of a value, averaged over the values, where
         latents begin to tell something: from it the posterior's start for
-        the data is worked out (`initial_variance="data"`). Here, as a
+        the data is worked out. Here, as a
         Gaussian has it that knows the mean image alone.
 
         Args:

@@ -8,7 +8,6 @@ from keras import ops
 
 from yoto_tf.errors import InputError
 from yoto_tf.families.vae.model.start import linear_vae_start
-from yoto_tf.families.vae.model_config import FROM_DATA
 from yoto_tf.layers.seeds import load_seed_state
 from yoto_tf.layers.seeds import save_seed_state
 from yoto_tf.method import replicas
@@ -258,7 +257,7 @@ def make_posterior(config, beta, seed=None, name=None):
         low, high = min(beta.values), max(beta.values)
     # A constant is not told to the network, but its start may suit it.
     told = beta.distribution == "constant" or config.conditioning.kind != "none"
-    if config.initial_variance == FROM_DATA:
+    if config.initial_variance is None:
         start = (0.0, 1.0) if told else (math.log(low * high) / 2, 0.0)
         return GaussianPosterior(
             config.posterior, start, own_starts=True, seed=seed, name=name

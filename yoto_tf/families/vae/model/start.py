@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-INITIAL_VARIANCE = 0.9
 # Of the log odds, per deviation of log(beta), which is 2.4 on [0.125, 512]:
 # there the odds grow in proportion to beta, as they should. On narrow ranges
 # they would grow far too fast: never faster than beta ** 1.2.
@@ -12,7 +11,7 @@ _SLOPE = 2.4
 _SMALLEST_DEVIATION = 2.0
 
 
-def linear_vae_start(low, high, variance=None, told=True):
+def linear_vae_start(low, high, variance, told=True):
     """The linear VAE's optimal variance as a `start` of `GaussianPosterior`.
 
     In the middle of log(beta) the start is `variance`; up to the ends of the
@@ -22,13 +21,12 @@ def linear_vae_start(low, high, variance=None, told=True):
 
     Args:
         low, high: the range of beta, `0 < low <= high`.
-        variance: above 0 and below 1; None: 0.9.
+        variance: above 0 and below 1.
         told: off, the same variance for every beta.
 
     Returns:
         `(offset, slope)` of log(variance / (1 - variance)) over log(beta).
     """
-    variance = INITIAL_VARIANCE if variance is None else variance
     offset = math.log(variance / (1 - variance))
     if not told:
         return offset, 0.0
