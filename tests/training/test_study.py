@@ -317,7 +317,7 @@ def test_runs_of_other_settings_are_refused(study, spec_file, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nonsense"], "a study among ['cifar10_changes'"),
+        (["nonsense"], "a study among ['credit_cost_comparison'"),
         (["smoke", "--set", "training.epoch=1"], "'training.epoch'"),
         (["smoke", "--preset", "x"], "expected a preset among"),
         (["smoke", "--jobs", "-1"], "expected jobs of 0 or more"),
@@ -350,7 +350,13 @@ _SMALL = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["cifar10_widths", "cifar10_comparison", "shapes3d_pictures"]
+    "name",
+    [
+        "short_rendered_shapes3d",
+        "report_cifar10",
+        "report_cifar10_widths",
+        "search_cifar10_gaussian",
+    ],
 )
 def test_shipped_studies_run_in_small(name, data_dir, tmp_path, monkeypatch):
     """Every method and width, one run after the other in this process."""
@@ -375,20 +381,6 @@ def test_shipped_studies_run_in_small(name, data_dir, tmp_path, monkeypatch):
         assert f"| {spec.title(method)}" in text
     assert "nan" not in text
     assert (tmp_path / "reconstructions.png").exists()
-
-
-def test_the_comparison_is_the_same_on_both_data_sets():
-    """So that what was tried with one is tried with the other."""
-    first = load_spec("cifar10_comparison")
-    second = load_spec("rendered_shapes3d_comparison")
-    assert [m for m in first.methods if m != "fixed_softplus"] == list(
-        second.methods
-    )
-    for name in second.methods:
-        # Steps of warm-up and the paper's strength go with the data.
-        assert set(first.methods[name].overrides) == set(
-            second.methods[name].overrides
-        )
 
 
 def _die():

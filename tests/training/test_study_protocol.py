@@ -92,7 +92,7 @@ def test_a_protocol_that_is_not_there_or_in_no_checkout_is_refused(
         InputError, match="in a git checkout, received: .*rules"
     ):
         protocol.commit_of(spec, tmp_path / "runs")
-    study.write_text("file = 'x'" + STUDY)
+    study.write_text("files = 'x'" + STUDY)
     with pytest.raises(InputError, match="no key 'files'"):
         load_spec(str(study))
 

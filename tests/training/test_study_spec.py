@@ -1,5 +1,7 @@
 """Studies as TOML files: what they say, what is refused, which runs follow."""
 
+import dataclasses
+
 import pytest
 
 from training.study.plan import planned_runs
@@ -7,6 +9,8 @@ from training.study.spec_file import load_spec
 from training.study.spec_file import shipped
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_preset
+from yoto_tf.families.vae.loss_config import BetaConfig
+from yoto_tf.families.vae.loss_config import ObjectiveConfig
 from yoto_tf.strict_config import with_settings
 
 TEXT = """
@@ -87,38 +91,63 @@ def test_the_command_line_replaces_what_the_file_says(write):
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_shipped_studies_can_be_planned(name):
+def test_shipped_studies_can_be_planned(name, tmp_path, monkeypatch):
     spec = load_spec(name)
     runs = planned_runs(spec)
     assert len({r.name for r in runs}) == len(runs)
-    assert spec.fixed_methods or name == "cifar10_changes"
-    for run in runs:
-        # A comparison at equal steps.
-        assert run.config.training.epochs == runs[0].config.training.epochs
+    assert spec.fixed_methods
+    # A comparison at equal steps; those of tables have rows at equal cost.
+    trainings = [r.config.training for r in runs]
+    if not name.endswith("_comparison"):
+        assert len({(t.epochs, t.steps) for t in trainings}) == 1
+    # What is reported was decided before.
+    reported = name.startswith(("short_", "middle_", "report_"))
+    assert bool(spec.protocol) == reported
+    assert spec.scored == ("validation" if "search" in name else "test")
 
 
-def test_the_preset_of_rendered_shapes3d_is_what_its_study_compares():
-    runs = planned_runs(load_spec("rendered_shapes3d_longer"))
-    preset = get_preset("rendered_shapes3d").config
-    for run in runs:
-        assert run.config.optimizer == preset.optimizer
-        assert run.config.training.epochs == preset.training.epochs
-        if run.method == "default":
-            assert run.config.model == preset.model
-            assert run.config.beta == preset.beta
+def test_the_default_is_told_nothing_of_the_data():
+    """Over all sets ours differs in network, batch and range alone."""
+    names = [n for n in shipped() if n.startswith(("short_", "middle_"))]
+    seen = {}
+    for name in names:
+        runs = planned_runs(load_spec(name))
+        ours = next(r.config for r in runs if r.method == "default")
+        spread = dataclasses.replace(ours.beta, low=1.0, high=2.0)
+        kind = dataclasses.replace(
+            ours.model,
+            likelihood="bernoulli",
+            latent_size=1,
+            base_channels=1,
+            convs_per_block=1,
+            dense_units=1,
+        )
+        length = ours.training.steps
+        seen.setdefault(length, set()).add(
+            str((spread, kind, ours.objective, ours.optimizer))
+        )
+        assert ours.training.epochs is None
+    assert sorted(seen) == [1000, 6000]
+    assert {len(s) for s in seen.values()} == {1}
+    # All that it says is what settings say by themselves.
+    for name in names[:1]:
+        runs = planned_runs(load_spec(name))
+        ours = next(r.config for r in runs if r.method == "default")
+        assert ours.objective == ObjectiveConfig()
+        assert ours.beta == BetaConfig()
+        assert ours.model.initial_variance is None
 
 
 def test_unset_is_none():
-    runs = planned_runs(load_spec("cifar10_comparison"))
+    runs = planned_runs(load_spec("report_cifar10"))
     film = next(r.config for r in runs if r.method == "film")
     assert film.model.conditioning.largest_map is None
-    assert film.beta.parts == ()
-    default = next(r.config for r in runs if r.method == "default")
-    assert default.beta.parts[0].center == 1.0
+    assert film.beta.adaptive == 0
 
 
 def test_the_pictures_of_the_real_shapes3d_are_one_word_away():
-    runs = planned_runs(load_spec("shapes3d_pictures", preset="shapes3d"))
+    spec = load_spec("report_rendered_shapes3d", preset="shapes3d")
+    runs = planned_runs(spec)
     assert {r.config.data.name for r in runs} == {"shapes3d"}
 
 
@@ -171,7 +200,7 @@ def test_settings_are_checked_before_anything_is_trained(
 
 
 def test_an_unknown_study_is_told_which_there_are(tmp_path):
-    with pytest.raises(InputError, match="among .*'cifar10_widths'"):
+    with pytest.raises(InputError, match="among .*'short_cifar10'"):
         load_spec("no_such_study")
     with pytest.raises(InputError, match="expected a TOML file"):
         load_spec(tmp_path / "missing.toml")

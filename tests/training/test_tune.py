@@ -34,6 +34,7 @@ from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
 from yoto_tf.families.vae.presets import PRESETS
 from yoto_tf.run_directory import RunDirectory
+from yoto_tf.strict_config import with_settings
 
 Search, SearchSpace = search_class("vae"), space_class("vae")
 ROOT = pathlib.Path(__file__).parents[2]

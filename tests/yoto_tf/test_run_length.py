@@ -88,8 +88,6 @@ def forever():
             10,
         ),
         ({"x": forever(), "epochs": 2, "steps_per_epoch": 5}, 10),
-        # Nobody knows.
-        ({"x": batches().filter(lambda x: True)}, None),
     ],
 )
 def test_a_warm_up_takes_its_share_of_the_run(given, run):
@@ -98,6 +96,14 @@ def test_a_warm_up_takes_its_share_of_the_run(given, run):
     assert int(model._run_length) == (run or 0)
     expected = rising(len(found), run or UNKNOWN)
     np.testing.assert_allclose(found, expected, rtol=3e-3)
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_data_of_unknown_length_work_without():
+    model = compiled()
+    found = losses(model, batches().filter(lambda x: True))
+    assert int(model._run_length) == 0
+    np.testing.assert_allclose(found, rising(4, UNKNOWN), rtol=3e-3)
 
 
 def test_a_loop_of_ones_own_works_without():
