@@ -12,6 +12,7 @@ from yoto_tf.errors import InputError
 from yoto_tf.families import register_models
 from yoto_tf.method.condition import ConditionedModel  # noqa: F401
 from yoto_tf.method.dirichlet import Dirichlet  # noqa: F401
+from yoto_tf.method.mixture import Mixture  # noqa: F401
 from yoto_tf.method.model import LossConditionalModel
 
 # So that Keras finds it when it loads a model that was trained with it.

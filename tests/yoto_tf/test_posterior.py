@@ -108,11 +108,11 @@ def test_its_variance_grows_in_proportion_to_beta_up_to_1():
 @pytest.mark.parametrize(
     ("low", "high"), [(0.125, 512.0), (1e-3, 1e3), (1.0, 2.0), (3.0, 3.0)]
 )
-@pytest.mark.parametrize("variance", [0.01, 0.5, None])
+@pytest.mark.parametrize("variance", [0.01, 0.5, 0.9])
 def test_the_start_is_the_variance_asked_for_in_the_middle(low, high, variance):
     offset, slope = linear_vae_start(low, high, variance)
     log_odds = offset + slope * np.log([low, np.sqrt(low * high), high])
-    assert 1 / (1 + np.exp(-log_odds[1])) == pytest.approx(variance or 0.9)
+    assert 1 / (1 + np.exp(-log_odds[1])) == pytest.approx(variance)
     # A factor of 64 to either end, and never faster than beta ** 1.2.
     expected = min(64.0, (high / low) ** 0.6)
     np.testing.assert_allclose(np.exp(np.diff(log_odds)), expected, rtol=0.01)

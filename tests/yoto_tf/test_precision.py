@@ -86,8 +86,9 @@ def test_a_vae_trains_and_goes_on_after_a_load(policy, tmp_path):
     # Of the two, one as a graph: a loss scale makes that a large one.
     vae.compile(FusedAdam(0.01), run_eagerly=half == "float16")
     images = np.concatenate([IMAGES] * 4)
-    logs = vae.fit(images, batch_size=8, epochs=2, verbose=0).history
-    assert logs["distortion"][1] < logs["distortion"][0] - 5
+    logs = vae.fit(images, batch_size=8, epochs=5, verbose=0).history
+    # Of noise 3,072 log(2) is the least.
+    assert logs["distortion"][-1] < logs["distortion"][0] - 1
     vae.save(tmp_path / "model.keras")
     loaded = load_model(tmp_path / "model.keras")
     logs = [

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tyro
 from PIL import Image
 
+from yoto_tf import extras
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.data.listing import picture_files
 from yoto_tf.errors import InputError
+
+extras.require("training", "tyro")
+
+import tyro  # noqa: E402
 
 
 def squares(pixels, side):
