@@ -342,6 +342,7 @@ _SMALL = (
     "model.convs_per_block=1",
     "model.dense_units=32",
     "model.latent_size=4",
+    'training.steps="unset"',
     "training.epochs=1",
     "seeds=[0]",
     "grid.beta=[256]",
@@ -355,7 +356,6 @@ _SMALL = (
         "short_rendered_shapes3d",
         "report_cifar10",
         "report_cifar10_widths",
-        "search_cifar10_gaussian",
     ],
 )
 def test_shipped_studies_run_in_small(name, data_dir, tmp_path, monkeypatch):

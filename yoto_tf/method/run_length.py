@@ -4,6 +4,8 @@ import inspect
 
 import keras
 
+from yoto_tf.method import first_rows
+
 _KEY = "run_steps"
 # Where Keras does not know: generators, and loops of one's own.
 UNKNOWN = 3_000
@@ -61,11 +63,8 @@ class NotesRunLength(keras.callbacks.Callback):
         epochs, steps = (self.params.get(k) for k in ("epochs", "steps"))
         if epochs and steps:
             ahead = max(epochs - self._first_epoch, 0) * steps
-            done = int(keras.ops.convert_to_numpy(self._iterations()))
+            done = int(first_rows.finished_steps(self.model.optimizer))
             self._length.note(done + ahead)
-
-    def _iterations(self):
-        return keras.ops.convert_to_tensor(self.model.optimizer.iterations)
 
 
 def noted(length, arguments, keywords):

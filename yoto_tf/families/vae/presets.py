@@ -58,7 +58,7 @@ _CIFAR10 = ExperimentConfig(
     optimizer=OptimizerConfig(
         learning_rate=1.5e-3,
         schedule="wsd",
-        warmup_steps=2000,
+        warmup_steps=300,
         weight_decay=1e-5,
     ),
     training=TrainingConfig(epochs=100, batch_size=128),
