@@ -109,11 +109,12 @@ def named(name, data_dir=None):
 
 def _if_here(family, settings, known, kept):
     def load(shapes):
+        if kept.is_file():
+            # A released model brings some: a folder that is here may be
+            # another one of that name.
+            with np.load(kept, allow_pickle=False) as file:
+                return _checked(_by_name(dict(file), shapes), shapes)
         if not family.is_here(settings):
-            if kept.is_file():
-                # A released model brings some.
-                with np.load(kept, allow_pickle=False) as file:
-                    return _checked(_by_name(dict(file), shapes), shapes)
             name = settings.data.name
             raise InputError(
                 f"{name} is not prepared on this machine; have it prepared "

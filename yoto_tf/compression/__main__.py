@@ -33,8 +33,8 @@ def parse(argv):
     model.add_argument(
         "--model",
         default=os.environ.get(_MODEL),
-        help="run directory or .keras file of the model; default: "
-        f"{_MODEL} in the environment",
+        help=f"run directory or .keras file; default: {_MODEL} in the "
+        "environment, or the model that comes with the library",
     )
     compress = commands.add_parser(
         "compress", parents=[model], help="a picture to a file"
@@ -141,11 +141,6 @@ def _check_apart(source, output):
 
 
 def _codec(path):
-    if not path:
-        raise InputError(
-            "expected a model, --model runs/NAME or model.keras, or "
-            f"{_MODEL} in the environment, received: none"
-        )
     import_keras_quietly()
     try:
         from yoto_tf.compression.codec import Codec
@@ -153,7 +148,7 @@ def _codec(path):
         if error.name != "constriction":
             raise
         raise InputError(str(error)) from error
-    return Codec.load(path)
+    return Codec.load(path or None)
 
 
 _COMMANDS = {

@@ -17,6 +17,9 @@ from yoto_tf.compression.quality import quality_of
 from yoto_tf.compression.quality import step_for
 from yoto_tf.errors import InputError
 
+RELEASED = "compression"
+"""Preset of the model that comes with the library."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
@@ -45,7 +48,7 @@ class Codec:
         InputError: for a model of another kind.
 
     Example:
-        codec = Codec.load("runs/compression")
+        codec = Codec.load()
         data = codec.compress(pixels, quality=40)
         pixels = codec.decompress(data)
     """
@@ -65,16 +68,21 @@ class Codec:
         self.fingerprint = fingerprint_of(model)
 
     @classmethod
-    def load(cls, path):
-        """Loads the model of a run directory or a `.keras` file.
+    def load(cls, path=None):
+        """Loads a model.
+
+        Args:
+            path: of a run directory or a `.keras` file; None: the model that
+                comes with the library.
 
         Raises:
             InputError: for another path or model.
         """
+        from yoto_tf import released
         from yoto_tf.models import load_model
         from yoto_tf.run_directory import RunDirectory
 
-        path = Path(path)
+        path = released.run(RELEASED).path if path is None else Path(path)
         if path.is_dir():
             path = RunDirectory(path).model_file
         if not path.is_file():

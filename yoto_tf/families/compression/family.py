@@ -165,6 +165,13 @@ class CompressionFamily(Family):
 
         return compression_endpoints(model, invalid_rows)
 
+    def released_snippet(self, name):
+        return (
+            "from yoto_tf.compression import Codec\n\n"
+            "codec = Codec.load()\n"
+            "data = codec.compress(pixels, quality=40)"
+        )
+
     def facts(self, model):
         from yoto_tf.compression.fingerprint import fingerprint_of
 
