@@ -15,6 +15,8 @@ from yoto_tf.strict_config import Config
 # Pixels that become one latent, and one hyper-latent: sides are multiples.
 LATENT_STRIDE = 16
 STRIDE = 64
+# Of what a server is asked at once: some hundred MB of features.
+MAX_REQUEST_PIXELS = 2**20
 KNOB = "lmbda"
 DESCRIPTION = (
     "Weight of the squared error against the bits: higher values keep more of "

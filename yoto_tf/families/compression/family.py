@@ -11,6 +11,7 @@ from yoto_tf.families.base import Family
 from yoto_tf.families.compression.config import KNOB
 from yoto_tf.families.compression.config import CompressionConfig
 from yoto_tf.families.compression.presets import PRESETS
+from yoto_tf.families.compression.view import VIEW
 from yoto_tf.families.parts import LEARNING_RATE
 from yoto_tf.families.parts import Column
 from yoto_tf.families.parts import Dimension
@@ -32,6 +33,7 @@ class CompressionFamily(Family):
     trade_off = (_RATE, _DISTORTION)
     objective = _LOSS
     unit = "bits per pixel"
+    view = VIEW
     dimensions = [
         LEARNING_RATE,
         Dimension(
