@@ -23,6 +23,7 @@ from yoto_tf import extras
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
+from yoto_tf.families.compression.config import SMALLEST_FOR_MS_SSIM
 from yoto_tf.files import written_whole
 
 QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -33,8 +34,6 @@ _OPTIONS = {
     "WebP": {"method": 6},
     "AVIF": {},
 }
-# Of MS-SSIM, with five scales and a window of 11 pixels.
-_SMALLEST_SIDE = 176
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,9 @@ def chosen_pictures(folder=None):
             raise InputError(
                 f"expected pictures with colours, received: {path}, a grey one"
             )
-        if min(pixels.shape[:2]) < _SMALLEST_SIDE:
+        if min(pixels.shape[:2]) < SMALLEST_FOR_MS_SSIM:
             raise InputError(
-                f"expected pictures of {_SMALLEST_SIDE} pixels a side or "
+                f"expected pictures of {SMALLEST_FOR_MS_SSIM} pixels a side or "
                 f"more, for MS-SSIM, received: {path}"
             )
         found[Path(path).name] = pixels
