@@ -14,6 +14,7 @@ from PIL import Image
 
 import yoto_tf.compression
 from yoto_tf.compression import __main__ as command
+from yoto_tf.compression import profile
 from yoto_tf.compression.codec import Codec
 from yoto_tf.compression.picture_files import read_picture
 from yoto_tf.compression.picture_files import write_picture
@@ -168,6 +169,33 @@ def test_other_words_are_refused(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "_MOST_BYTES", 10)
     assert "at most 10 bytes" in refused(capsys, "inspect", picture)
     assert not file.exists()
+
+
+def test_a_profile_tells_where_the_time_goes(tmp_path, monkeypatch, capsys):
+    model = compression_models.tiny()
+    found = profile.profile(model, photo(128, 192), 30, rounds=1)
+    for times in found.values():
+        parts = [times.get(part, 0.0) for part in profile.PARTS]
+        assert sum(parts) == pytest.approx(times["all"])
+    parts = profile.PARTS.keys()
+    assert found["write"].keys() - {"all"} == parts - {"synthesis"}
+    assert found["read"].keys() - {"all"} == parts - {"analysis"}
+    monkeypatch.setattr(
+        profile,
+        "profile",
+        lambda *_: {
+            "write": {"all": 0.02, "analysis": 0.015, "rest": 0.005},
+            "read": {"all": 0.01, "coder": 0.01},
+        },
+    )
+    picture = save(tmp_path / "in.png", photo(100, 200))
+    run("profile", picture)
+    said = capsys.readouterr().out
+    assert said.startswith("200 x 100 pixels, ")
+    assert "| megapixels per second | 1.00 | 2.00 |" in said
+    assert "| analysis, ms per megapixel | 750 (75%) | 0 (0%) |" in said
+    words = ("profile", picture, "--model", "model.keras", "--rounds", "0")
+    assert "rounds=0" in refused(capsys, *words)
 
 
 # What a file holds.

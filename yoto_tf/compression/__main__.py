@@ -58,6 +58,14 @@ def parse(argv):
     decompress.add_argument(
         "-o", "--output", required=True, help="PNG, TIFF, WebP or JPEG"
     )
+    profile = commands.add_parser(
+        "profile", parents=[model], help="how long a picture takes, and why"
+    )
+    profile.add_argument("picture", help="PNG, JPEG, WebP or TIFF")
+    profile.add_argument("--quality", type=float, help="0 to 100; default: 50")
+    profile.add_argument(
+        "--rounds", type=int, default=3, help="of which the median is shown"
+    )
     inspect = commands.add_parser("inspect", help="what a file says of itself")
     inspect.add_argument("file")
     return parser.parse_args(argv)
@@ -122,6 +130,28 @@ def inspect(given):
         print(f"{name:15}{value}")
 
 
+def profile(given):
+    from yoto_tf.compression.picture_files import read_picture
+
+    if given.quality is not None:
+        step_of(given.quality)
+    if given.rounds < 1:
+        raise InputError(
+            f"expected rounds above 0, received: rounds={given.rounds}"
+        )
+    pixels = read_picture(given.picture).pixels
+    model = _codec(given.model).model
+    from yoto_tf import provenance
+    from yoto_tf.compression import profile as profiles
+
+    found = profiles.profile(model, pixels, given.quality, given.rounds)
+    print(
+        f"{pixels.shape[1]} x {pixels.shape[0]} pixels, "
+        f"{len(os.sched_getaffinity(0))} cores, {provenance.processor()}\n"
+    )
+    print(profiles.table(found, pixels.shape[0] * pixels.shape[1]))
+
+
 def _read(path):
     with open(path, "rb") as file:
         data = file.read(_MOST_BYTES + 1)
@@ -155,6 +185,7 @@ _COMMANDS = {
     "compress": compress,
     "decompress": decompress,
     "inspect": inspect,
+    "profile": profile,
 }
 
 

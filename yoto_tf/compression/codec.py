@@ -44,6 +44,10 @@ class Codec:
     Args:
         model: a model of the family `compression`.
 
+    Attributes:
+        model: it.
+        fingerprint: of its weights, 8 bytes; files carry it.
+
     Raises:
         InputError: for a model of another kind.
 
@@ -62,7 +66,7 @@ class Codec:
             )
         from yoto_tf.compression.transforms import Transforms
 
-        self._model = model
+        self.model = model
         self._counts = model.prior.counts()
         self._transforms = Transforms(model)
         self.fingerprint = fingerprint_of(model)
@@ -95,7 +99,7 @@ class Codec:
     @property
     def has_qualities(self):
         """Whether there is more than one."""
-        low, high = self._model.lambda_ends
+        low, high = self.model.lambda_ends
         return low < high
 
     def compress(self, pixels, quality=None):
@@ -172,7 +176,7 @@ class Codec:
         return cropped(rgb, file)
 
     def _step(self, quality):
-        return step_for(quality, *self._model.lambda_ends)
+        return step_for(quality, *self.model.lambda_ends)
 
     def _compressed(self, rgb, channels, step):
         parts = self._transforms.analyze(filled(rgb), step)
