@@ -178,14 +178,14 @@ def test_a_profile_tells_where_the_time_goes(tmp_path, monkeypatch, capsys):
         parts = [times.get(part, 0.0) for part in profile.PARTS]
         assert sum(parts) == pytest.approx(times["all"])
     parts = profile.PARTS.keys()
-    assert found["write"].keys() - {"all"} == parts - {"synthesis"}
-    assert found["read"].keys() - {"all"} == parts - {"analysis"}
+    assert found["write"].keys() - {"all", "wall"} == parts - {"synthesis"}
+    assert found["read"].keys() - {"all", "wall"} == parts - {"analysis"}
     monkeypatch.setattr(
         profile,
         "profile",
         lambda *_: {
-            "write": {"all": 0.02, "analysis": 0.015, "rest": 0.005},
-            "read": {"all": 0.01, "coder": 0.01},
+            "write": {"wall": 0.02, "all": 0.04, "analysis": 0.03},
+            "read": {"wall": 0.01, "all": 0.01, "coder": 0.01},
         },
     )
     picture = save(tmp_path / "in.png", photo(100, 200))
@@ -193,7 +193,7 @@ def test_a_profile_tells_where_the_time_goes(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert said.startswith("200 x 100 pixels, ")
     assert "| megapixels per second | 1.00 | 2.00 |" in said
-    assert "| analysis, ms per megapixel | 750 (75%) | 0 (0%) |" in said
+    assert "| analysis, ms of a processor | 1500 (75%) | 0 (0%) |" in said
     words = ("profile", picture, "--model", "model.keras", "--rounds", "0")
     assert "rounds=0" in refused(capsys, *words)
 

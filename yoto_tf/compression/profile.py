@@ -32,8 +32,10 @@ def profile(model, pixels, quality=None, rounds=3):
         rounds: that count.
 
     Returns:
-        dict: `"write"` and `"read"` -> dict, `"all"` and names of `PARTS` ->
-        seconds, those of the round whose sum is the median.
+        dict: `"write"` and `"read"` -> dict: `"wall"` -> seconds by the clock;
+        names of `PARTS` and their sum `"all"` -> seconds of a processor, over
+        all cores, which other programs do not change much. Of the round
+        that is the median by the clock.
 
     Raises:
         InputError: for other pixels or another quality.
@@ -59,17 +61,17 @@ def profile(model, pixels, quality=None, rounds=3):
             transforms.synthesize(hyper_symbols, symbols, step)
         found["read"].append(dict(seconds))
     return {
-        name: sorted(times[1:], key=lambda t: t["all"])[(rounds - 1) // 2]
+        name: sorted(times[1:], key=lambda t: t["wall"])[(rounds - 1) // 2]
         for name, times in found.items()
     }
 
 
 def table(found, num_pixels):
-    """Markdown of `profile`: megapixels per second, and milliseconds per
-    megapixel of each part."""
+    """Markdown of `profile`: megapixels per second by the clock, and
+    milliseconds of a processor per megapixel of each part."""
     megapixels = num_pixels / 1e6
     lines = ["| | write | read |", "| --- | ---: | ---: |"]
-    speeds = [f"{megapixels / found[n]['all']:.2f}" for n in found]
+    speeds = [f"{megapixels / found[n]['wall']:.2f}" for n in found]
     lines.append(f"| megapixels per second | {' | '.join(speeds)} |")
     for part in PARTS:
         cells = [
@@ -77,7 +79,7 @@ def table(found, num_pixels):
             f"({found[n].get(part, 0.0) / found[n]['all']:.0%})"
             for n in found
         ]
-        lines.append(f"| {part}, ms per megapixel | {' | '.join(cells)} |")
+        lines.append(f"| {part}, ms of a processor | {' | '.join(cells)} |")
     lines += ["", *(f"- {name}: {said}" for name, said in PARTS.items())]
     return "\n".join(lines)
 
@@ -98,16 +100,18 @@ class _Timed(Transforms):
     @contextlib.contextmanager
     def round(self):
         self._seconds = seconds = collections.defaultdict(float)
+        started = time.perf_counter()
         with self.timed("rest"):
             yield seconds
         seconds["all"] = sum(seconds.values())
+        seconds["wall"] = time.perf_counter() - started
 
     @contextlib.contextmanager
     def timed(self, name):
-        started = time.perf_counter()
+        started = time.process_time()
         self._within.append(0.0)
         yield
-        spent = time.perf_counter() - started
+        spent = time.process_time() - started
         self._seconds[name] += spent - self._within.pop()
         if self._within:
             self._within[-1] += spent
