@@ -83,9 +83,18 @@ def release(run, limits="", to=released.FOLDER, credits=""):
             f"data and training, received: {run.path}, with other "
             f"{', '.join(others)}"
         )
+    data = run.data.read()
+    size = np.prod(data["example_shape"], dtype=int)
+    num = min(max(int(_EXAMPLE_BYTES // size), 2), _MOST_EXAMPLES)
+    inputs = family.example(config, data, num)
+    if not isinstance(inputs, dict):
+        inputs = {"inputs": inputs}
     model = run.load_model()
     # Without the optimizer's weights, which are twice as many.
     plain = type(model).from_config(model.get_config())
+    if len(plain.weights) < len(model.weights):
+        # Some are made at the first call.
+        plain(next(iter(inputs.values()))[:1])
     plain.set_weights(model.get_weights())
     target = RunDirectory(Path(to) / name)
     target.path.mkdir(parents=True, exist_ok=True)
@@ -96,12 +105,6 @@ def release(run, limits="", to=released.FOLDER, credits=""):
         text = file.read_text().replace(config.data.name, public.data.name)
         with written_whole(target.path / file.name) as aside:
             aside.write_text(text)
-    data = run.data.read()
-    size = np.prod(data["example_shape"], dtype=int)
-    num = min(max(int(_EXAMPLE_BYTES // size), 2), _MOST_EXAMPLES)
-    inputs = family.example(config, data, num)
-    if not isinstance(inputs, dict):
-        inputs = {"inputs": inputs}
     with written_whole(target.examples_file) as aside:
         np.savez_compressed(aside, **inputs)
     text = card(name, preset, target, differing, limits, credits)
