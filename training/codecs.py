@@ -22,7 +22,9 @@ from training.compared_codecs import table
 from yoto_tf import extras
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.compression.quality import nearest_quality
 from yoto_tf.errors import InputError
+from yoto_tf.families.compression.config import SMALLEST_FOR_MS_SSIM
 from yoto_tf.files import written_whole
 
 QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -33,8 +35,6 @@ _OPTIONS = {
     "WebP": {"method": 6},
     "AVIF": {},
 }
-# Of MS-SSIM, with five scales and a window of 11 pixels.
-_SMALLEST_SIDE = 176
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ def chosen_pictures(folder=None):
             raise InputError(
                 f"expected pictures with colours, received: {path}, a grey one"
             )
-        if min(pixels.shape[:2]) < _SMALLEST_SIDE:
+        if min(pixels.shape[:2]) < SMALLEST_FOR_MS_SSIM:
             raise InputError(
-                f"expected pictures of {_SMALLEST_SIDE} pixels a side or "
+                f"expected pictures of {SMALLEST_FOR_MS_SSIM} pixels a side or "
                 f"more, for MS-SSIM, received: {path}"
             )
         found[Path(path).name] = pixels
@@ -106,25 +106,46 @@ def compare(runs, pictures, log=print):
     Returns:
         list of `Comparison`.
     """
-    from yoto_tf.compression.codec import Codec
-
-    rows = []
-    for number, path in enumerate(runs):
-        codec = Codec.load(path)
-        for name, pixels in pictures.items():
-            for quality in QUALITIES if codec.has_qualities else (None,):
-                data = codec.compress(pixels, quality)
-                made = codec.decompress(data)
-                # Models of one quality are the settings of a codec.
-                setting = number if quality is None else quality
-                rows.append(_scored("ours", name, setting, pixels, data, made))
-            log(f"{path}: {name} written and read")
+    rows = by_models(runs, pictures, log)
     for codec, options in _OPTIONS.items():
         for name, pixels in pictures.items():
             for setting in _SETTINGS:
                 data, made = _by_pillow(pixels, codec, setting, options)
                 rows.append(_scored(codec, name, setting, pixels, data, made))
         log(f"{codec}: {len(pictures)} pictures written and read")
+    return rows
+
+
+def by_models(runs, pictures, log=print, lambdas=None):
+    """Writes and reads every picture by every model.
+
+    Args:
+        runs: list of paths; models of one quality are the settings of one
+            codec.
+        pictures: dict, name -> pixels.
+        log: called with a sentence per model and picture.
+        lambdas: at which a model of several qualities writes; None: at
+            `QUALITIES`.
+
+    Returns:
+        list of `Comparison` of the codec `ours`.
+    """
+    from yoto_tf.compression.codec import Codec
+
+    rows = []
+    for number, path in enumerate(runs):
+        codec = Codec.load(path)
+        qualities = QUALITIES if codec.has_qualities else (None,)
+        if codec.has_qualities and lambdas is not None:
+            ends = codec.model.lambda_ends
+            qualities = [nearest_quality(value, *ends) for value in lambdas]
+        for name, pixels in pictures.items():
+            for quality in qualities:
+                data = codec.compress(pixels, quality)
+                made = codec.decompress(data)
+                setting = number if quality is None else quality
+                rows.append(_scored("ours", name, setting, pixels, data, made))
+            log(f"{path}: {name} written and read")
     return rows
 
 

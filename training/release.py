@@ -23,6 +23,9 @@ from yoto_tf.families import get_preset
 from yoto_tf.files import written_whole
 from yoto_tf.run_directory import RunDirectory
 
+# Of the few inputs that come with a model, before they are compressed.
+_EXAMPLE_BYTES = 2e6
+_MOST_EXAMPLES = 24
 _LICENSE = (
     "The weights are licensed as the library is (Apache License 2.0). The data "
     "have licences of their own."
@@ -41,17 +44,21 @@ class Arguments:
     was trained may differ."""
     limits: str = ""
     """A sentence for the card: what the model is not good for."""
+    credits: Path | None = None
+    """A text in Markdown for the card: whose the data are, and their
+    licences."""
     to: Path = released.FOLDER
     """Where released models lie."""
 
 
-def release(run, limits="", to=released.FOLDER):
+def release(run, limits="", to=released.FOLDER, credits=""):
     """Copies what others need of a run, and writes its card.
 
     Args:
         run: `RunDirectory`, trained and evaluated.
         limits: a sentence for the card.
         to: folder of released models.
+        credits: a text for the card, whose the data are.
 
     Returns:
         Path of the released model's folder.
@@ -76,9 +83,18 @@ def release(run, limits="", to=released.FOLDER):
             f"data and training, received: {run.path}, with other "
             f"{', '.join(others)}"
         )
+    data = run.data.read()
+    size = np.prod(data["example_shape"], dtype=int)
+    num = min(max(int(_EXAMPLE_BYTES // size), 2), _MOST_EXAMPLES)
+    inputs = family.example(config, data, num)
+    if not isinstance(inputs, dict):
+        inputs = {"inputs": inputs}
     model = run.load_model()
     # Without the optimizer's weights, which are twice as many.
     plain = type(model).from_config(model.get_config())
+    if len(plain.weights) < len(model.weights):
+        # Some are made at the first call.
+        plain(next(iter(inputs.values()))[:1])
     plain.set_weights(model.get_weights())
     target = RunDirectory(Path(to) / name)
     target.path.mkdir(parents=True, exist_ok=True)
@@ -89,12 +105,9 @@ def release(run, limits="", to=released.FOLDER):
         text = file.read_text().replace(config.data.name, public.data.name)
         with written_whole(target.path / file.name) as aside:
             aside.write_text(text)
-    inputs = family.example(config, run.data.read())
-    if not isinstance(inputs, dict):
-        inputs = {"inputs": inputs}
     with written_whole(target.examples_file) as aside:
         np.savez_compressed(aside, **inputs)
-    text = card(name, preset, target, differing, limits)
+    text = card(name, preset, target, differing, limits, credits)
     with written_whole(target.path / released.CARD) as aside:
         aside.write_text(text)
     return target.path
@@ -111,7 +124,7 @@ def _public(config):
     return dataclasses.replace(config, data=data)
 
 
-def card(name, preset, run, differing, limits):
+def card(name, preset, run, differing, limits, credits):
     """Writes a model card (Mitchell et al., Model Cards, FAT* 2019)."""
     config, family, rows = run.read_config(), run.family(), run.read_curve()
     values = config.to_dict()
@@ -133,12 +146,10 @@ def card(name, preset, run, differing, limits):
     parts = [
         f"# {name}, trained",
         f"{preset.summary}. One model for {asked}.",
-        f"```python\nimport yoto_tf\n\nmodel = yoto_tf.ConditionalVAE."
-        f'from_preset("{name}", weights="trained")\n```'
-        if config.family == "vae"
-        else "",
+        f"```python\n{family.released_snippet(name)}\n```",
         f"**Data**: {data['version']}, {counts['train']:,} training examples, "
         f"scored on {measured['num_examples']:,} of the test split.",
+        credits.strip(),
         f"**Training**: {settings} (`config.json`), seed "
         f"{config.training.seed}, {measured['steps']:,} steps, "
         f"{measured['parameters']:,} parameters; yoto_tf "
@@ -178,7 +189,8 @@ def main(argv=None):
         run = RunDirectory(arguments.run)
         run.read_config()
         import_keras_quietly()
-        path = release(run, arguments.limits, arguments.to)
+        credits = arguments.credits and arguments.credits.read_text()
+        path = release(run, arguments.limits, arguments.to, credits or "")
         size = sum(p.stat().st_size for p in path.iterdir()) / 1e6
         print(f"released: {path}, {size:.1f} MB")
 

@@ -14,7 +14,7 @@ _LOOK_SECONDS = 2.0
 # What the page remembers: what is shown, of which model, at which points.
 _STATES = ("shown", "noise", "seen", "shown_at", "sampled_at")
 # Until the model is known, the page has no use for any of its parts.
-_NOTHING_YET = '<p data-without="pictures rows prior"></p>'
+_NOTHING_YET = '<p data-without="pictures rows prior zoom"></p>'
 _CSS = Path(__file__).with_name("page.css")
 # No font that would be fetched from elsewhere.
 _THEME = gr.themes.Default(
@@ -88,6 +88,7 @@ def _ask_tab(parts):
             parts["problem"] = controls.text(elem_id="problem")
         with gr.Column(scale=8, min_width=300):
             parts["knobs"] = controls.sliders(elem_id="knobs")
+            controls.zoom(elem_id="zoom")
             with gr.Row(elem_id="answer"):
                 with gr.Column(scale=6, min_width=300):
                     parts["pair"] = controls.text(elem_id="pair")

@@ -121,6 +121,34 @@ element.addEventListener('click', (event) => {
 """
 
 
+_ZOOM = (
+    '<fieldset class="zoom"><legend>Zoom</legend>'
+    + "".join(
+        f'<label><input type="radio" name="zoom" value="{factor}"'
+        f"{' checked' if factor == 1 else ''}> {factor}×</label>"
+        for factor in (1, 2, 4, 8)
+    )
+    + "<span>Move over a picture: all show the same place.</span></fieldset>"
+)
+
+# On the page's root: what is inside of an answer is replaced.
+_ZOOM_JS = """
+const root = document.documentElement;
+element.addEventListener('change', (event) => {
+  root.style.setProperty('--zoom', event.target.value);
+});
+document.addEventListener('pointermove', (event) => {
+  const frame = event.target.closest && event.target.closest('.frame');
+  if (!frame) return;
+  const box = frame.getBoundingClientRect();
+  const x = (event.clientX - box.left) / box.width;
+  const y = (event.clientY - box.top) / box.height;
+  root.style.setProperty('--zoom-x', `${100 * x}%`);
+  root.style.setProperty('--zoom-y', `${100 * y}%`);
+});
+"""
+
+
 def sliders(**kwargs):
     """Sliders, one under the other, each on a scale of its own.
 
@@ -162,6 +190,14 @@ def wall(**kwargs):
         js_on_load=_WALL_JS,
         apply_default_css=False,
         **kwargs,
+    )
+
+
+def zoom(**kwargs):
+    """How large the pictures of `#pair` are; all show the place under the
+    pointer."""
+    return gr.HTML(
+        _ZOOM, js_on_load=_ZOOM_JS, apply_default_css=False, **kwargs
     )
 
 

@@ -18,6 +18,8 @@ from yoto_tf.families.view import View
 from yoto_tf.image_config import DataConfig
 
 SHOWN = 24
+# Of examples for a model that takes pictures of any size.
+ANY_SIDE = 384
 _MANIFEST = "assets.extra/manifest.json"
 _KEPT = "assets.extra/examples.npz"
 
@@ -109,11 +111,12 @@ def named(name, data_dir=None):
 
 def _if_here(family, settings, known, kept):
     def load(shapes):
+        if kept.is_file():
+            # A released model brings some: a folder that is here may be
+            # another one of that name.
+            with np.load(kept, allow_pickle=False) as file:
+                return _checked(_by_name(dict(file), shapes), shapes)
         if not family.is_here(settings):
-            if kept.is_file():
-                # A released model brings some.
-                with np.load(kept, allow_pickle=False) as file:
-                    return _checked(_by_name(dict(file), shapes), shapes)
             name = settings.data.name
             raise InputError(
                 f"{name} is not prepared on this machine; have it prepared "
@@ -122,11 +125,21 @@ def _if_here(family, settings, known, kept):
         # An unset size of pictures is that of the model, whatever the data
         # now suggest.
         shape = next(iter(shapes.values()))
-        as_made = {**(known or {}), "example_shape": list(shape)}
+        as_made = dict(known or {})
+        if None not in shape:
+            as_made["example_shape"] = list(shape)
         found = family.example(settings, as_made, SHOWN)
         return _checked(_by_name(found, shapes), shapes)
 
     return load
+
+
+def fits(given, shape):
+    """Whether an array's shape is one that is served; None: any side."""
+    return given is not None and (
+        len(given) == len(shape)
+        and all(b in (a, None) for a, b in zip(given, shape, strict=True))
+    )
 
 
 def _by_name(found, shapes):
@@ -143,7 +156,7 @@ def _pictures(files):
         from yoto_tf.data.pictures import read_square
 
         name, (size, _, channels) = _of_pictures(shapes)
-        images = [read_square(f, size, channels) for f in files]
+        images = [read_square(f, size or ANY_SIDE, channels) for f in files]
         return {name: np.stack(images)}
 
     return load
@@ -155,7 +168,7 @@ def _test_split(config):
 
         name, (size, _, _) = _of_pictures(shapes)
         # An unset size is that of the images, not that of the model.
-        sized = {**config.to_dict(), "image_size": size}
+        sized = {**config.to_dict(), "image_size": size or ANY_SIDE}
         images = load_images(DataConfig.from_dict(sized), parts=("test",)).test
         spread = np.linspace(0, len(images) - 1, min(len(images), SHOWN))
         return _checked({name: images[spread.round().astype(int)]}, shapes)
@@ -176,7 +189,7 @@ def _of_pictures(shapes):
 def _checked(found, shapes):
     for name, shape in shapes.items():
         given = found[name].shape[1:] if name in found else None
-        if given != tuple(shape):
+        if not fits(given, shape):
             raise InputError(
                 f"expected examples of {name} of shape {tuple(shape)}, as "
                 f"the model takes, received: {given}"

@@ -11,6 +11,7 @@ import html
 import numpy as np
 
 from serving.client import InvalidRequest
+from serving.page import examples
 from serving.page import knobs
 from serving.page import rows
 from serving.page import views
@@ -20,6 +21,8 @@ from yoto_tf.data import pictures
 from yoto_tf.errors import InputError
 
 SAMPLES = 12
+# Of an uploaded picture, where any size will do.
+_UPLOADED_PIXELS = 2**18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,8 +162,13 @@ class Handlers:
         if not facts.is_pictures:
             raise InvalidRequest("expected a row, received: a picture")
         ((alias, (size, _, channels)),) = facts.shapes
+        multiple = facts.view.inputs[0].multiple
         try:
-            image = pictures.read_square(path, size, channels)
+            if size is None:
+                most = min(_UPLOADED_PIXELS, facts.view.inputs[0].most_pixels)
+                image = pictures.read_within(path, most, multiple)
+            else:
+                image = pictures.read_square(path, size, channels)
         except InputError as error:
             large = "pixels" in str(error)
             sentence = (
@@ -264,7 +272,9 @@ class Handlers:
         wall["title"] = f"Pick {article} {noun}" if choice else ""
         if facts.is_pictures:
             ((name, _),) = facts.shapes
-            wall["images"] = [views.png_uri(e[name]) for e in choice]
+            wall["images"] = [
+                views.png_uri(views.small(e[name])) for e in choice
+            ]
         else:
             wall["rows"] = [rows.label(facts, e) for e in choice]
         return wall
@@ -292,7 +302,7 @@ def _beside_turned(facts, point, name):
 
 def _fits(facts, example):
     return set(example) == {n for n, _ in facts.shapes} and all(
-        example[n].shape == tuple(shape) for n, shape in facts.shapes
+        examples.fits(example[n].shape, shape) for n, shape in facts.shapes
     )
 
 

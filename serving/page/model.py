@@ -7,6 +7,7 @@ import numpy as np
 from serving.client import InvalidRequest
 from serving.client.metadata import LossParameter
 from serving.page import knobs
+from serving.page import percent
 from yoto_tf.families import named_families
 from yoto_tf.families import view as views
 from yoto_tf.families import view_fit
@@ -31,7 +32,8 @@ class Facts:
         version: number of the served version.
         view: how it is shown.
         knobs: its loss parameters, those that the view's signature takes.
-        shapes: pairs (name of an input, its shape without the batch).
+        shapes: pairs (name of an input, its shape without the batch); None
+            for sides of any size.
         noise_size: numbers per sample of the prior, None without one.
     """
 
@@ -45,6 +47,11 @@ class Facts:
     @property
     def is_pictures(self):
         return self.view.inputs[0].kind == views.PICTURE
+
+    @property
+    def files(self):
+        """Whether files of other kinds are set beside an answer."""
+        return self.view.files
 
     @property
     def total(self):
@@ -123,7 +130,11 @@ class Model:
             self.name,
             metadata.version,
             view,
-            tuple(p for n, p in parameters.items() if n in inputs),
+            tuple(
+                percent.shown(view, p)
+                for n, p in parameters.items()
+                if n in inputs
+            ),
             tuple((i.name, inputs[i.name].shape[1:]) for i in view.inputs),
             noise_size,
         )
@@ -157,10 +168,11 @@ class Model:
         return {o.name: found[o.name][0] for o in view.outputs}
 
     def curve(self, example, point):
-        """Returns `Points` of one example, in one request."""
+        """Returns `Points` of one example, in one request, or in as few as
+        the view allows."""
         facts = self.facts()
         view, first = facts.view, facts.knobs[0]
-        values = knobs.grid(first)
+        values = knobs.grid(first, view.curve_points)
         along = knobs.moved(facts.knobs, point, first.name, values)
         along = {n: np.broadcast_to(v, len(values)) for n, v in along.items()}
         batch = {n: np.asarray(v)[None] for n, v in example.items()}
@@ -168,8 +180,16 @@ class Model:
             found = self._predict(view.curve, batch, along)
             outputs = {n: array[0] for n, array in found.items()}
         else:
-            batch = {n: v.repeat(len(values), 0) for n, v in batch.items()}
-            outputs = self._predict(view.signature, batch, along)
+            found = []
+            for part in _parts(view, batch, len(values)):
+                some = {n: v[part] for n, v in along.items()}
+                many = {
+                    n: v.repeat(len(values[part]), 0) for n, v in batch.items()
+                }
+                found.append(self._predict(view.signature, many, some))
+            outputs = {
+                n: np.concatenate([f[n] for f in found]) for n in found[0]
+            }
         return Points(values, outputs)
 
     def sample(self, noise, point):
@@ -203,12 +223,25 @@ class Model:
         return Traversals(chosen, TRAVERSAL, images.reshape(shape))
 
     def _predict(self, signature, inputs, point):
-        taken = self._client.metadata(False).signature(signature).inputs
+        metadata = self._client.metadata(False)
+        taken = metadata.signature(signature).inputs
+        view = self._fitting(metadata.signatures, metadata.loss_parameters)
+        point = percent.asked(view, metadata.loss_parameters, point)
         return self._client.predict(
             signature,
             {n: _as_sent(v, taken[n]) for n, v in inputs.items()},
             {n: v for n, v in point.items() if n in taken},
         )
+
+
+def _parts(view, batch, num):
+    """Slices of `num` rows, as few as a request of pictures can hold."""
+    at_once = num
+    for given in view.inputs:
+        if given.most_pixels:
+            pixels = np.prod(batch[given.name].shape[1:3], dtype=int)
+            at_once = max(min(num, given.most_pixels // pixels), 1)
+    return [slice(i, i + at_once) for i in range(0, num, at_once)]
 
 
 def _as_sent(values, spec):

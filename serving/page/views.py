@@ -7,6 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
+from serving.page import compared
 from serving.page import knobs
 from serving.page import svg_curve
 from serving.page import svg_lines
@@ -15,6 +16,7 @@ from yoto_tf.families.view import NUMBERS
 from yoto_tf.families.view import PICTURE
 
 # Of an output with more, the first ones.
+_SMALL = 128
 _MOST_NUMBERS, _MOST_LINES, _MOST_PLOTS = 12, 6, 4
 
 
@@ -24,16 +26,18 @@ def png_uri(image):
     Args:
         image: `(height, width, channels)`, float in [0, 1] or uint8.
     """
-    pixels = np.asarray(image)
-    if pixels.dtype != np.uint8:
-        # NaN, of a row that was not answered, is black.
-        pixels = np.nan_to_num(pixels).clip(0, 1)
-        pixels = (pixels * 255).round().astype(np.uint8)
-    if pixels.shape[-1] == 1:
-        pixels = pixels[..., 0]
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    Image.fromarray(compared.as_bytes(image)).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def small(image):
+    """The same for a small place: of a large picture, 128 pixels a side."""
+    if max(image.shape[:2]) <= 2 * _SMALL:
+        return image
+    picture = Image.fromarray(compared.as_bytes(image))
+    picture.thumbnail((_SMALL, _SMALL))
+    return np.asarray(picture)
 
 
 def heading(facts, address):
@@ -45,6 +49,7 @@ def heading(facts, address):
     without = [] if facts.is_pictures else ["pictures"]
     without += ["rows"] if facts.is_pictures else []
     without += [] if facts.view.prior else ["prior"]
+    without += [] if facts.files else ["zoom"]
     return (
         f'<p data-without="{" ".join(without)}">Model '
         f"<b>{html.escape(facts.name)}</b>, version {facts.version}, at "
@@ -54,7 +59,10 @@ def heading(facts, address):
 
 def _sizes(facts):
     if facts.is_pictures:
-        sizes = " &times; ".join(map(str, facts.shapes[0][1])) + " pixels"
+        shape = facts.shapes[0][1]
+        if None in shape:
+            return "pictures of any size"
+        sizes = " &times; ".join(map(str, shape)) + " pixels"
         latents = facts.noise_size
         return sizes + (f", {latents} latents" if latents else "")
     columns = sum(int(np.prod(shape)) for _, shape in facts.shapes)
@@ -85,6 +93,16 @@ def at(point):
 def pair(facts, example, outputs, point):
     """The pictures: what the model sees, and what it makes of it."""
     said, figures = f"at {at(point)}", []
+    if facts.files:
+        seen = example[facts.view.inputs[0].name]
+        figures = [
+            f'<figure><div class="frame"><img src="{png_uri(one.pixels)}" '
+            f'alt="{html.escape(one.title)}"></div><figcaption><b>'
+            f"{html.escape(one.title)}</b> {html.escape(one.said)}"
+            "</figcaption></figure>"
+            for one in compared.pictures(facts.files, seen, outputs, said)
+        ]
+        return f'<div class="pair">{"".join(figures)}</div>'
     if facts.is_pictures:
         seen = example[facts.view.inputs[0].name]
         noun = facts.view.noun
@@ -186,8 +204,9 @@ def strip(facts, points):
         value = points.values[i]
         said = knobs.text(value)
         if shown:
+            frame = small(points.outputs[shown.name][i])
             seen = (
-                f'<img src="{png_uri(points.outputs[shown.name][i])}" '
+                f'<img src="{png_uri(frame)}" '
                 f'alt="{html.escape(f"{shown.said} at {name} = {said}")}">'
             )
         else:

@@ -14,6 +14,7 @@ from PIL import Image
 
 import yoto_tf.compression
 from yoto_tf.compression import __main__ as command
+from yoto_tf.compression import profile
 from yoto_tf.compression.codec import Codec
 from yoto_tf.compression.picture_files import read_picture
 from yoto_tf.compression.picture_files import write_picture
@@ -25,7 +26,8 @@ def model(monkeypatch):
     """Stands where a file of a model is loaded."""
 
     def load(path):
-        if path != "model.keras":
+        # None: the model that comes with the library.
+        if path not in (None, "model.keras"):
             raise InputError(f"expected model.keras, received: {path}")
         return compression_models.tiny_codec()
 
@@ -79,6 +81,20 @@ def test_a_picture_goes_through_files(tmp_path, capsys, suffix):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
         [picture.name, file.name, made.name]
     )
+
+
+def test_without_a_model_it_is_the_one_that_comes_with_the_library(
+    tmp_path, monkeypatch, capsys
+):
+    codec, pixels = compression_models.tiny_codec(), photo(64, 64)
+    picture = save(tmp_path / "in.png", pixels)
+    file, made = tmp_path / "out.ylic", tmp_path / "out.png"
+    command.main(["compress", str(picture), "-o", str(file)])
+    assert file.read_bytes() == codec.compress(pixels)
+    command.main(["decompress", str(file), "-o", str(made)])
+    monkeypatch.setenv("YOTO_TF_COMPRESSION_MODEL", "mine.keras")
+    words = ("compress", picture, "-o", file)
+    assert "received: mine.keras" in refused(capsys, *words)
 
 
 def test_targets_are_met_in_files(tmp_path, capsys):
@@ -138,7 +154,6 @@ def test_other_words_are_refused(tmp_path, capsys, monkeypatch):
     picture = save(tmp_path / "in.png", photo(8, 8))
     file = tmp_path / "out.ylic"
     words = ("compress", picture, "-o", file)
-    assert "a model" in refused(capsys, *words)
     assert "0 to 100" in refused(capsys, *words, "--quality", "101")
     assert "model.keras" in refused(capsys, *words, "--model", "other")
     assert "another file" in refused(
@@ -154,6 +169,33 @@ def test_other_words_are_refused(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "_MOST_BYTES", 10)
     assert "at most 10 bytes" in refused(capsys, "inspect", picture)
     assert not file.exists()
+
+
+def test_a_profile_tells_where_the_time_goes(tmp_path, monkeypatch, capsys):
+    model = compression_models.tiny()
+    found = profile.profile(model, photo(128, 192), 30, rounds=1)
+    for times in found.values():
+        parts = [times.get(part, 0.0) for part in profile.PARTS]
+        assert sum(parts) == pytest.approx(times["all"])
+    parts = profile.PARTS.keys()
+    assert found["write"].keys() - {"all", "wall"} == parts - {"synthesis"}
+    assert found["read"].keys() - {"all", "wall"} == parts - {"analysis"}
+    monkeypatch.setattr(
+        profile,
+        "profile",
+        lambda *_: {
+            "write": {"wall": 0.02, "all": 0.04, "analysis": 0.03},
+            "read": {"wall": 0.01, "all": 0.01, "coder": 0.01},
+        },
+    )
+    picture = save(tmp_path / "in.png", photo(100, 200))
+    run("profile", picture)
+    said = capsys.readouterr().out
+    assert said.startswith("200 x 100 pixels, ")
+    assert "| megapixels per second | 1.00 | 2.00 |" in said
+    assert "| analysis, ms of a processor | 1500 (75%) | 0 (0%) |" in said
+    words = ("profile", picture, "--model", "model.keras", "--rounds", "0")
+    assert "rounds=0" in refused(capsys, *words)
 
 
 # What a file holds.

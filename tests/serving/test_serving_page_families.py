@@ -102,7 +102,7 @@ def test_rows_get_boxes_and_numbers_over_the_first_knob(alarms):
     assert [b["title"] for b in boxes] == ["inputs 0", "inputs 1", "inputs 2"]
     np.testing.assert_allclose([b["value"] for b in boxes], x[0], rtol=1e-5)
     assert len(page["wall"]["rows"]) == 4
-    assert 'data-without="pictures prior"' in page["heading"]
+    assert 'data-without="pictures prior zoom"' in page["heading"]
     # Both numbers over the knob, at its default.
     assert page["curve"].count("<svg") == 2
     point = {"miss": 2.0, "smoothing": 0.1}

@@ -36,6 +36,7 @@ TRIED = {
     "data.split_seed": [1],
     "model.channels": [3],
     "model.latents": [5],
+    "model.distortion": OTHERS,
     "model.quantization": OTHERS,
     "model.conditioning.kind": OTHERS,
     "model.conditioning.sites": [("latent",), ("analysis", "hyper")],

@@ -15,7 +15,8 @@ from yoto_tf.run_directory import RunDirectory
 def test_a_released_run_answers_as_the_run_and_says_how_it_was_made(
     trained_run, tmp_path
 ):
-    path = release(trained_run, "Four latents are few.", tmp_path)
+    credits = "Taken by nobody, CC0."
+    path = release(trained_run, "Four latents are few.", tmp_path, credits)
     mine = RunDirectory(path)
     images = np.load(mine.examples_file)["inputs"]
     assert images.shape == (24, 32, 32, 3)
@@ -31,6 +32,7 @@ def test_a_released_run_answers_as_the_run_and_says_how_it_was_made(
     row = trained_run.read_curve()[0]
     assert f"{row['full_loss']:.1f}" in card
     assert "Four latents are few." in card
+    assert "\n\nTaken by nobody, CC0.\n\n" in card
     assert "128 of the test split" in card
     # Where it was made stays there.
     data_dir = trained_run.read_config().data.data_dir

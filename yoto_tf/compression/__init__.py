@@ -1,7 +1,6 @@
 """Pictures as short files, by one model for every quality.
 
-    python -m yoto_tf.compression compress photo.png -o photo.ylic \
-        --model runs/compression --quality 40
+    python -m yoto_tf.compression compress photo.png -o photo.ylic --quality 40
 
 docs/compression.md says what a file is made of. The modules that import
 neither TensorFlow nor `constriction` are `tables`, `exact`, `container` and

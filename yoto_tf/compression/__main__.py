@@ -33,8 +33,8 @@ def parse(argv):
     model.add_argument(
         "--model",
         default=os.environ.get(_MODEL),
-        help="run directory or .keras file of the model; default: "
-        f"{_MODEL} in the environment",
+        help=f"run directory or .keras file; default: {_MODEL} in the "
+        "environment, or the model that comes with the library",
     )
     compress = commands.add_parser(
         "compress", parents=[model], help="a picture to a file"
@@ -57,6 +57,14 @@ def parse(argv):
     decompress.add_argument("file")
     decompress.add_argument(
         "-o", "--output", required=True, help="PNG, TIFF, WebP or JPEG"
+    )
+    profile = commands.add_parser(
+        "profile", parents=[model], help="how long a picture takes, and why"
+    )
+    profile.add_argument("picture", help="PNG, JPEG, WebP or TIFF")
+    profile.add_argument("--quality", type=float, help="0 to 100; default: 50")
+    profile.add_argument(
+        "--rounds", type=int, default=3, help="of which the median is shown"
     )
     inspect = commands.add_parser("inspect", help="what a file says of itself")
     inspect.add_argument("file")
@@ -122,6 +130,28 @@ def inspect(given):
         print(f"{name:15}{value}")
 
 
+def profile(given):
+    from yoto_tf.compression.picture_files import read_picture
+
+    if given.quality is not None:
+        step_of(given.quality)
+    if given.rounds < 1:
+        raise InputError(
+            f"expected rounds above 0, received: rounds={given.rounds}"
+        )
+    pixels = read_picture(given.picture).pixels
+    model = _codec(given.model).model
+    from yoto_tf import provenance
+    from yoto_tf.compression import profile as profiles
+
+    found = profiles.profile(model, pixels, given.quality, given.rounds)
+    print(
+        f"{pixels.shape[1]} x {pixels.shape[0]} pixels, "
+        f"{len(os.sched_getaffinity(0))} cores, {provenance.processor()}\n"
+    )
+    print(profiles.table(found, pixels.shape[0] * pixels.shape[1]))
+
+
 def _read(path):
     with open(path, "rb") as file:
         data = file.read(_MOST_BYTES + 1)
@@ -141,11 +171,6 @@ def _check_apart(source, output):
 
 
 def _codec(path):
-    if not path:
-        raise InputError(
-            "expected a model, --model runs/NAME or model.keras, or "
-            f"{_MODEL} in the environment, received: none"
-        )
     import_keras_quietly()
     try:
         from yoto_tf.compression.codec import Codec
@@ -153,13 +178,14 @@ def _codec(path):
         if error.name != "constriction":
             raise
         raise InputError(str(error)) from error
-    return Codec.load(path)
+    return Codec.load(path or None)
 
 
 _COMMANDS = {
     "compress": compress,
     "decompress": decompress,
     "inspect": inspect,
+    "profile": profile,
 }
 
 

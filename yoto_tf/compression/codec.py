@@ -17,6 +17,9 @@ from yoto_tf.compression.quality import quality_of
 from yoto_tf.compression.quality import step_for
 from yoto_tf.errors import InputError
 
+RELEASED = "compression"
+"""Preset of the model that comes with the library."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
@@ -41,11 +44,15 @@ class Codec:
     Args:
         model: a model of the family `compression`.
 
+    Attributes:
+        model: it.
+        fingerprint: of its weights, 8 bytes; files carry it.
+
     Raises:
         InputError: for a model of another kind.
 
     Example:
-        codec = Codec.load("runs/compression")
+        codec = Codec.load()
         data = codec.compress(pixels, quality=40)
         pixels = codec.decompress(data)
     """
@@ -59,22 +66,27 @@ class Codec:
             )
         from yoto_tf.compression.transforms import Transforms
 
-        self._model = model
+        self.model = model
         self._counts = model.prior.counts()
         self._transforms = Transforms(model)
         self.fingerprint = fingerprint_of(model)
 
     @classmethod
-    def load(cls, path):
-        """Loads the model of a run directory or a `.keras` file.
+    def load(cls, path=None):
+        """Loads a model.
+
+        Args:
+            path: of a run directory or a `.keras` file; None: the model that
+                comes with the library.
 
         Raises:
             InputError: for another path or model.
         """
+        from yoto_tf import released
         from yoto_tf.models import load_model
         from yoto_tf.run_directory import RunDirectory
 
-        path = Path(path)
+        path = released.run(RELEASED).path if path is None else Path(path)
         if path.is_dir():
             path = RunDirectory(path).model_file
         if not path.is_file():
@@ -87,7 +99,7 @@ class Codec:
     @property
     def has_qualities(self):
         """Whether there is more than one."""
-        low, high = self._model.lambda_ends
+        low, high = self.model.lambda_ends
         return low < high
 
     def compress(self, pixels, quality=None):
@@ -164,7 +176,7 @@ class Codec:
         return cropped(rgb, file)
 
     def _step(self, quality):
-        return step_for(quality, *self._model.lambda_ends)
+        return step_for(quality, *self.model.lambda_ends)
 
     def _compressed(self, rgb, channels, step):
         parts = self._transforms.analyze(filled(rgb), step)

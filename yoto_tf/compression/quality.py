@@ -69,3 +69,9 @@ def lambda_of(step, low, high):
     """The weight of the distortion of a step: log-uniform from `low` to
     `high`."""
     return low * (high / low) ** (step / STEPS)
+
+
+def nearest_quality(lmbda, low, high):
+    """The quality whose lambda is nearest to one, from 0 to 100."""
+    place = math.log(lmbda / low) / math.log(high / low)
+    return HIGHEST * min(max(place, 0.0), 1.0)

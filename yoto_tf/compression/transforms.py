@@ -48,6 +48,7 @@ class Transforms:
         self._picture_of = graph(model.picture_of, floats)
         self._model = model
         self._stages = model.stages()
+        self.whole_pixels = WHOLE_PIXELS
 
     def analyze(self, pixels, step):
         """All symbols of a picture.
@@ -61,7 +62,7 @@ class Transforms:
             int32 and uint8 `(4 h, 4 w, latents)`.
         """
         lmbda = self._lambda(step)
-        if pixels.shape[0] * pixels.shape[1] <= WHOLE_PIXELS:
+        if pixels.shape[0] * pixels.shape[1] <= self.whole_pixels:
             found = self._coded(pixels[None], lmbda)
             return (
                 found["hyper_symbols"].numpy()[0],
@@ -92,7 +93,7 @@ class Transforms:
         lmbda = self._lambda(step)
         height, width, _ = self._shape(hyper_symbols)
         found = np.empty((height * LATENT, width * LATENT, 3), "uint8")
-        whole = height * width * LATENT**2 <= WHOLE_PIXELS
+        whole = height * width * LATENT**2 <= self.whole_pixels
         core = max(height, width) if whole else CORE
         for tile in tiles(height, width, core, _MARGIN):
             _, means = self._scales(hyper_symbols, tile.outer, step)

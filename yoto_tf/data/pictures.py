@@ -71,6 +71,43 @@ def read_square(path, size, channels=3):
     return np.asarray(preprocessing.to_image(pixels, size, channels))
 
 
+def read_within(path, most_pixels, multiple):
+    """A picture of any size, made smaller where it is too large.
+
+    Args:
+        path: of the file, or a file object.
+        most_pixels: of the result.
+        multiple: of what its sides are multiples; what is beyond is cut off,
+            and a shorter side made longer.
+
+    Returns:
+        `(height, width, 3)` uint8; over white where it was transparent.
+
+    Raises:
+        InputError: if it cannot be decoded.
+    """
+    with open_picture(path) as picture:
+        try:
+            kind = picture.format
+            rgba = _as_rgba(ImageOps.exif_transpose(picture), kind)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise _broken(path, error) from error
+    seen = Image.fromarray(rgba)
+    white = Image.new("RGBA", seen.size, "white")
+    seen = Image.alpha_composite(white, seen).convert("RGB")
+    scale = min(1, (most_pixels / (seen.width * seen.height)) ** 0.5)
+    scale = max(scale, multiple / min(seen.size))
+    # Of a strip of some pixels, the ends are pressed together.
+    ends = multiple, most_pixels // multiple
+    sides = tuple(int(np.clip(round(s * scale), *ends)) for s in seen.size)
+    if sides != seen.size:
+        seen = seen.resize(sides, Image.Resampling.LANCZOS)
+    sides = [side // multiple * multiple for side in sides]
+    left, top = ((a - b) // 2 for a, b in zip(seen.size, sides, strict=True))
+    box = (left, top, left + sides[0], top + sides[1])
+    return np.asarray(seen.crop(box))
+
+
 def _decoded_in_graph(path, content, size, channels):
     try:
         return _decoder(size, channels)(tf.constant(content)).numpy()

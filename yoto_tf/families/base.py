@@ -275,6 +275,13 @@ class Family:
         """dict for the export's manifest, of what is the family's own."""
         return {}
 
+    def released_snippet(self, name):
+        """Python for the card of a released model: how it is loaded."""
+        return (
+            "from yoto_tf import released\n\n"
+            f'model = released.run("{name}").load_model()'
+        )
+
     # Searches.
 
     def searched(self, settings, chosen):

@@ -29,11 +29,16 @@ class Input:
             [0, 1]; or `"row"` of a table, `(batch, columns)` or `(batch,)`.
         fields: of a row, in the order of its columns: `Field`s, or names of
             numbers; none: they are numbered.
+        multiple: of a picture of any size, of what its sides are multiples;
+            0: the model has one size.
+        most_pixels: of pictures of any size, that a request holds in all.
     """
 
     name: str
     kind: str = PICTURE
     fields: tuple[Field, ...] = ()
+    multiple: int = 0
+    most_pixels: int = 0
 
     def __post_init__(self):
         fields = tuple(map(Field.of, self.fields))
@@ -125,6 +130,37 @@ class Traversal:
 
 
 @dataclasses.dataclass(frozen=True)
+class Percent:
+    """A log-uniform loss parameter that people know from 0 to 100, evenly in
+    its logarithm.
+
+    Attributes:
+        parameter: its name.
+        title: what it is called then.
+        description: a sentence.
+    """
+
+    parameter: str
+    title: str
+    description: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """Answers that are set beside JPEG and WebP files of the same size.
+
+    Attributes:
+        picture: output, the picture.
+        bits: output, its bits per pixel.
+        header: bytes that a file has beside those.
+    """
+
+    picture: str
+    bits: str
+    header: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class View:
     """What a page shows of one example.
 
@@ -141,6 +177,9 @@ class View:
         prior: see `Prior`.
         traversal: see `Traversal`.
         noun: what an example is called.
+        percent: see `Percent`.
+        files: see `Files`.
+        curve_points: at how many values of the first loss parameter.
     """
 
     signature: str
@@ -152,6 +191,9 @@ class View:
     prior: Prior | None = None
     traversal: Traversal | None = None
     noun: str = "example"
+    percent: Percent | None = None
+    files: Files | None = None
+    curve_points: int = 33
 
     def to_dict(self):
         return dataclasses.asdict(self)
@@ -172,10 +214,9 @@ class View:
         if values.get("total"):
             terms = tuple(map(tuple, values["total"]["terms"]))
             values["total"] = Total(**{**values["total"], "terms": terms})
-        if values.get("prior"):
-            values["prior"] = Prior(**values["prior"])
-        if values.get("traversal"):
-            values["traversal"] = Traversal(**values["traversal"])
+        for name, kind in _PARTS.items():
+            if values.get(name):
+                values[name] = kind(**values[name])
         values["trade_off"] = _as_tuple(values.get("trade_off"))
         return cls(**values)
 
@@ -199,6 +240,14 @@ class View:
         return [
             o for o in self.outputs if o.kind == PICTURE or o.name in numbers
         ]
+
+
+_PARTS = {
+    "prior": Prior,
+    "traversal": Traversal,
+    "percent": Percent,
+    "files": Files,
+}
 
 
 def _as_tuple(value):

@@ -78,6 +78,19 @@ def _check(view, served, parameters):
                 f"expected {name} among the numbers of a view, which are "
                 f"{sorted(numbers)}"
             )
+    if view.percent and view.percent.parameter not in parameters:
+        raise _Unfit(
+            f"expected a loss parameter {view.percent.parameter}, received: "
+            f"{sorted(parameters)}"
+        )
+    if view.files:
+        shown = {(o.name, o.kind) for o in view.outputs}
+        wanted = {(view.files.picture, PICTURE), (view.files.bits, NUMBER)}
+        if not wanted <= shown:
+            raise _Unfit(
+                "expected picture and bits of files among the outputs of a "
+                f"view, received: {view.files}"
+            )
     if view.curve:
         _check_signature(served, view.curve, view.inputs, parameters)
         missing = {o.name for o in view.on_curve}
@@ -132,7 +145,8 @@ def _require(signature, role, wanted, found):
     spec = found[wanted.name]
     shape = spec.shape or ()
     if wanted.kind == PICTURE:
-        fits = _is_picture(spec)
+        # An answer's sides may follow from those of its question.
+        fits = _is_picture(spec, role == "output" or wanted.multiple)
     elif wanted.kind == ROW:
         fits = _is_numeric(spec) and (
             len(shape) == 1 or (len(shape) == 2 and shape[1] is not None)
@@ -165,11 +179,11 @@ def _is_numeric(spec):
     return spec.dtype.startswith(_NUMERIC)
 
 
-def _is_picture(spec):
+def _is_picture(spec, any_size=False):
     shape = spec.shape or ()
     return (
         len(shape) == 4
-        and None not in shape[1:]
+        and (any_size or None not in shape[1:3])
         and shape[3] in (1, 3)
         and spec.dtype in ("float32", "uint8")
     )

@@ -15,11 +15,19 @@ from yoto_tf.strict_config import Config
 # Pixels that become one latent, and one hyper-latent: sides are multiples.
 LATENT_STRIDE = 16
 STRIDE = 64
+# Of what a server is asked at once: some hundred MB of features.
+MAX_REQUEST_PIXELS = 2**20
 KNOB = "lmbda"
 DESCRIPTION = (
     "Weight of the squared error against the bits: higher values keep more of "
     "the picture, in larger files."
 )
+
+DESCRIPTION_OF_SIMILARITY = DESCRIPTION.replace(
+    "the squared error", "1 - MS-SSIM"
+)
+# Of pictures whose MS-SSIM is measured: five scales, a window of 11 pixels.
+SMALLEST_FOR_MS_SSIM = 176
 
 Site = Literal["latent", "analysis", "synthesis", "hyper"]
 
@@ -117,6 +125,10 @@ class CompressionModelConfig(Config):
     """Of the features, and of the hyper-latents."""
     latents: int = 96
     """Channels of the latents."""
+    distortion: Literal["mse", "ms_ssim"] = "mse"
+    """What lambda weighs: `mse`, 255**2 times the mean squared error, or
+    `ms_ssim`, 1 - MS-SSIM. The second wants a lambda a thousand times as high
+    (CompressAI: 2.4 to 220), and crops of 176 or more."""
     quantization: Literal["noise", "mixed"] = "mixed"
     """What the synthesis is given in training, beside the noisy latents whose
     bits are counted. `noise`: these; `mixed`: rounded ones, whose gradient
@@ -159,7 +171,7 @@ class CompressionConfig(Settings):
             name=KNOB, low=0.0018, high=0.18, description=DESCRIPTION
         )
     )
-    """lambda, the weight of 255**2 times the mean squared error against bits
+    """lambda, the weight of the distortion (`model.distortion`) against bits
     per pixel; `constant` for a separate model of one quality."""
     objective: NormalizationConfig = field(default_factory=NormalizationConfig)
     evaluation: CompressionEvaluationConfig = field(
@@ -181,8 +193,28 @@ class CompressionConfig(Settings):
             raise InputError(
                 f"expected {KNOB} above 0, received: {given.values[0]}"
             )
+        if self.model.distortion == "ms_ssim":
+            self._check_similarity()
         if not all(value > 0 for value in self.evaluation.lambdas):
             raise InputError(
                 "expected evaluation.lambdas above 0, received: "
                 f"lambdas={self.evaluation.lambdas}"
+            )
+
+    def _check_similarity(self):
+        size, given = self.data.crop_size, self.parameter
+        if size < SMALLEST_FOR_MS_SSIM:
+            raise InputError(
+                f"expected data.crop_size of {SMALLEST_FOR_MS_SSIM} or more "
+                "for the five scales of model.distortion='ms_ssim', received: "
+                f"crop_size={size}"
+            )
+        highest = given.high
+        if given.distribution == "constant":
+            highest = given.values[0]
+        if highest < 1:
+            raise InputError(
+                f"expected values of {KNOB} of 1 and more for "
+                "model.distortion='ms_ssim', as 2.4 to 220, received: "
+                f"{highest}, with which a bit per pixel is never worth it"
             )

@@ -14,6 +14,7 @@ from yoto_tf.compression.quality import STEPS
 from yoto_tf.endpoint import Endpoint
 from yoto_tf.families.compression.config import KNOB
 from yoto_tf.families.compression.config import LATENT_STRIDE
+from yoto_tf.families.compression.config import MAX_REQUEST_PIXELS
 from yoto_tf.families.compression.config import STRIDE
 from yoto_tf.families.compression.model.entropy import coded_gaussian_bits
 from yoto_tf.families.compression.model.entropy import coded_hyper_bits
@@ -21,11 +22,10 @@ from yoto_tf.graph_checks import require
 from yoto_tf.method.exporting import loss_parameters_endpoint
 from yoto_tf.rows import RowPolicy
 
-# Of a request, over all of its pictures: some hundred MB of features.
-MAX_PIXELS = 2**20
 # The session's sums differ in their last digits; a value on the edge between
 # two whole numbers falls on either side.
 _SYMBOLS = {"symbols": 1.0, "bits": 32.0}
+_LEVELS = {"image": 1.0}
 _PICTURES = {"image": 3 / 255, "psnr": 0.1, "bits_per_pixel": 32 / STRIDE**2}
 
 
@@ -66,12 +66,12 @@ def compression_endpoints(model, invalid_rows="error"):
             max_rows=max_rows,
         )
 
-    positions = MAX_PIXELS // LATENT_STRIDE**2
+    positions = MAX_REQUEST_PIXELS // LATENT_STRIDE**2
     return [
-        endpoint("reconstruct", [image], MAX_PIXELS, _PICTURES),
-        endpoint("analyze", [image], MAX_PIXELS, _SYMBOLS),
-        endpoint("scales", [hyper_symbols], MAX_PIXELS // STRIDE**2),
-        endpoint("synthesize", [symbols, hyper_symbols], positions),
+        endpoint("reconstruct", [image], MAX_REQUEST_PIXELS, _PICTURES),
+        endpoint("analyze", [image], MAX_REQUEST_PIXELS, _SYMBOLS),
+        endpoint("scales", [hyper_symbols], MAX_REQUEST_PIXELS // STRIDE**2),
+        endpoint("synthesize", [symbols, hyper_symbols], positions, _LEVELS),
         _coding_endpoint(known),
         loss_parameters_endpoint(model),
     ]

@@ -1,6 +1,8 @@
 """What the scripts need to know of learned image compression. Imports no
 TensorFlow."""
 
+import copy
+import dataclasses
 from typing import Literal
 
 import numpy as np
@@ -8,9 +10,13 @@ import numpy as np
 from yoto_tf import points
 from yoto_tf.errors import InputError
 from yoto_tf.families.base import Family
+from yoto_tf.families.compression.config import DESCRIPTION
+from yoto_tf.families.compression.config import DESCRIPTION_OF_SIMILARITY
 from yoto_tf.families.compression.config import KNOB
+from yoto_tf.families.compression.config import SMALLEST_FOR_MS_SSIM
 from yoto_tf.families.compression.config import CompressionConfig
 from yoto_tf.families.compression.presets import PRESETS
+from yoto_tf.families.compression.view import VIEW
 from yoto_tf.families.parts import LEARNING_RATE
 from yoto_tf.families.parts import Column
 from yoto_tf.families.parts import Dimension
@@ -18,6 +24,8 @@ from yoto_tf.families.parts import LineFigure
 
 _RATE = Column("rate", "rate", ".3f", "bits per pixel")
 _DISTORTION = Column("distortion", "distortion", ".1f", "255**2 MSE")
+_DISSIMILARITY = Column("distortion", "distortion", ".4f", "1 - MS-SSIM")
+_MS_SSIM = Column("ms_ssim", "MS-SSIM", ".2f", "dB")
 _PSNR = Column("psnr", "PSNR", ".2f", "dB")
 _LOSS = Column("full_loss", "full loss", ".3f", "bits per pixel")
 
@@ -32,6 +40,7 @@ class CompressionFamily(Family):
     trade_off = (_RATE, _DISTORTION)
     objective = _LOSS
     unit = "bits per pixel"
+    view = VIEW
     dimensions = [
         LEARNING_RATE,
         Dimension(
@@ -50,6 +59,17 @@ class CompressionFamily(Family):
             _PSNR,
         )
     ]
+
+    def for_settings(self, settings):
+        distortion = _DISTORTION
+        if settings.model.distortion == "ms_ssim":
+            distortion = _DISSIMILARITY
+        columns = [_RATE, _PSNR, distortion, _LOSS]
+        if settings.data.cell_size >= SMALLEST_FOR_MS_SSIM:
+            columns.insert(2, _MS_SSIM)
+        made = copy.copy(self)
+        made.columns, made.trade_off = columns, (_RATE, distortion)
+        return made
 
     # Data.
 
@@ -95,10 +115,17 @@ class CompressionFamily(Family):
             CompressionModel,
         )
 
-        objective = settings.objective
+        objective, parameter = settings.objective, settings.parameter
+        if (
+            settings.model.distortion == "ms_ssim"
+            and parameter.description == DESCRIPTION
+        ):
+            parameter = dataclasses.replace(
+                parameter, description=DESCRIPTION_OF_SIMILARITY
+            )
         return CompressionModel(
             settings.model,
-            {KNOB: settings.parameter.parameter()},
+            {KNOB: parameter.parameter()},
             normalization=objective.normalization,
             normalization_power=objective.power,
             seed=settings.training.seed,
@@ -165,13 +192,22 @@ class CompressionFamily(Family):
 
         return compression_endpoints(model, invalid_rows)
 
+    def released_snippet(self, name):
+        return (
+            "from yoto_tf.compression import Codec\n\n"
+            "codec = Codec.load()\n"
+            "data = codec.compress(pixels, quality=40)"
+        )
+
     def facts(self, model):
         from yoto_tf.compression.fingerprint import fingerprint_of
 
+        similar = model.network.distortion == "ms_ssim"
+        distortion = _DISSIMILARITY if similar else _DISTORTION
         return {
             "fingerprint": fingerprint_of(model).hex(),
             "latents": model.network.latents,
-            "units": "rate in bits per pixel, distortion 255**2 MSE",
+            "units": f"rate in bits per pixel, distortion {distortion.unit}",
         }
 
 

@@ -45,9 +45,11 @@ PRESETS = {
         "quarter of its width, with the GDN of Johnston et al. (2019) and "
         "whole numbers in the hyper-decoder (Balle et al., ICLR 2019); lambda "
         "of CompressAI's eight models. Ours: the conditioning.",
-        cost="about an hour on two cores, and a download of 7.5 GB; a folder "
-        "of your own pictures (--data.name) needs none.",
-        expect="Not run to its end here.",
+        cost="55 min on two cores that had other work, too (40 min of a "
+        "processor), and a download of 7.5 GB; a folder of your own pictures "
+        "(--data.name) needs none.",
+        expect="Of nine photographs, seed 0: 0.17 bits per pixel and 29 dB at "
+        "lambda 0.0018 to 0.85 and 36.6 at 0.18, on crops of two others.",
         config=_COMPRESSION,
         example_shape=(256, 256, 3),
     ),

@@ -227,6 +227,12 @@ class VaeFamily(Family):
 
         return vae_endpoints(model, invalid_rows)
 
+    def released_snippet(self, name):
+        return (
+            "import yoto_tf\n\nmodel = yoto_tf.ConditionalVAE.from_preset(\n"
+            f'    "{name}", weights="trained"\n)'
+        )
+
     def facts(self, model):
         return {
             "image_shape": list(model.image_shape),

@@ -20,6 +20,7 @@ from yoto_tf.families.compression.model.entropy import coded_gaussian_bits
 from yoto_tf.families.compression.model.entropy import noisy_gaussian_bits
 from yoto_tf.families.compression.model.hyper_decoder import HyperDecoder
 from yoto_tf.families.compression.model.networks import through
+from yoto_tf.families.compression.model.similarity import ms_ssim
 from yoto_tf.layers.factory import make_conditioning
 from yoto_tf.method import replicas
 from yoto_tf.method.model import LossConditionalModel
@@ -30,8 +31,9 @@ from yoto_tf.method.parameters import LogUniform
 class CompressionModel(LossConditionalModel):
     """Pictures to whole numbers and back, for every lambda.
 
-    Terms: `rate`, bits per pixel, with the weight 1, and `distortion`, 255**2
-    times the mean squared error, with the weight `lmbda`. The networks are
+    Terms: `rate`, bits per pixel, with the weight 1, and `distortion`, with
+    the weight `lmbda`: 255**2 times the mean squared error, or 1 - MS-SSIM.
+    The networks are
     those of Minnen et al., Joint autoregressive and hierarchical priors for
     learned image compression (NeurIPS 2018), without the autoregressive part.
 
@@ -212,12 +214,17 @@ class CompressionModel(LossConditionalModel):
         )
 
     def loss_terms(self, x, y, outputs, loss_parameters):
-        error = unit_interval(x) - outputs["image"]
+        x = unit_interval(x)
+        if self.network.distortion == "ms_ssim":
+            distortion = 1 - ms_ssim(x, outputs["image"])
+        else:
+            error = x - outputs["image"]
+            distortion = 255.0**2 * ops.mean(error * error, (1, 2, 3))
         shape = ops.shape(x)
         pixels = ops.cast(shape[1] * shape[2], outputs["bits"].dtype)
         return {
             "rate": outputs["bits"] / pixels,
-            "distortion": 255.0**2 * ops.mean(error * error, (1, 2, 3)),
+            "distortion": distortion,
         }
 
     def stages(self):
