@@ -26,6 +26,7 @@ MAX_PIXELS = 2**20
 # The session's sums differ in their last digits; a value on the edge between
 # two whole numbers falls on either side.
 _SYMBOLS = {"symbols": 1.0, "bits": 32.0}
+_PIXELS = {"image": 1.0}
 _PICTURES = {"image": 3 / 255, "psnr": 0.1, "bits_per_pixel": 32 / STRIDE**2}
 
 
@@ -71,7 +72,7 @@ def compression_endpoints(model, invalid_rows="error"):
         endpoint("reconstruct", [image], MAX_PIXELS, _PICTURES),
         endpoint("analyze", [image], MAX_PIXELS, _SYMBOLS),
         endpoint("scales", [hyper_symbols], MAX_PIXELS // STRIDE**2),
-        endpoint("synthesize", [symbols, hyper_symbols], positions),
+        endpoint("synthesize", [symbols, hyper_symbols], positions, _PIXELS),
         _coding_endpoint(known),
         loss_parameters_endpoint(model),
     ]
