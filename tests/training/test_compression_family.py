@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from compression_models import photo
 from PIL import Image
 
@@ -117,6 +118,57 @@ def test_crops_lie_in_their_cells_and_follow_from_seed_and_epoch():
         np.testing.assert_array_equal(found, wanted)
     assert any((a != b).any() for a, b in zip(crops, later, strict=True))
     assert any((a != b).any() for a, b in zip(crops, batches(1), strict=True))
+
+
+def test_a_copy_of_a_picture_is_on_no_other_side_of_the_cut(folder, tmp_path):
+    for file in folder.iterdir():
+        picture = Image.open(file)
+        picture.save(tmp_path / file.name)
+        # The same pixels in other bytes, under a name that falls elsewhere.
+        picture.save(tmp_path / f"copy of {file.stem}.bmp")
+    settings = {"data.test_pictures": 2, "data.validation_pictures": 2}
+    with_copies = load_cells(small(tmp_path, **settings).data)
+    without = load_cells(small(folder, **settings).data)
+    for part in ("validation", "test"):
+        np.testing.assert_array_equal(
+            getattr(with_copies, part), getattr(without, part)
+        )
+    np.testing.assert_array_equal(with_copies.train.x, without.train.x)
+    assert with_copies.notes[0].startswith("7 of 14 pictures are copies")
+
+
+class BlackAndWhite(tfds.core.GeneratorBasedBuilder):
+    """Pictures of zeros and ones, as those of `binarized_mnist`."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(
+                {"image": tfds.features.Image(shape=(64, 64, 1))}
+            ),
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for i in range(5):
+            rng = np.random.default_rng(i)
+            yield i, {"image": rng.integers(0, 2, (64, 64, 1), np.uint8)}
+
+
+def test_pictures_of_zeros_and_ones_are_black_and_white(tmp_path):
+    given = {"data.data_dir": str(tmp_path), "data.test_pictures": 2}
+    loaded = load_cells(small("black_and_white", **given).data)
+    cells = np.concatenate([loaded.train.x, loaded.validation, loaded.test])
+    wanted = [
+        np.random.default_rng(i).integers(0, 2, (64, 64, 1), np.uint8) * 255
+        for i in range(5)
+    ]
+    found = {cell.tobytes() for cell in cells}
+    assert found == {np.repeat(w, 3, -1).tobytes() for w in wanted}
 
 
 @pytest.mark.parametrize(

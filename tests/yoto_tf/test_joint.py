@@ -122,6 +122,35 @@ def test_what_is_not_asked_for_has_its_default(three):
         three.numbers({"l1": [0.5, 0.25]})
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "0.5",
+        b"0.5",
+        None,
+        np.array(["0.5", "0.25"]),
+        [0.5, "0.25"],
+        [0.5, None],
+        np.array([0, 1], "datetime64[s]"),
+        0.5 + 0j,
+        {"low": 0.5},
+    ],
+    ids=repr,
+)
+def test_what_are_no_numbers_are_not_asked_for(three, given):
+    with pytest.raises(InputError, match="parameters to be numbers, received"):
+        three.complete({"l1": given})
+
+
+def test_numbers_of_every_kind_are_asked_for(three):
+    for given in (1, np.int8(1), np.float16(1), True, tf.constant(1.0)):
+        assert three.numbers({"l1": given})["l1"] == 1.0
+    for given in ([1, 0.5], (1, np.float32(0.5)), np.array([1, 0.5], object)):
+        np.testing.assert_array_equal(
+            three.complete({"l1": given})["l1"], [1.0, 0.5]
+        )
+
+
 def test_tensors_are_checked_as_numbers_are(three):
     @tf.function
     def checked(l1):

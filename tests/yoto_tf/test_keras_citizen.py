@@ -257,3 +257,47 @@ def test_a_metric_that_builds_when_it_is_used_is_scored():
         np.testing.assert_allclose(
             found[f"f1_score_at_miss={miss:g}"], np.mean(scores), rtol=1e-5
         )
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ((X, Y.tolist()), "targets y, received: lists of int; numpy.asarray"),
+        ((X, list(Y)), "targets y, received: lists of int32"),
+        ((X, Y.astype(str)), "targets y of numbers, received: .*dtype=<U"),
+        ((X.astype(str), Y), "arrays or tensors of numbers, received: .*<U"),
+        (
+            (X.astype(object), Y),
+            "arrays or tensors of numbers, received: .*dtype=object",
+        ),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_lists_and_texts_are_refused_in_a_sentence(
+    model, method, given, sentence
+):
+    with pytest.raises(InputError, match=f"^expected {sentence}"):
+        getattr(model, method)(*given, verbose=0)
+
+
+def test_what_has_another_rank_than_before_is_refused_and_forgotten():
+    """Keras traces it anew with the rank open."""
+    model = make(metrics=[])
+    before = model.test_on_batch(X, Y)
+    with pytest.raises(InputError, match="loss term to have the shape"):
+        model.test_on_batch(X, Y[:, None])
+    wanted = model.predict_on_batch(X)
+    for ask in (np.ones(NUM), np.ones((NUM, 1))):
+        data = {"inputs": X, "loss_parameters": {"miss": ask.astype("float32")}}
+        if ask.ndim == 1:
+            found = model.predict_on_batch(data)
+            np.testing.assert_allclose(found, wanted, rtol=1e-5)
+            continue
+        with pytest.raises(InputError, match=r"one per example, shape \(batch"):
+            model.predict_on_batch(data)
+    np.testing.assert_allclose(model.test_on_batch(X, Y), before, rtol=1e-5)
+
+
+def test_a_tensor_of_texts_is_asked_for_in_no_call(model):
+    with pytest.raises(InputError, match="numbers of miss, received: a tensor"):
+        model(X[:2], {"miss": tf.constant(["1", "2"])})

@@ -376,3 +376,44 @@ _COUNTS = TableConfig(target="x", positive=None)
 def test_settings_that_do_not_fit_together_are_refused(wrong, sentence):
     with pytest.raises(InputError, match=sentence):
         wrong()
+
+
+def test_numbers_of_rows_without_a_name_are_no_column(tmp_path):
+    """As `DataFrame.to_csv` and R's `write.csv` write them."""
+    path = write_table(tmp_path)
+    wanted = load_table(config(path)).columns
+    pd.read_csv(path).to_csv(path)
+    with pytest.raises(InputError, match=r"'Unnamed: 0', as numbers of rows"):
+        load_table(config(path))
+    left_out = config(path, leave_out=("count", "Unnamed: 0"))
+    assert load_table(left_out).columns == wanted
+
+
+def test_a_name_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("late,a,late\n0,1,0\n1,2,1\n")
+    with pytest.raises(InputError, match="names of their own.*'late' twice"):
+        read_table(str(path))
+
+
+@pytest.mark.parametrize("name", ["city", "found"])
+def test_texts_that_differ_by_blanks_alone_are_refused(tmp_path, name):
+    values = np.array(["y", "n"] * 120, object)
+    values[7] = "n "
+    path = write_table(tmp_path, **{name: values})
+    with pytest.raises(InputError, match=f"'{name}' with 'n' and 'n '"):
+        load_table(config(path))
+
+
+def test_a_text_is_one_in_all_rows_of_a_long_table(tmp_path):
+    """pandas reads a long one in pieces: the first has a hole, so that its
+    numbers would be floats, the last a text."""
+    codes = [str(i % 4) for i in range(5_000)]
+    codes[10], codes[-1] = "", "x"
+    path = tmp_path / "table.csv"
+    zeros = ",0" * 299
+    names = "".join(f",z{i}" for i in range(299))
+    rows = "".join(f"{code}{zeros}\n" for code in codes)
+    path.write_text(f"code{names}\n{rows}")
+    found = read_table(str(path))["code"]
+    assert [str(v) for v in found.dropna()] == [c for c in codes if c]

@@ -95,7 +95,7 @@ def cut_by_name(folder, config, size):
         InputError: if there are too few pictures.
     """
     positions = folder.positions(f"{config.split_seed} test")
-    copies = folder.copies(size)
+    copies, notes = copies_of(folder, size)
     order = np.argsort(positions, kind="stable")
     order = order[~np.isin(order, copies)]
     num_low = int((positions[order] < _SHARE).sum())
@@ -115,13 +115,26 @@ def cut_by_name(folder, config, size):
     )
     validation = watched[:num_validation]
     train = train[~np.isin(train, validation)]
-    notes = ()
-    if copies:
-        notes = (
-            f"{len(copies)} of {len(positions)} pictures are copies of others, "
-            f"pixel by pixel at {size}x{size}, and left out",
-        )
     return Cut(train[: config.train_examples], validation, test, notes=notes)
+
+
+def copies_of(folder, size):
+    """The pictures of a folder that count by another, and notes on them.
+
+    Args:
+        folder: `FolderImages`.
+        size: see `FolderImages.copies`.
+
+    Returns:
+        `(indices, notes)`.
+    """
+    copies = folder.copies(size)
+    if not copies:
+        return copies, ()
+    return copies, (
+        f"{len(copies)} of {len(folder.files)} pictures are copies of others, "
+        f"pixel by pixel at {size}x{size}, and left out",
+    )
 
 
 def _require(num, needed, what, config, less=""):

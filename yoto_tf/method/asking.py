@@ -92,6 +92,11 @@ def values_for(x, joint, asked):
             return filled(values, x)
         values = per_example(values, int(leaf.shape[0]))
         return {n: ops.convert_to_tensor(v) for n, v in values.items()}
+    texts = [n for n, v in asked.items() if getattr(v, "dtype", 0) == tf.string]
+    if texts:
+        raise InputError(
+            f"expected numbers of {texts[0]}, received: a tensor of texts"
+        )
     tensors = {n: ops.cast(v, "float32") for n, v in asked.items()}
     return joint.checked(filled(joint.complete_tensors(tensors), x))
 
@@ -128,11 +133,16 @@ def filled(values, x):
 
 
 def _one_each(name, value, num):
-    rank = len(getattr(value, "shape", ()))
-    if rank > 1:
+    rank = tf.TensorShape(getattr(value, "shape", ())).rank
+    if rank is None or rank > 1:
+        received = (
+            "an unknown rank, as of another one than before"
+            if rank is None
+            else f"{name}.shape={tuple(value.shape)}"
+        )
         raise InputError(
             f"expected {name} as a number or one per example, shape "
-            f"(batch,), received: {name}.shape={tuple(value.shape)}"
+            f"(batch,), received: {received}"
         )
     if rank == 0:
         return tf.fill([num], tf.cast(value, tf.float32))

@@ -146,7 +146,7 @@ class JointParameters:
             )
         values = self.complete_tensors(asked or {})
         try:
-            values = {n: np.asarray(v, "float64") for n, v in values.items()}
+            values = {n: _numbers(v) for n, v in values.items()}
         except (TypeError, ValueError):
             raise InputError(
                 "expected loss parameters to be numbers, "
@@ -220,6 +220,19 @@ class JointParameters:
     def label(self, values):
         """Names a dict of numbers by those that vary: `a=1,b=4`."""
         return ",".join(f"{n}={values[n]:g}" for n in self.varying) or "fixed"
+
+
+def _numbers(given):
+    """A float64 array; texts, dates and None, which NumPy would take for
+    numbers, raise a TypeError."""
+    found = np.asarray(given)
+    if found.dtype.kind == "O":
+        # Numbers of several kinds, but no text and no None among them.
+        if any(isinstance(v, str | bytes | type(None)) for v in found.flat):
+            raise TypeError
+    elif found.dtype.kind not in "biuf":
+        raise TypeError
+    return found.astype("float64")
 
 
 def seed_of_parameter(seed, index):

@@ -7,6 +7,7 @@ from yoto_tf.errors import InputError
 from yoto_tf.method import asking
 from yoto_tf.method import first_batch
 from yoto_tf.method import first_rows
+from yoto_tf.method import given_data
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
 from yoto_tf.method import run_length
@@ -178,6 +179,7 @@ class KerasModel(several_workers.Replicated):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         with as_input_errors():
+            given_data.check_targets(y)
             self._look_at(x, y)
             if not self.is_adapted:
                 x, first = first_rows.peeked(x)
@@ -203,10 +205,11 @@ class KerasModel(several_workers.Replicated):
         Returns:
             The mean loss, every term and every metric.
         """
-        _check_data(x)
+        given_data.check_data(x)
         if loss_parameters is not None:
             x = asking.wrapped(x, self.loss_parameters, loss_parameters)
         with as_input_errors():
+            given_data.check_targets(y)
             self._look_at(x, y)
             return super().evaluate(x, y, *args, **kwargs)
 
@@ -226,7 +229,7 @@ class KerasModel(several_workers.Replicated):
         Raises:
             InputError: for values that were not trained.
         """
-        _check_data(x)
+        given_data.check_data(x)
         if loss_parameters is not None:
             x = asking.wrapped(x, self.loss_parameters, loss_parameters)
         with as_input_errors():
@@ -247,7 +250,7 @@ class KerasModel(several_workers.Replicated):
     def _look_at(self, x, y):
         """Refuses what is no data, and builds the model, where the data tell
         their shapes, before callbacks read or write its weights."""
-        _check_data(x)
+        given_data.check_data(x)
         if self.compiled and not self.run_eagerly:
             if self.built and not replicas.has_several(self):
                 return
@@ -299,21 +302,3 @@ class KerasModel(several_workers.Replicated):
 
     def load_own_variables(self, store):
         super().load_own_variables(first_batch.load_weight_count(self, store))
-
-
-def _check_data(x):
-    """Raises `InputError` for what Keras would fail on with other words."""
-    leaves = keras.tree.flatten(x)
-    if not leaves or leaves[0] is None:
-        raise InputError(
-            f"expected arrays, tensors or a Dataset, received: {x!r}"
-        )
-    plain = [v for v in leaves if isinstance(v, int | float | str)]
-    if plain:
-        raise InputError(
-            "expected arrays or tensors, received: lists of "
-            f"{type(plain[0]).__name__}; numpy.asarray makes an array"
-        )
-    empty = isinstance(x, tf.data.Dataset) and int(x.cardinality()) == 0
-    if empty or any(getattr(v, "shape", ())[:1] == (0,) for v in leaves):
-        raise InputError("expected one or more examples, received: none")

@@ -2,6 +2,7 @@
 
 import inspect
 
+import tensorflow as tf
 from keras import ops
 
 from yoto_tf.errors import InputError
@@ -166,7 +167,14 @@ def check_terms(terms, batch_shape):
     for name, term in terms.items():
         # `(batch, 1) * (batch,)` would be `(batch, batch)`, silently, and a
         # mean over the batch, `(1,)`, be broadcast.
-        shape = tuple(getattr(term, "shape", ()))
+        shape = getattr(term, "shape", ())
+        if tf.TensorShape(shape).rank is None:
+            raise InputError(
+                "expected every loss term to have the shape (batch,), "
+                f"received: {name} with an unknown rank, as of x or y of "
+                "another rank than those before"
+            )
+        shape = tuple(shape)
         if (
             len(shape) != 1
             or shape[0] == 1 != batch_shape

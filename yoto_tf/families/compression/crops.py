@@ -5,14 +5,20 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from yoto_tf.data import cuts
 from yoto_tf.data import folder
 from yoto_tf.data import splits
 from yoto_tf.data import tfds_images
+from yoto_tf.data import tfds_pixels
 from yoto_tf.data.pictures import MAX_PIXELS
 from yoto_tf.data.pictures import open_picture
 from yoto_tf.errors import InputError
 from yoto_tf.examples import Examples
 from yoto_tf.examples import Splits
+
+# Side in pixels at which copies are looked for: no two shots of a camera are
+# the same there.
+_COMPARED = 64
 
 
 class Cells(Examples):
@@ -72,16 +78,16 @@ def load_cells(config):
     ):
         cells, small = _all_cells(source.read(chosen), size)
         left_out += small
-        loaded[part] = cells
+        loaded[part] = source.scaled(cells)
         if not len(cells) and (part == "train" or len(chosen)):
             raise InputError(
                 f"expected {part} pictures of {size} pixels a side or more, "
                 f"data.cell_size, received: data.name={config.name!r} with "
                 f"{small} smaller ones and no other"
             )
-    notes = ()
+    notes = source.notes
     if left_out:
-        notes = (
+        notes += (
             f"{left_out} pictures with a side below data.cell_size={size} are "
             "left out",
         )
@@ -206,6 +212,7 @@ class _Source:
     version: str
     order: np.ndarray
     small: int = 0  # left out before the cut
+    notes: tuple = ()
 
     def parts(self, config):
         """Indices of the test, validation and training pictures."""
@@ -217,21 +224,29 @@ class _Source:
             self.order[second:],
         )
 
+    def scaled(self, cells):
+        """The cells of a part in 0..255."""
+        return cells
+
 
 class _Folder(_Source):
-    """Cut by hashes of names: see `yoto_tf.data.cuts.cut_by_name`."""
+    """Cut by hashes of names, copies left out: see
+    `yoto_tf.data.cuts.cut_by_name`."""
 
     def __init__(self, name, seed, size):
         self._images = folder.FolderImages(name)
         positions = self._images.positions(f"{seed} test")
+        copies, notes = cuts.copies_of(self._images, _COMPARED)
         order = np.argsort(positions, kind="stable")
+        order = order[~np.isin(order, copies)]
         large = []
         for index in order:
             with open_picture(self._images.files[index]) as picture:
                 large.append(min(picture.size) >= size)
-        order = order[np.array(large)]
+        order = order[np.array(large, bool)]
         small = len(large) - len(order)
-        super().__init__(len(order), self._images.version, order, small)
+        version = self._images.version
+        super().__init__(len(order), version, order, small, notes)
 
     def read(self, chosen):
         from yoto_tf.compression.picture_files import read_picture
@@ -254,3 +269,6 @@ class _Tfds(_Source):
     def read(self, chosen):
         for picture in self._images.pictures("train", chosen):
             yield np.broadcast_to(picture, (*picture.shape[:2], 3))
+
+    def scaled(self, cells):
+        return tfds_pixels.without_binary(cells)

@@ -4,12 +4,14 @@ import dataclasses
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from yoto_tf.errors import InputError
 from yoto_tf.families.fields import Field
 from yoto_tf.families.tabular.config import TableModelConfig
 from yoto_tf.layers.factory import make_conditioning
+from yoto_tf.method.assertions import checked
 from yoto_tf.method.model import LossConditionalModel
 
 
@@ -25,8 +27,12 @@ class TableModel(LossConditionalModel):
         **kwargs: of `LossConditionalModel`.
 
     Call arguments:
-        x: `(batch, d)`.
+        x: `(batch, d)`, finite.
         loss_parameters: dict, name -> number or one per row.
+
+    Raises:
+        InputError: for rows of another width, NaN and infinity, and for
+            targets that are not one per row.
     """
 
     def __init__(
@@ -101,6 +107,58 @@ class TableModel(LossConditionalModel):
         """From the network's number `(batch,)` to the outputs, a dict."""
         raise NotImplementedError
 
+    # What it is given. One column would be repeated for all of them, and a
+    # hole or a label of 2 would train to nonsense without a word.
+
+    def check_inputs(self, x):
+        width = len(self.mean)
+        x = _of_shape("rows x", x, (None, width), f"(batch, {width})")
+        if isinstance(x, keras.KerasTensor):
+            return x
+        good = tf.reduce_all(_whole_rows(x))
+        return checked(
+            x, good, "expected finite numbers in rows x, received: NaN or inf"
+        )
+
+    def check_batch(self, x, y):
+        x = self.check_inputs(x)
+        if y is None:
+            return x, y
+        if tf.TensorShape(getattr(y, "shape", ())).rank == 2:
+            # Keras makes a column of a pandas Series.
+            y = _of_shape("targets y", y, (None, 1), "(batch,)")[:, 0]
+        y = _of_shape("targets y", y, (None,), "(batch,)")
+        y = tf.cast(y, tf.float32)
+        good, sentence = self.good_targets(y)
+        ends = tf.reduce_min(y), "to", tf.reduce_max(y)
+        said = f"expected {sentence}, received: y from"
+        return x, checked(y, tf.reduce_all(good), said, *ends)
+
+    def good_targets(self, y):
+        """Which of the targets `(batch,)` can be, and what they have to be."""
+        return _finite(y), "finite targets"
+
+    def loss_terms(self, x, y, outputs, loss_parameters):
+        if y is None:
+            raise InputError("expected a target y for each row, received: none")
+        return self.terms(y, outputs, loss_parameters)
+
+    def terms(self, y, outputs, loss_parameters):
+        """`loss_terms`, of targets that are there."""
+        raise NotImplementedError
+
+    def served_outputs(self, x, loss_parameters):
+        # A row with a hole is answered by NaN: it harms no other, which a
+        # server may put beside it.
+        x = tf.convert_to_tensor(x)
+        whole = _whole_rows(x)
+        rows = tf.where(whole[:, None], x, tf.zeros_like(x))
+        outputs = self(rows, loss_parameters, training=False)
+        return {
+            n: tf.where(whole, t, tf.constant(np.nan, t.dtype))
+            for n, t in outputs.items()
+        }
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -132,7 +190,10 @@ class CostSensitiveClassifier(TableModel):
     def answer(self, number):
         return {"logit": number, "probability": ops.sigmoid(number)}
 
-    def loss_terms(self, x, y, outputs, loss_parameters):
+    def good_targets(self, y):
+        return (y >= 0) & (y <= 1), "targets of 1 (positive) and 0"
+
+    def terms(self, y, outputs, loss_parameters):
         logit = outputs["logit"]
         y = ops.cast(y, logit.dtype)
         return {
@@ -152,7 +213,45 @@ class QuantileRegressor(TableModel):
     def answer(self, number):
         return {"quantile": number}
 
-    def loss_terms(self, x, y, outputs, loss_parameters):
+    def terms(self, y, outputs, loss_parameters):
         error = ops.cast(y, outputs["quantile"].dtype) - outputs["quantile"]
         level = loss_parameters["level"]
         return {"pinball": ops.maximum(level * error, (level - 1) * error)}
+
+
+def _of_shape(what, given, shape, expected):
+    """Returns a tensor of numbers, if it is of a shape."""
+    if isinstance(given, list | tuple | dict) or not hasattr(given, "shape"):
+        raise InputError(
+            f"expected {what} as an array of shape {expected}, received: a "
+            f"{type(given).__name__}"
+        )
+    if not isinstance(given, keras.KerasTensor):
+        given = tf.convert_to_tensor(given)
+    dtype = tf.as_dtype(given.dtype)
+    if not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
+        raise InputError(f"expected numbers in {what}, received: {dtype.name}")
+    found = tf.TensorShape(given.shape)
+    if found.rank is None:
+        raise InputError(
+            f"expected {what} of shape {expected}, received: an unknown rank, "
+            "as of arrays of another rank than those before"
+        )
+    if not found.is_compatible_with(shape):
+        raise InputError(
+            f"expected {what} of shape {expected}, received: shape "
+            f"{tuple(given.shape)}"
+        )
+    return given
+
+
+def _whole_rows(x):
+    """Which rows have no NaN and no infinity, `(batch,)`."""
+    if not x.dtype.is_floating:
+        return tf.ones(tf.shape(x)[:1], bool)
+    return tf.reduce_all(_finite(x), axis=1)
+
+
+def _finite(values):
+    # False for NaN; TFLite has no tf.math.is_finite.
+    return tf.abs(values) <= values.dtype.max

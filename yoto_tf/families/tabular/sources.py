@@ -43,7 +43,9 @@ def _csv(name):
         )
     pandas = _module("pandas", name)
     try:
-        table = pandas.read_csv(name)
+        # In one piece: pandas guesses the kind of each piece of a column, so
+        # that one text would be "1" in some rows and "1.0" in others.
+        table = pandas.read_csv(name, low_memory=False)
         first = _first_rows(name)
     except (ValueError, OSError, csv.Error) as error:
         # pandas' errors of parsing are ValueErrors.
@@ -61,7 +63,20 @@ def _csv(name):
             f"line {line}; names of rows have to be left out (in R: "
             "row.names=FALSE), or need a name above them"
         )
+    if first:
+        _check_twice(name, first[0][1])
     return table
+
+
+def _check_twice(path, names):
+    """Refuses names that stand twice: pandas would call the second `b.1`, and
+    a target's copy would be a column to predict it from."""
+    twice = [n for i, n in enumerate(names) if n and n in names[:i]]
+    if twice:
+        raise InputError(
+            "expected columns with names of their own, received: "
+            f"name={path!r} with {twice[0]!r} twice"
+        )
 
 
 def _first_rows(name):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import re
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from yoto_tf.families.tabular.sources import read_table
 # A column with more texts is a name or a number of a row.
 _MOST_TEXTS = 50
 _FEWEST_ROWS = 10
+# What pandas calls a column that the row of names has none for.
+_NAMELESS = re.compile(r"Unnamed: \d+")
 # Of a column's range, that float32 may round off.
 _LARGEST_ROUNDING = 1e-4
 
@@ -56,6 +59,7 @@ def load_table(config):
     frame = read_table(config.name)
     _check_names(frame, config)
     frame = frame.drop(columns=list(config.leave_out))
+    _check_named(frame, config)
     frame, note = _without_missing(frame, config)
     inputs = frame.drop(columns=config.target)
     if not len(inputs.columns):
@@ -115,8 +119,22 @@ def _check_names(frame, config):
             if name not in known:
                 raise InputError(
                     f"expected data.{setting} among the columns "
-                    f"{', '.join(known)} of {config.name}, received: {name!r}"
+                    f"{', '.join(map(repr, known))} of {config.name}, "
+                    f"received: {name!r}"
                 )
+
+
+def _check_named(frame, config):
+    """Refuses a column without a name, as the numbers of the rows that pandas
+    and R write beside a table: sorted by the target, they would tell it."""
+    for name in frame.columns:
+        if _NAMELESS.fullmatch(name):
+            raise InputError(
+                f"expected columns with names, received: {config.name} with "
+                f"{name!r}, as numbers of rows are written without one "
+                "(pandas: index=False, R: row.names=FALSE leave them out); "
+                f"name it in --data.leave-out, as {name!r}, or in the file"
+            )
 
 
 def _without_missing(frame, config):
@@ -148,6 +166,8 @@ def _encoded(name, column):
     texts = column.dtype.kind not in "iufb"
     values = column.astype(str) if texts else column
     found = sorted(values.unique())
+    if texts:
+        _check_blanks(name, found)
     if len(found) < 2:
         raise InputError(
             f"expected a column with two values or more, received: {name!r}, "
@@ -176,6 +196,18 @@ def _encoded(name, column):
     return Field(name, tuple(found)), [
         (values == text).to_numpy("float64") for text in shown
     ]
+
+
+def _check_blanks(name, texts):
+    """Refuses texts that a reader would take for one."""
+    seen = {}
+    for text in texts:
+        other = seen.setdefault(text.strip(), text)
+        if other != text:
+            raise InputError(
+                "expected texts that differ by more than blanks at their "
+                f"ends, received: {name!r} with {other!r} and {text!r}"
+            )
 
 
 def _is_number(text):
@@ -236,6 +268,7 @@ def _target(column, config):
         return y
     texts = column.astype(str)
     known = sorted(texts.unique())
+    _check_blanks(config.target, known)
     if config.positive not in known or len(known) < 2:
         raise InputError(
             f"expected data.positive among the values {known[:10]} of the "

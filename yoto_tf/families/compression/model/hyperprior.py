@@ -3,7 +3,6 @@
 import math
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -21,8 +20,12 @@ from yoto_tf.families.compression.model.entropy import noisy_gaussian_bits
 from yoto_tf.families.compression.model.hyper_decoder import HyperDecoder
 from yoto_tf.families.compression.model.networks import through
 from yoto_tf.families.compression.model.similarity import ms_ssim
+from yoto_tf.families.pixels import as_pixels
+from yoto_tf.families.pixels import in_unit_interval
+from yoto_tf.families.pixels import to_unit_interval
 from yoto_tf.layers.factory import make_conditioning
 from yoto_tf.method import replicas
+from yoto_tf.method.assertions import checked
 from yoto_tf.method.model import LossConditionalModel
 from yoto_tf.method.parameters import LogUniform
 
@@ -104,7 +107,7 @@ class CompressionModel(LossConditionalModel):
             lmbda: `(batch,)`.
         """
         told = self.coordinates({KNOB: lmbda})
-        y = through(self.analysis, unit_interval(x) - 0.5, told)
+        y = through(self.analysis, to_unit_interval(x) - 0.5, told)
         return y if self.gains is None else y * self._gains_of(lmbda, told)
 
     def hyper_symbols_of(self, y, lmbda):
@@ -165,18 +168,7 @@ class CompressionModel(LossConditionalModel):
     # What training needs.
 
     def check_inputs(self, x):
-        shape = tuple(getattr(x, "shape", np.shape(x)))
-        if len(shape) != 4 or shape[-1] != 3:
-            raise InputError(
-                "expected pictures (batch, height, width, 3), received: shape "
-                f"{shape}"
-            )
-        if any(side is not None and side % STRIDE for side in shape[1:3]):
-            raise InputError(
-                f"expected pictures with sides that are multiples of {STRIDE}, "
-                f"received: {shape[1]} x {shape[2]} pixels"
-            )
-        return x
+        return in_unit_interval(_of_whole_strides(as_pixels(x)))
 
     def call(self, x, loss_parameters, training=False):
         lmbda = loss_parameters[KNOB]
@@ -214,7 +206,7 @@ class CompressionModel(LossConditionalModel):
         )
 
     def loss_terms(self, x, y, outputs, loss_parameters):
-        x = unit_interval(x)
+        x = to_unit_interval(x)
         if self.network.distortion == "ms_ssim":
             distortion = 1 - ms_ssim(x, outputs["image"])
         else:
@@ -235,11 +227,27 @@ class CompressionModel(LossConditionalModel):
         return {**super().get_config(), "network": self.network.to_dict()}
 
 
-def unit_interval(x):
-    """uint8 pixels as float32 in [0, 1]; others as float32."""
-    if x.dtype in (np.uint8, tf.uint8, "uint8"):
-        return ops.cast(x, "float32") * (1 / 255)
-    return ops.cast(x, "float32")
+def _of_whole_strides(images):
+    """Returns images of three channels, if their sides are multiples."""
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[-1] != 3:
+        raise InputError(
+            "expected pictures (batch, height, width, 3), received: shape "
+            f"{shape}"
+        )
+    sentence = f"expected pictures with sides that are multiples of {STRIDE}"
+    if any(
+        side is not None and (side % STRIDE or not side) for side in shape[1:3]
+    ):
+        raise InputError(
+            f"{sentence}, received: {shape[1]} x {shape[2]} pixels"
+        )
+    if None not in shape[1:3] or isinstance(images, keras.KerasTensor):
+        return images
+    # Known when the step runs.
+    sides = tf.shape(images)[1:3]
+    good = tf.reduce_all((sides > 0) & (sides % STRIDE == 0))
+    return checked(images, good, f"{sentence}, received:", sides)
 
 
 def _rounded(values):

@@ -3,17 +3,12 @@
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from yoto_tf.errors import InputError
+from yoto_tf.families.pixels import as_pixels
+from yoto_tf.families.pixels import in_unit_interval
+from yoto_tf.families.pixels import to_unit_interval
 from yoto_tf.method.assertions import checked
-
-
-def to_unit_interval(images):
-    """Maps uint8 pixels to [0, 1] and floats to float32, in the graph."""
-    if images.dtype in (np.uint8, tf.uint8, "uint8"):
-        return ops.cast(images, "float32") * (1 / 255)
-    return ops.cast(images, "float32")
 
 
 def images_of(x):
@@ -45,7 +40,7 @@ def checked_training_images(x, image_shape):
                 "dict with 'beta'"
             )
         x = x["image"]
-    return _in_unit_interval(_checked_form(x, image_shape))
+    return in_unit_interval(_checked_form(x, image_shape))
 
 
 def checked_images(images, image_shape):
@@ -100,32 +95,10 @@ def checked_latents(latents, latent_size):
 
 def _checked_form(images, image_shape):
     """Returns images as a tensor of a dtype and shape that can be pixels."""
+    images = as_pixels(images)
     if isinstance(images, keras.KerasTensor):
         _check_shape(images, image_shape)
         return images
-    if isinstance(images, list | tuple | dict) or not hasattr(images, "dtype"):
-        raise InputError(
-            f"expected one array of images, received: a {type(images).__name__}"
-        )
-    if isinstance(images, tf.RaggedTensor | tf.SparseTensor):
-        raise InputError(
-            "expected images of one size as a dense array, "
-            f"received: a {type(images).__name__}"
-        )
-    images = tf.convert_to_tensor(images)
-    if images.dtype != tf.uint8 and not images.dtype.is_floating:
-        raise InputError(
-            "expected images as uint8, or as float in [0, 1], "
-            f"received: images.dtype={images.dtype.name}"
-        )
-    if images.shape.rank is None:
-        raise InputError(
-            "expected images of shape (batch, height, width, channels), "
-            "received: images of unknown rank, as of a generator without "
-            "output_signature, or of another rank than those before"
-        )
-    if images.shape[0] == 0:
-        raise InputError("expected one or more images, received: none")
     if not images.shape[1:].is_compatible_with(image_shape):
         _check_shape(images, image_shape)
     if not images.shape[1:].is_fully_defined():
@@ -141,21 +114,6 @@ def _checked_form(images, image_shape):
         # tf.ensure_shape could fail first, with words of its own.
         images.set_shape((None, *image_shape))
     return images
-
-
-def _in_unit_interval(images):
-    if isinstance(images, keras.KerasTensor) or images.dtype == tf.uint8:
-        return images
-    # Free for uint8, 0.1 ms for floats; without it, pixels up to 255 would
-    # train to nonsense without a word. False for NaN.
-    return checked(
-        images,
-        tf.reduce_all((images >= 0) & (images <= 1)),
-        "expected float images in [0, 1], received: values from",
-        tf.reduce_min(images),
-        "to",
-        tf.reduce_max(images),
-    )
 
 
 def _check_shape(images, image_shape):
