@@ -22,9 +22,9 @@ from training.compared_codecs import table
 from yoto_tf import extras
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.compression.pixels import SMALLEST_FOR_MS_SSIM
 from yoto_tf.compression.quality import nearest_quality
 from yoto_tf.errors import InputError
-from yoto_tf.families.compression.config import SMALLEST_FOR_MS_SSIM
 from yoto_tf.files import written_whole
 
 QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)

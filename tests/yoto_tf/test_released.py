@@ -9,6 +9,7 @@ import yoto_tf
 from yoto_tf import released
 from yoto_tf import strict_config
 from yoto_tf.errors import InputError
+from yoto_tf.families import DEFAULT
 from yoto_tf.families import get_family
 from yoto_tf.families import get_preset
 
@@ -59,7 +60,14 @@ def test_a_released_model_is_one_of_its_preset_and_has_a_card(name):
     assert sum(p.stat().st_size for p in run.path.iterdir()) < 6e6
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Of `compression`, the codec below answers quickly.
+        pytest.param(n, marks=pytest.mark.slow if n != DEFAULT else ())
+        for n in NAMES
+    ],
+)
 def test_a_released_model_scores_its_examples_about_as_its_curve(name):
     """Some of the test split: within four standard errors of theirs; new
     weights are off by hundreds of them."""

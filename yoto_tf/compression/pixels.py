@@ -7,6 +7,8 @@ from yoto_tf.errors import InputError
 
 # Sides of what the networks take are multiples of it.
 MULTIPLE = 64
+# Of pictures whose MS-SSIM is measured: five scales, a window of 11 pixels.
+SMALLEST_FOR_MS_SSIM = 176
 
 
 def checked(pixels):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
 
+from yoto_tf.compression.pixels import SMALLEST_FOR_MS_SSIM
 from yoto_tf.conditioning_config import BaseConditioningConfig
 from yoto_tf.errors import InputError
 from yoto_tf.objective_config import NormalizationConfig
@@ -26,8 +27,6 @@ DESCRIPTION = (
 DESCRIPTION_OF_SIMILARITY = DESCRIPTION.replace(
     "the squared error", "1 - MS-SSIM"
 )
-# Of pictures whose MS-SSIM is measured: five scales, a window of 11 pixels.
-SMALLEST_FOR_MS_SSIM = 176
 
 Site = Literal["latent", "analysis", "synthesis", "hyper"]
 

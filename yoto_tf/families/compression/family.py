@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 
 from yoto_tf import points
+from yoto_tf.compression.pixels import SMALLEST_FOR_MS_SSIM
 from yoto_tf.errors import InputError
 from yoto_tf.families.base import Family
 from yoto_tf.families.compression.config import DESCRIPTION
 from yoto_tf.families.compression.config import DESCRIPTION_OF_SIMILARITY
 from yoto_tf.families.compression.config import KNOB
-from yoto_tf.families.compression.config import SMALLEST_FOR_MS_SSIM
 from yoto_tf.families.compression.config import CompressionConfig
 from yoto_tf.families.compression.presets import PRESETS
 from yoto_tf.families.compression.view import VIEW

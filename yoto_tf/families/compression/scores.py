@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
+from yoto_tf.compression.pixels import SMALLEST_FOR_MS_SSIM
 from yoto_tf.evaluation.sweep import mean_and_error
 from yoto_tf.evaluation.sweep import per_example
 from yoto_tf.families.compression.config import KNOB
-from yoto_tf.families.compression.config import SMALLEST_FOR_MS_SSIM
 from yoto_tf.method import asking
 
 # Features of a crop of 256x256 pixels take 15 MB.

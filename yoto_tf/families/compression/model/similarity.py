@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from yoto_tf.compression.pixels import SMALLEST_FOR_MS_SSIM
 from yoto_tf.errors import InputError
-from yoto_tf.families.compression.config import SMALLEST_FOR_MS_SSIM
 
 # Of Wang et al.; a scale's share in the exponent.
 _POWERS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
