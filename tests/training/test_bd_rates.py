@@ -132,7 +132,7 @@ def test_the_smallest_study_ends_in_a_table(tmp_path, capsys):
     study.main(
         [
             *("compression_small", "--preset", "compression_smoke"),
-            *("--jobs", "1", "--to", str(tmp_path)),
+            *("--jobs", "2", "--to", str(tmp_path)),
             *("--runs", str(tmp_path / "runs"), "--set", "seeds=[0]"),
             *("grid.lmbda=[0.0018, 0.18]", "training.steps=20"),
             'training.epochs="unset"',

@@ -63,7 +63,7 @@ def test_a_released_model_is_one_of_its_preset_and_has_a_card(name):
 @pytest.mark.parametrize(
     "name",
     [
-        # Of `compression`, the codec below answers quickly.
+        # Of `compression`, the codec above answers quickly.
         pytest.param(n, marks=pytest.mark.slow if n != DEFAULT else ())
         for n in NAMES
     ],
