@@ -101,7 +101,7 @@ def test_shipped_studies_can_be_planned(name, tmp_path, monkeypatch):
     if not name.endswith("_comparison"):
         assert len({(t.epochs, t.steps) for t in trainings}) == 1
     # What is reported was decided before.
-    reported = name.startswith(("short_", "middle_", "report_"))
+    reported = name.startswith(("short_", "middle_", "report_", "ablation_"))
     assert bool(spec.protocol) == reported
     assert spec.scored == ("validation" if "search" in name else "test")
 
