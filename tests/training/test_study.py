@@ -317,7 +317,7 @@ def test_runs_of_other_settings_are_refused(study, spec_file, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nonsense"], "a study among ['credit_cost_comparison'"),
+        (["nonsense"], "a study among ['ablation_cifar10'"),
         (["smoke", "--set", "training.epoch=1"], "'training.epoch'"),
         (["smoke", "--preset", "x"], "expected a preset among"),
         (["smoke", "--jobs", "-1"], "expected jobs of 0 or more"),

@@ -271,7 +271,7 @@ def test_betas_are_one_number_or_one_per_image(beta, vae, images):
         vae.encode(images, beta)
 
 
-@pytest.mark.parametrize("beta", [0.125, 512.0, np.float32(512), "1"])
+@pytest.mark.parametrize("beta", [0.125, 512.0, np.float32(512)])
 def test_the_ends_of_the_range_are_in_it(beta, vae, images):
     assert vae.encode(images, beta)[0].shape == (4, LATENTS)
 
