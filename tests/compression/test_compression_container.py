@@ -1,6 +1,7 @@
 """The format of files: what lies where, and what is refused."""
 
 import dataclasses
+import math
 import struct
 import zlib
 
@@ -65,6 +66,12 @@ def test_every_cut_and_every_longer_file_is_noticed():
             container.unpack(wrong)
 
 
+@pytest.mark.parametrize("data", ["file.yl", 10**12, None, [1, 2]])
+def test_what_are_no_bytes_is_refused(data):
+    with pytest.raises(InputError, match="^expected the bytes of .*: a "):
+        container.unpack(data)
+
+
 @pytest.mark.parametrize("size", [0, 3, 36, 10_000])
 def test_zeros_are_no_file(size):
     with pytest.raises(InputError, match="which begins with YLIC"):
@@ -108,3 +115,9 @@ def test_quality_is_log_uniform_in_lambda():
 def test_other_qualities_are_refused(wrong):
     with pytest.raises(InputError, match="a quality from 0 to 100, received"):
         quality.step_of(wrong)
+
+
+@pytest.mark.parametrize("given", ["50", b"50", None, [50], -1, 101, math.nan])
+def test_what_is_no_quality_is_refused(given):
+    with pytest.raises(InputError, match="^expected a quality from 0 to 100"):
+        quality.step_of(given)

@@ -91,6 +91,12 @@ def unpack(data):
     Raises:
         InputError: for bytes that are no whole file of this version.
     """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        # bytes(n) would be n zeros.
+        raise InputError(
+            "expected the bytes of a compressed picture, received: a "
+            f"{type(data).__name__}"
+        )
     data = bytes(data)
     if data[: len(MAGIC)] != MAGIC:
         raise InputError(

@@ -28,7 +28,10 @@ def step_of(quality):
         InputError: for anything else.
     """
     try:
-        number = float(quality)
+        # A text is no number, also where its digits are.
+        number = (
+            math.nan if isinstance(quality, str | bytes) else float(quality)
+        )
     except (TypeError, ValueError):
         number = math.nan
     # False for NaN.
