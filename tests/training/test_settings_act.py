@@ -34,9 +34,6 @@ from yoto_tf.families.vae.model_config import ModelConfig
 from yoto_tf.parameter_config import ParameterConfig
 from yoto_tf.strict_config import Config
 
-# The default; the others are slow tests.
-FAST = ("rendered_shapes3d",)
-
 # Where the test's small stand-in has other sizes than the preset.
 SIZES = {"latent_size": 3, "base_channels": 2, "dense_units": 8}
 
@@ -376,13 +373,8 @@ def small(config):
     return dataclasses.replace(config, model=model, data=data)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        n if n in FAST else pytest.param(n, marks=pytest.mark.slow)
-        for n in all_presets("vae")
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", all_presets("vae"))
 def test_each_setting_changes_the_run_or_is_refused(name, tmp_path):
     config = small(get_preset(name).config)
     count = iter(range(1000))

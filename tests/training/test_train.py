@@ -86,6 +86,7 @@ def test_tensorboard_gets_scalars_and_pictures(trained_run):
     assert "epoch_rate" in scalars.Tags()["tensors"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run(trained_run, smoke_config, tmp_path):
     _, again = train(smoke_config, tmp_path / "again", verbose=0)
     assert _log_rows(again) == _log_rows(trained_run)

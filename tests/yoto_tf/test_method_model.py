@@ -352,10 +352,8 @@ print(max(np.abs(a - b).max() for a, b in zip(alone, both)))
 
 
 # What is learned of the draws is float32.
-@pytest.mark.parametrize(
-    ("adaptive", "most"),
-    [(0.0, 1e-9), pytest.param(0.8, 1e-5, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("adaptive", "most"), [(0.0, 1e-9), (0.8, 1e-5)])
 def test_two_devices_train_as_one(adaptive, most):
     done = subprocess.run(
         [sys.executable, "-c", _TWO_DEVICES, str(adaptive)],
