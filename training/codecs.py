@@ -161,7 +161,7 @@ def _by_pillow(pixels, codec, quality, options):
 def _scored(codec, picture, setting, pixels, data, made):
     import tensorflow as tf
 
-    from yoto_tf.compression.codec import psnr_of
+    from yoto_tf.compression.pixels import psnr_of
 
     similarity = tf.image.ssim_multiscale(
         pixels[None].astype("float32"), made[None].astype("float32"), 255.0

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from PIL import Image
 
+from yoto_tf.compression.pixels import psnr_of
+
 _OPTIONS = {"JPEG": {"optimize": True}, "WebP": {"method": 4}}
 _HIGHEST = 100
 
@@ -103,7 +105,6 @@ def as_bytes(image):
 
 
 def _said(original, pixels, size):
-    error = np.square(original.astype("float64") - pixels).mean()
-    psnr = 10 * math.log10(255.0**2 / error) if error else math.inf
+    psnr = psnr_of(original, pixels)
     per_pixel = 8 * size / (original.shape[0] * original.shape[1])
     return f"{size:,} bytes, {per_pixel:.3f} bits per pixel, {psnr:.2f} dB"

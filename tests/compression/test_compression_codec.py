@@ -10,8 +10,8 @@ from yoto_tf.compression import container
 from yoto_tf.compression import targets
 from yoto_tf.compression import transforms
 from yoto_tf.compression.codec import Codec
-from yoto_tf.compression.codec import psnr_of
 from yoto_tf.compression.fingerprint import fingerprint_of
+from yoto_tf.compression.pixels import psnr_of
 from yoto_tf.compression.tiles import tiles
 from yoto_tf.compression.transforms import Transforms
 from yoto_tf.errors import InputError

@@ -12,7 +12,7 @@ import pytest
 from compression_models import photo
 from PIL import Image
 
-from yoto_tf.compression.codec import psnr_of
+from yoto_tf.compression.pixels import psnr_of
 from yoto_tf.session import Session
 
 pytestmark = pytest.mark.slow

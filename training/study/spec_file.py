@@ -19,7 +19,7 @@
     [methods.fixed]                 # one run per width, seed and point
     fixed = true
 
-`base = "other.toml"`, a file beside it, gives all that it does not say itself;
+`base = "other.toml"`, a file beside it, gives all that it does not say itself.
 A method may have seeds, widths and a grid of its own. A family of one's own
 is named by `family = "module:name"`. Imports no TensorFlow.
 """

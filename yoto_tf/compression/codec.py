@@ -3,8 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-import numpy as np
-
 from yoto_tf.compression import container
 from yoto_tf.compression import symbol_files
 from yoto_tf.compression import tables
@@ -13,6 +11,7 @@ from yoto_tf.compression.fingerprint import fingerprint_of
 from yoto_tf.compression.pixels import checked
 from yoto_tf.compression.pixels import cropped
 from yoto_tf.compression.pixels import filled
+from yoto_tf.compression.pixels import psnr_of
 from yoto_tf.compression.quality import quality_of
 from yoto_tf.compression.quality import step_for
 from yoto_tf.errors import InputError
@@ -207,16 +206,3 @@ class Codec:
             bits / (height * width),
             psnr_of(rgb, made),
         )
-
-
-def psnr_of(pixels, made):
-    """Peak signal-to-noise ratio of uint8 pixels in dB; infinite of equal
-    ones."""
-    error = sum(
-        # By rows: the differences of all would be large.
-        float(np.square(np.int32(a) - b, dtype="int64").sum())
-        for a, b in zip(pixels, made, strict=True)
-    )
-    if not error:
-        return float("inf")
-    return float(10 * np.log10(255.0**2 * np.size(pixels) / error))

@@ -5,6 +5,8 @@ loaded to be trained further would draw the weights and the noise of its first
 steps once more.
 """
 
+from yoto_tf.layers.own_state import taken
+
 _KEY = "seed_state"
 
 
@@ -18,7 +20,7 @@ def load_seed_state(seed_generator, store):
 
     A file written without it, as by an older version, leaves it unchanged.
     """
-    rest = {key: store[key] for key in store.keys() if key != _KEY}
-    if len(rest) < len(store.keys()):
-        seed_generator.state.assign(store[_KEY])
+    state, rest = taken(store, _KEY)
+    if state is not None:
+        seed_generator.state.assign(state)
     return rest

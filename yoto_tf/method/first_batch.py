@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from yoto_tf.errors import InputError
+from yoto_tf.layers.own_state import taken
 from yoto_tf.method import asking
 from yoto_tf.method import replicas
 
@@ -125,9 +126,9 @@ def load_weight_count(model, store):
         InputError: if the file has other weights than the model, which would
             keep those that it began with.
     """
-    rest = {key: store[key] for key in store.keys() if key != _KEY}
-    if len(rest) < len(store.keys()):
-        saved = int(np.asarray(store[_KEY]))
+    count, rest = taken(store, _KEY)
+    if count is not None:
+        saved = int(np.asarray(count))
         if saved != len(model.weights):
             names = unbuilt(model)
             raise InputError(

@@ -4,6 +4,7 @@ import inspect
 
 import keras
 
+from yoto_tf.layers.own_state import taken
 from yoto_tf.method import first_rows
 
 _KEY = "run_steps"
@@ -35,9 +36,9 @@ class RunLength:
     def load(self, store):
         """Reads it back in `load_own_variables`; returns the rest of the
         store. A file without it leaves it as it is."""
-        rest = {key: store[key] for key in store.keys() if key != _KEY}
-        if len(rest) < len(store.keys()):
-            self._steps.assign(store[_KEY])
+        steps, rest = taken(store, _KEY)
+        if steps is not None:
+            self._steps.assign(steps)
         return rest
 
     def note(self, steps):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yoto_tf.data import cut
+from training import cut
 from yoto_tf.errors import InputError
 
 

@@ -1,4 +1,4 @@
-"""Cuts photographs into a folder of squares: `python -m yoto_tf.data.cut`.
+"""Cuts photographs into a folder of squares: `python -m training.cut`.
 
 A dozen photographs so become a data set of thousands of small pictures,
 which do not overlap. Neighbours of one photograph are alike: scores on it
@@ -9,17 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import tyro
 from PIL import Image
 
-from yoto_tf import extras
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
-from yoto_tf.data.listing import picture_files
 from yoto_tf.errors import InputError
-
-extras.require("training", "tyro")
-
-import tyro  # noqa: E402
 
 
 def squares(pixels, side):
@@ -55,8 +50,8 @@ def cut(pictures, to, side, grey=False):
         InputError: for a folder without pictures, one that is there, or
             pictures that are all smaller than a square.
     """
-    # Decoders of pictures are TensorFlow's.
     from yoto_tf.compression.picture_files import read_picture
+    from yoto_tf.data.listing import picture_files
 
     pictures, to = Path(pictures), Path(to)
     if side < 8:
@@ -103,9 +98,7 @@ class Arguments:
 
 
 def main(argv=None):
-    arguments = tyro.cli(
-        Arguments, prog="python -m yoto_tf.data.cut", args=argv
-    )
+    arguments = tyro.cli(Arguments, prog="python -m training.cut", args=argv)
     with reported_on_the_command_line():
         import_keras_quietly()
         count = cut(
