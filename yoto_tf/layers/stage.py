@@ -1,7 +1,8 @@
 """A linear layer, its conditioning and its activation, in this order."""
 
 import keras
-from keras import ops
+
+from yoto_tf.layers.activations import leaky_relu
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
@@ -43,7 +44,7 @@ class ConditionedStage(keras.layers.Layer):
         if self.conditioning is not None:
             x = self.conditioning(x, conditioning)
         if self.negative_slope is not None:
-            x = ops.leaky_relu(x, self.negative_slope)
+            x = leaky_relu(x, self.negative_slope)
         return x
 
     def compute_output_shape(self, features_shape, conditioning_shape):
