@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from yoto_tf.errors import InputError
 from yoto_tf.method import asking
+from yoto_tf.method import batch_parts as parts
 from yoto_tf.method import first_batch
 from yoto_tf.method import first_rows
 from yoto_tf.method import given_data
@@ -99,6 +100,12 @@ class KerasModel(several_workers.Replicated):
     # Steps, compiled or not.
 
     _xla = False
+    _batch_parts = 1
+
+    @property
+    def batch_parts(self):
+        """Parts of a batch that a train step computes at once."""
+        return self._batch_parts
 
     @property
     def metrics(self):
@@ -112,6 +119,7 @@ class KerasModel(several_workers.Replicated):
         metrics=None,
         weighted_metrics=None,
         jit_compile=False,
+        batch_parts=1,
         **kwargs,
     ):
         """Configures training, as `keras.Model.compile` does.
@@ -122,12 +130,19 @@ class KerasModel(several_workers.Replicated):
                 `evaluate` and validation at every watched value
                 (`accuracy_at_miss=4`), never over random draws.
             jit_compile: compile the step with XLA.
+            batch_parts: compute a batch of `fit` in so many parts at once,
+                each of which sees its own examples alone (as
+                `BatchNormalization` does). The result is the same but for
+                rounding. It is faster on a processor of as many cores where
+                operations have one thread each
+                (`tf.config.threading.set_intra_op_parallelism_threads(1)`).
             **kwargs: `run_eagerly`, `steps_per_execution`,
                 `auto_scale_loss`.
 
         Raises:
             InputError: for a `loss` or `loss_weights`: the terms come from
-                `loss_terms`, the weights from the constructor.
+                `loss_terms`, the weights from the constructor; and for
+                `batch_parts` that the model cannot have.
         """
         for name in ("loss", "loss_weights"):
             if kwargs.get(name) is not None:
@@ -136,12 +151,16 @@ class KerasModel(several_workers.Replicated):
                     "weights from the constructor, received: "
                     f"compile({name}=...)"
                 )
+        parts.check(batch_parts, self.group_size, jit_compile)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        self._batch_parts = batch_parts
         # Keras would compile the whole step, checks and random draws too.
         self._xla, self.jit_compile = self.jit_compile, False
         scored = {"metrics": metrics, "weighted_metrics": weighted_metrics}
         self._trackers.compile(**scored)
         given = {**scored, **kwargs}
+        if batch_parts > 1:
+            given["batch_parts"] = batch_parts
         self._compile_arguments = {
             "optimizer": self.optimizer,
             "jit_compile": jit_compile,

@@ -5,6 +5,9 @@ takes those of its own examples, so that a run is the same on any number of
 devices.
 """
 
+import contextlib
+import contextvars
+
 import tensorflow as tf
 from keras import ops
 
@@ -44,22 +47,51 @@ def place(num):
     return tf.reduce_sum(tf.where(before, sizes, 0)), tf.reduce_sum(sizes)
 
 
+def share(num):
+    """The examples of all replicas, and how many replicas there are."""
+    context = tf.distribute.get_replica_context()
+    return place(num)[1], context.num_replicas_in_sync
+
+
 def own_rows(draw, num):
-    """Draws for the global batch and keeps this replica's rows.
+    """Draws for the global batch and keeps the rows of this replica, or of
+    this part of a batch.
 
     Args:
         draw: `n` -> a structure of tensors `(n, ...)`.
-        num: number of examples of this replica.
+        num: number of examples of this replica or part.
     """
+    part = _part.get()
+    if part is not None:
+        return part.own_rows(draw)
     if not in_replica():
         return draw(num)
     first, total = place(num)
+    return rows(draw(total), first, num)
+
+
+def rows(tensors, first, num):
+    """`num` rows, from the one of index `first`, of a structure of tensors."""
     return tf.nest.map_structure(
         lambda t: ops.slice(
             t, (first, *[0] * (len(t.shape) - 1)), (num, *t.shape[1:])
         ),
-        draw(total),
+        tensors,
     )
+
+
+_part = contextvars.ContextVar("part", default=None)
+
+
+@contextlib.contextmanager
+def placed(part):
+    """A context in which `own_rows` asks a part of a batch; see
+    `batch_parts`."""
+    token = _part.set(part)
+    try:
+        yield
+    finally:
+        _part.reset(token)
 
 
 def global_mean(values):

@@ -7,6 +7,7 @@ from keras import ops
 from yoto_tf.errors import InputError
 from yoto_tf.layers.spline import SplineFiLM
 from yoto_tf.method import asking
+from yoto_tf.method import batch_parts
 from yoto_tf.method import first_batch
 from yoto_tf.method import first_rows
 from yoto_tf.method import precision
@@ -38,10 +39,9 @@ class Steps(KerasModel):
         hold(everything, x, y, num)
         drawn = self.sample_loss_parameters(num, step)
         several = replicas.in_replica()
-        total = replicas.place(num)[1] if several else None
-        per_example, terms, gradients = self._compiled(
-            self._loss_and_gradients
-        )(x, y, sample_weight, drawn, step, total)
+        per_example, terms, gradients = self._gradients(
+            (x, y, sample_weight, drawn), step, num
+        )
         self._note_batch(*given)
         with after(x, y, per_example, terms):
             self._first_rows.note(self.served_inputs(given[0]), self.optimizer)
@@ -65,7 +65,26 @@ class Steps(KerasModel):
             {n: at(n, drawn[n]) for n in self._adaptive.terms}, terms
         )
 
-    def _loss_and_gradients(self, x, y, sample_weight, drawn, step, total):
+    def _gradients(self, batch, step, num):
+        """The loss and the terms `(batch,)` of `(x, y, sample_weight, drawn)`,
+        and gradients of what this replica adds to the loss."""
+        if self.batch_parts > 1:
+            (loss, terms), gradients = batch_parts.computed(
+                lambda part, share: self._part(part, step, share),
+                batch,
+                num,
+                self.batch_parts,
+                self.group_size,
+            )
+            return loss, terms, gradients
+        share = replicas.share(num) if replicas.in_replica() else None
+        return self._compiled(self._loss_and_gradients)(*batch, step, share)
+
+    def _part(self, rows, step, share):
+        loss, terms, gradients = self._loss_and_gradients(*rows, step, share)
+        return (loss, terms), gradients
+
+    def _loss_and_gradients(self, x, y, sample_weight, drawn, step, share):
         with tf.GradientTape() as tape:
             outputs = self.run(x, drawn, training=True)
             terms = self.checked_terms(x, y, outputs, drawn)
@@ -81,7 +100,7 @@ class Steps(KerasModel):
             )
             # Of layers that add some: regularizers.
             further = ops.cast(sum(self.losses, 0.0), per_example.dtype)
-            mean = _global_share(per_example, further, total)
+            mean = _shared_mean(per_example, further, share)
             scaled = self.optimizer.scale_loss(mean)
         _check_splines(self)
         if not self.trainable_variables:
@@ -208,12 +227,13 @@ def _with_examples(x):
     return tf.nest.map_structure(lambda t: checked(t, num > 0, sentence), x)
 
 
-def _global_share(per_example, further, total):
-    """The mean and layers' own losses; of several replicas, what one of them
-    adds to those of the global batch of `total` examples."""
-    if total is None:
+def _shared_mean(per_example, further, share):
+    """The mean and layers' own losses; of one part of several, what it adds
+    to those of the global batch, with `share` its examples and the number of
+    parts."""
+    if share is None:
         return ops.mean(per_example) + further
-    count = tf.distribute.get_replica_context().num_replicas_in_sync
+    total, count = share
     total = ops.cast(total, per_example.dtype)
     return ops.sum(per_example) / total + further / count
 

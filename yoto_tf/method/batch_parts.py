@@ -1,0 +1,132 @@
+"""A train step that computes its batch in parts, at once.
+
+Each part runs forwards and backwards without looking at the others, so that
+TensorFlow gives every core a part of its own where its operations run on one
+thread each. Small feature maps gain by it: on two cores two operations of one
+thread do more than one of two threads (docs/performance.md).
+"""
+
+import tensorflow as tf
+
+from yoto_tf.errors import InputError
+from yoto_tf.method import replicas
+from yoto_tf.method.assertions import checked
+
+
+def check(num_parts, group_size, jit_compile):
+    """Refuses parts that `compile` cannot give a model.
+
+    Args:
+        num_parts: `batch_parts` of `compile`.
+        group_size: of the model.
+        jit_compile: whether XLA compiles the step.
+
+    Raises:
+        InputError: for a number that is none, for a batch that is one group,
+            with XLA, and on several replicas.
+    """
+    if isinstance(num_parts, bool) or not isinstance(num_parts, int):
+        raise InputError(
+            "expected batch_parts as a whole number of 1 or more, received: "
+            f"batch_parts={num_parts!r}"
+        )
+    if num_parts < 1:
+        raise InputError(
+            "expected batch_parts of 1 or more, received: "
+            f"batch_parts={num_parts}"
+        )
+    if num_parts == 1:
+        return
+    if group_size is None:
+        raise InputError(
+            "expected batch_parts=1 for group_size=None, whose terms are of "
+            f"the whole batch, received: batch_parts={num_parts}"
+        )
+    if jit_compile:
+        raise InputError(
+            "expected batch_parts=1 with jit_compile=True, which runs one "
+            f"part after the other, received: batch_parts={num_parts}"
+        )
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise InputError(
+            "expected batch_parts=1 on several replicas, which divide the "
+            f"batch themselves, received: batch_parts={num_parts}"
+        )
+
+
+def computed(function, rows, num, num_parts, group_size=1):
+    """Calls a function on the parts of a batch.
+
+    Args:
+        function: called with `rows` of a part and `share`, `(num,
+            num_parts)`: what to divide a sum over examples and what does not
+            depend on them by. Returns `(per_example, gradients)`: a structure
+            of tensors `(rows, ...)`, and a list with None where there is no
+            gradient.
+        rows: structure of tensors `(num, ...)`, and None.
+        num: examples in the batch, an int or a scalar tensor.
+        num_parts: how many.
+        group_size: neighbours that must stay together.
+
+    Returns:
+        `(per_example, gradients)` of the batch: rows of all parts in their
+        order, and the sums of the gradients.
+    """
+    num = _enough(num, num_parts * group_size, num_parts)
+    groups, draws, results = num // group_size, [], []
+    ends = [i * groups // num_parts * group_size for i in range(num_parts)]
+    for first, end in zip(ends, [*ends[1:], num], strict=True):
+        with replicas.placed(_Part(first, end - first, num, draws)):
+            part = tf.nest.map_structure(
+                lambda t, a=first, b=end: _rows(t, a, b), rows
+            )
+            results.append(function(part, (num, num_parts)))
+    per_example = tf.nest.map_structure(
+        lambda *parts: tf.concat(parts, 0), *[r[0] for r in results]
+    )
+    return per_example, [
+        _sum(g) for g in zip(*[r[1] for r in results], strict=True)
+    ]
+
+
+def _enough(num, fewest, num_parts):
+    sentence = (
+        f"expected batches of {fewest} examples or more for batch_parts="
+        f"{num_parts}, drop_remainder=True drops a smaller last one, received:"
+    )
+    if not isinstance(num, int):
+        return checked(num, num >= fewest, sentence, num)
+    if num < fewest:
+        raise InputError(f"{sentence} {num}")
+    return num
+
+
+def _rows(tensor, first, end):
+    if isinstance(tensor, tf.SparseTensor):
+        raise InputError(
+            "expected dense or ragged inputs for batch_parts above 1, "
+            "received: a SparseTensor"
+        )
+    return None if tensor is None else tensor[first:end]
+
+
+def _sum(gradients):
+    there = [g for g in gradients if g is not None]
+    # Of an embedding a gradient is slices.
+    return tf.add_n([tf.convert_to_tensor(g) for g in there]) if there else None
+
+
+class _Part:
+    """The place of a part in its batch, and the draws of all."""
+
+    def __init__(self, first, num, total, draws):
+        self.first, self.num, self.total = first, num, total
+        self.draws, self.taken = draws, 0
+
+    def own_rows(self, draw):
+        """Rows of the next draw, which the first part makes for all."""
+        if self.taken == len(self.draws):
+            self.draws.append(draw(self.total))
+        drawn = self.draws[self.taken]
+        self.taken += 1
+        return replicas.rows(drawn, self.first, self.num)
