@@ -4,6 +4,11 @@
 presets' shapes, so that no data set is needed. What is compared is run in
 turn, A B A B, and the ratio is the median over the pairs: on a shared
 machine the ratio holds while the figures drift.
+
+`--processes 'COMMAND' 'COMMAND'` compares what runs in processes of its own:
+steps with other threads, as `python -m training.benchmark_step cifar10
+--batch-parts 2`, or of other libraries. `--sweep FILE.png` draws examples per
+second over batch, width and size of images.
 """
 
 import statistics
@@ -14,9 +19,13 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from training import benchmark_processes
+from training import benchmark_sweep
+from training.benchmark_step import train_step
 from yoto_tf import provenance
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.errors import InputError
 from yoto_tf.examples import Splits
 from yoto_tf.families import family_for
 from yoto_tf.families import get_preset
@@ -38,6 +47,12 @@ class Arguments:
     """Train steps per run."""
     jit_compile: bool = False
     """Also measure the conditioned step compiled with XLA."""
+    processes: tuple[str, ...] = ()
+    """Commands to compare, in place of presets, which print 'ready' and
+    answer numbers of steps with seconds, as training.benchmark_step."""
+    sweep: Path | None = None
+    """Draw this figure, of steps of the first preset with and without
+    batch-parts, in place of a table."""
     json_file: Path | None = None
     """Where to write the figures as JSON."""
 
@@ -55,22 +70,22 @@ def benchmark(preset, rounds=7, steps=40, jit_compile=False):
     batch_size = config.training.batch_size
     examples = family.random_examples(known, _NUM_EXAMPLES)
     splits = Splits(examples, examples[:0], examples)
-    runners = {
-        "train step, conditioned": _train_step(family, config, splits, steps)
-    }
+    runners = {"train step, conditioned": train_step(family, config, splits)}
     untold = family.unconditioned(config)
     if untold is not None:
-        runners["train step, unconditioned"] = _train_step(
-            family, with_settings(config, untold), splits, steps
+        runners["train step, unconditioned"] = train_step(
+            family, with_settings(config, untold), splits
         )
     if jit_compile:
-        runners["train step, conditioned, XLA"] = _train_step(
-            family, config, splits, steps, jit_compile=True
+        runners["train step, conditioned, XLA"] = train_step(
+            family, config, splits, jit_compile=True
         )
+    for run in runners.values():
+        run(steps)
     rates = {name: [] for name in runners}
     for _ in range(rounds):
         for name, run in runners.items():
-            rates[name].append(steps * batch_size / run())
+            rates[name].append(steps * batch_size / run(steps))
     conditioned, unconditioned = (
         rates[f"train step, {kind}"] if untold is not None else [1.0]
         for kind in ("conditioned", "unconditioned")
@@ -97,31 +112,6 @@ def benchmark(preset, rounds=7, steps=40, jit_compile=False):
         "input_margin": medians[next(iter(variants))]
         / medians["train step, conditioned"],
     }
-
-
-def _train_step(family, config, splits, steps, jit_compile=False):
-    """Returns a function that runs `steps` train steps and times them."""
-    from training.optimizers import make_optimizer
-    from yoto_tf.data import evaluation_batches
-
-    model = family.model(config, splits)
-    optimizer = make_optimizer(config.optimizer, 10_000)
-    model.compile(optimizer, jit_compile=jit_compile)
-    # One batch over and over: the step alone, without its input.
-    batches = evaluation_batches(splits.train, config.training.batch_size)
-    iterator = iter(batches.take(1).cache().repeat())
-    model.make_train_function()
-    step = model.train_function
-
-    def run():
-        started = time.perf_counter()
-        for _ in range(steps):
-            logs = step(iterator)
-        float(logs["loss"])
-        return time.perf_counter() - started
-
-    run()
-    return run
 
 
 def _consume(iterator, count):
@@ -169,25 +159,53 @@ def main(argv=None):
     with reported_on_the_command_line():
         for preset in arguments.presets:
             get_preset(preset)
-        import_keras_quietly()
-        results = [
-            benchmark(
-                preset, arguments.rounds, arguments.steps, arguments.jit_compile
+        for name in ("rounds", "steps"):
+            if getattr(arguments, name) < 1:
+                raise InputError(
+                    f"expected --{name} of 1 or more, received: "
+                    f"{name}={getattr(arguments, name)}"
+                )
+        if arguments.processes:
+            measured = _of_processes(arguments)
+        elif arguments.sweep:
+            measured = benchmark_sweep.drawn(
+                arguments.presets[0],
+                arguments.sweep,
+                arguments.rounds,
+                arguments.steps,
             )
-            for preset in arguments.presets
-        ]
-        peak = provenance.peak_memory_mib()
-        print(table(results))
-        print(f"Peak memory of the process: {peak:,.0f} MiB.")
+        else:
+            measured = _of_presets(arguments)
         if arguments.json_file:
             RunDirectory.write_json(
-                arguments.json_file,
-                {
-                    "results": results,
-                    "peak_memory_mib": peak,
-                    **provenance.facts(),
-                },
+                arguments.json_file, {**measured, **provenance.facts()}
             )
+
+
+def _of_processes(arguments):
+    results = benchmark_processes.compare(
+        arguments.processes, arguments.steps, arguments.rounds
+    )
+    print(benchmark_processes.table(results))
+    print(f"Processor: {provenance.processor()}.")
+    return {"results": results}
+
+
+def _of_presets(arguments):
+    import_keras_quietly()
+    results = [
+        benchmark(
+            preset, arguments.rounds, arguments.steps, arguments.jit_compile
+        )
+        for preset in arguments.presets
+    ]
+    peak = provenance.peak_memory_mib()
+    print(table(results))
+    print(
+        f"Peak memory of the process: {peak:,.0f} MiB. Processor: "
+        f"{provenance.processor()}."
+    )
+    return {"results": results, "peak_memory_mib": peak}
 
 
 if __name__ == "__main__":

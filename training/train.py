@@ -20,6 +20,7 @@ from training.distribution import Distribution
 from training.distribution import WorkerLost
 from training.strategies import end
 from training.strategies import made
+from training.strategies import one_core_each
 from yoto_tf.command_line import command
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
@@ -50,6 +51,9 @@ class Arguments:
     steps_per_execution: int = 1
     """Steps without Python between them, which saves time on a GPU;
     divergence is looked for after so many."""
+    batch_parts: int = 1
+    """Compute a batch in so many parts at once, each on a core of its own:
+    faster on a processor, with small feature maps (docs/performance.md)."""
 
 
 def parse(argv):
@@ -85,6 +89,7 @@ def train(
     until_epoch=None,
     log=print,
     steps_per_execution=1,
+    batch_parts=1,
     distribution=None,
 ):
     """Trains one run, from data to `model.keras`.
@@ -104,6 +109,7 @@ def train(
         log: called with a sentence on what happens.
         steps_per_execution: of `keras.Model.compile`: so many steps without
             Python between them.
+        batch_parts: of `LossConditionalModel.compile`.
         distribution: `training.distribution.Distribution`; None: one device.
 
     Returns:
@@ -150,6 +156,7 @@ def train(
             )
         if steps_per_execution > 1:
             model.steps_per_execution = steps_per_execution
+        model.batch_parts = batch_parts
         first_epoch = start.epoch
         batches = family.training_batches(
             config, splits, batch_size, first_epoch
@@ -224,6 +231,18 @@ def _silent(sentence):
     """What all but the chief say."""
 
 
+def _check_parts(given):
+    """Refuses what would be refused later, when files are written."""
+    jit_compile = given.config.training.jit_compile
+    if given.strategy != "none" or jit_compile:
+        raise InputError(
+            "expected --batch-parts with neither --strategy, which divides "
+            "batches itself, nor jit_compile, received: "
+            f"batch_parts={given.batch_parts}, strategy={given.strategy!r}, "
+            f"jit_compile={jit_compile}"
+        )
+
+
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     with reported_on_the_command_line():
@@ -239,6 +258,9 @@ def main(argv=None):
                 f"steps_per_execution={given.steps_per_execution}"
             )
         import_keras_quietly()
+        if given.batch_parts != 1:
+            _check_parts(given)
+            one_core_each(given.batch_parts)
         distribution = made(given.strategy, given.devices, given.wait)
         try:
             with distribution.losses_reported():
@@ -249,6 +271,7 @@ def main(argv=None):
                     preset=name,
                     verbose=1 if sys.stdout.isatty() else 2,
                     steps_per_execution=given.steps_per_execution,
+                    batch_parts=given.batch_parts,
                     distribution=distribution,
                 )
         except WorkerLost as error:

@@ -45,10 +45,14 @@ def processor():
     return " ".join(f"{name} {' '.join(has)}".split())
 
 
-def peak_memory_mib():
-    """Returns the most memory that this process had at once, in MiB."""
+def peak_memory_mib(process="self"):
+    """Returns the most memory that a process had at once, in MiB.
+
+    Args:
+        process: its number; this one.
+    """
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
         peak = next(x for x in lines if x.startswith("VmHWM:"))
         return int(peak.split()[1]) / 1024
     except (OSError, StopIteration):

@@ -108,6 +108,45 @@ def test_a_run_is_resumed_with_its_own_settings_only(trained_run, smoke_config):
 
 
 @pytest.mark.slow
+def test_a_run_in_parts_is_the_run(trained_run, data_dir, tmp_path):
+    """A process that gives every operation one thread."""
+    run = RunDirectory(tmp_path / "parts")
+    subprocess.run(
+        _command(run.path, data_dir, "--batch-parts", "2"),
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    for row, other in zip(_log_rows(trained_run), _log_rows(run), strict=True):
+        for name, value in row.items():
+            assert float(other[name]) == pytest.approx(
+                float(value), rel=1e-3
+            ), name
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("2", "--training.jit-compile"), "jit_compile=True"),
+        (("2", "--strategy", "mirrored"), "strategy='mirrored'"),
+        (("0",), "--batch-parts of 1 to"),
+        (("999",), "--batch-parts of 1 to"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused_before_anything_is_written(
+    words, said, tmp_path, capsys
+):
+    with pytest.raises(SystemExit) as ended:
+        train_module.main(
+            ["smoke", "--run-dir", str(tmp_path / "run"), "--batch-parts"]
+            + list(words)
+        )
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
 def test_a_killed_run_ends_as_the_uninterrupted_one(data_dir, tmp_path):
     more = ("--training.epochs", "4", "--training.pictures-every", "0")
     whole = RunDirectory(tmp_path / "whole")

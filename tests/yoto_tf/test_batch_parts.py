@@ -177,15 +177,16 @@ def test_what_cannot_be_done_in_parts_is_refused(
         trained(num_parts, options=options, **given)
 
 
-def test_a_saved_model_trains_on_in_parts():
+def test_parts_are_of_the_process_and_not_of_the_model():
     model = Net()
     model.compile("sgd", batch_parts=2)
-    model.fit(ROWS, ROWS[:, 0], verbose=0)
-    config = model.get_compile_config()
-    assert config["batch_parts"] == 2
-    again = Net()
-    again.compile_from_config(config)
-    assert again.batch_parts == 2
-    again.compile("sgd")
-    assert again.batch_parts == 1
-    assert "batch_parts" not in again.get_compile_config()
+    assert model.batch_parts == 2
+    assert "batch_parts" not in model.get_compile_config()
+    model.batch_parts = 3
+    assert model.batch_parts == 3
+    with pytest.raises(InputError, match="batch_parts=0"):
+        model.batch_parts = 0
+    model.compile("sgd")
+    assert model.batch_parts == 1
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        Net().compile("sgd", batch_parts=2)

@@ -13,12 +13,12 @@ from yoto_tf.method import replicas
 from yoto_tf.method.assertions import checked
 
 
-def check(num_parts, group_size, jit_compile):
+def check(num_parts, model, jit_compile):
     """Refuses parts that `compile` cannot give a model.
 
     Args:
         num_parts: `batch_parts` of `compile`.
-        group_size: of the model.
+        model: a `LossConditionalModel`.
         jit_compile: whether XLA compiles the step.
 
     Raises:
@@ -37,7 +37,7 @@ def check(num_parts, group_size, jit_compile):
         )
     if num_parts == 1:
         return
-    if group_size is None:
+    if model.group_size is None:
         raise InputError(
             "expected batch_parts=1 for group_size=None, whose terms are of "
             f"the whole batch, received: batch_parts={num_parts}"
@@ -47,7 +47,7 @@ def check(num_parts, group_size, jit_compile):
             "expected batch_parts=1 with jit_compile=True, which runs one "
             f"part after the other, received: batch_parts={num_parts}"
         )
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+    if replicas.has_several(model):
         raise InputError(
             "expected batch_parts=1 on several replicas, which divide the "
             f"batch themselves, received: batch_parts={num_parts}"

@@ -104,8 +104,14 @@ class KerasModel(several_workers.Replicated):
 
     @property
     def batch_parts(self):
-        """Parts of a batch that a train step computes at once."""
+        """Parts of a batch that a train step computes at once. Not saved:
+        it is of the processor, not of the model."""
         return self._batch_parts
+
+    @batch_parts.setter
+    def batch_parts(self, num_parts):
+        parts.check(num_parts, self, self._xla)
+        self._batch_parts, self.train_function = num_parts, None
 
     @property
     def metrics(self):
@@ -151,7 +157,7 @@ class KerasModel(several_workers.Replicated):
                     "weights from the constructor, received: "
                     f"compile({name}=...)"
                 )
-        parts.check(batch_parts, self.group_size, jit_compile)
+        parts.check(batch_parts, self, jit_compile)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         self._batch_parts = batch_parts
         # Keras would compile the whole step, checks and random draws too.
@@ -159,8 +165,6 @@ class KerasModel(several_workers.Replicated):
         scored = {"metrics": metrics, "weighted_metrics": weighted_metrics}
         self._trackers.compile(**scored)
         given = {**scored, **kwargs}
-        if batch_parts > 1:
-            given["batch_parts"] = batch_parts
         self._compile_arguments = {
             "optimizer": self.optimizer,
             "jit_compile": jit_compile,
