@@ -64,6 +64,11 @@ def train_step(family, config, splits, *, steps_per_execution=1, **compiled):
     model.make_train_function()
 
     def run(steps):
+        if steps < 1 or steps % steps_per_execution:
+            raise InputError(
+                "expected a number of steps that steps_per_execution="
+                f"{steps_per_execution} divides, received: {steps}"
+            )
         started = time.perf_counter()
         for _ in range(steps // steps_per_execution):
             logs = model.train_function(iterator)
@@ -137,6 +142,11 @@ def main(argv=None):
         run = made(name, given)
         print("ready", flush=True)
         for line in sys.stdin:
+            if not line.strip().isdecimal():
+                raise InputError(
+                    "expected a number of steps on each line of the input, "
+                    f"received: {line.strip()!r}"
+                )
             print(run(int(line)), flush=True)
 
 
