@@ -4,6 +4,8 @@ No scheduler runs here. A command is started as the scheduler would start it,
 with the variables that it would set.
 """
 
+import copy
+import json
 import os
 import pathlib
 import re
@@ -25,64 +27,14 @@ DEPLOY = loopback.ROOT / "training" / "deploy"
 KSERVE = loopback.ROOT / "serving/tf_serving/kserve/inference_service.yaml"
 
 
-def strict(required=(), **properties):
-    """A schema of an object without other fields."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "additionalProperties": False,
-    }
+SCHEMAS = loopback.ROOT / "tests" / "schemas"
 
 
-TEXT, NUMBER = {"type": "string"}, {"type": "integer", "minimum": 0}
-TEXTS = {"type": "object", "additionalProperties": TEXT}
-METADATA = strict(["name"], name=TEXT, labels=TEXTS, annotations=TEXTS)
-
-# The validator knows Kubernetes' own kinds alone. These are the fields that
-# the files use, as the APIs' references have them; what stands in `template`
-# is a template of a Job, which it knows.
-JOB_SET = strict(
-    ["apiVersion", "kind", "metadata", "spec"],
-    apiVersion={"const": "jobset.x-k8s.io/v1alpha2"},
-    kind={"const": "JobSet"},
-    metadata=METADATA,
-    spec=strict(
-        ["replicatedJobs"],
-        network=strict(enableDNSHostnames={"type": "boolean"}, subdomain=TEXT),
-        failurePolicy=strict(maxRestarts=NUMBER),
-        replicatedJobs={
-            "type": "array",
-            "items": strict(
-                ["name", "template"],
-                name=TEXT,
-                replicas=NUMBER,
-                template={"type": "object"},
-            ),
-        },
-    ),
-)
-INFERENCE_SERVICE = strict(
-    ["apiVersion", "kind", "metadata", "spec"],
-    apiVersion={"const": "serving.kserve.io/v1beta1"},
-    kind={"const": "InferenceService"},
-    metadata=METADATA,
-    spec=strict(
-        ["predictor"],
-        predictor=strict(
-            ["model"],
-            minReplicas=NUMBER,
-            maxReplicas=NUMBER,
-            model=strict(
-                ["modelFormat", "storageUri"],
-                modelFormat=strict(["name"], name=TEXT, version=TEXT),
-                storageUri={"type": "string", "pattern": "^pvc://"},
-                args={"type": "array", "items": TEXT},
-                resources={"type": "object"},
-            ),
-        ),
-    ),
-)
+def check(manifest, name):
+    """Compares with the fields of a custom resource, which the validator of
+    Kubernetes' own kinds does not know; see `schemas/from_clients.py`."""
+    schema = json.loads((SCHEMAS / f"{name}.json").read_text())
+    jsonschema.validate(manifest, schema)
 
 
 def job_set():
@@ -100,21 +52,51 @@ def job():
 
 
 def test_the_job_set_fits_its_schema():
-    jsonschema.validate(job_set(), JOB_SET)
+    check(job_set(), "jobset")
     kubernetes_validate.validate(job(), "1.37.0", strict=True)
     misspelt = job_set()
     misspelt["spec"]["failurePolicy"]["maxRestart"] = 3
     with pytest.raises(jsonschema.ValidationError, match="maxRestart"):
-        jsonschema.validate(misspelt, JOB_SET)
+        check(misspelt, "jobset")
+    mistyped = job_set()
+    mistyped["spec"]["replicatedJobs"][0]["replicas"] = "1"
+    with pytest.raises(jsonschema.ValidationError, match="integer"):
+        check(mistyped, "jobset")
     misspelt = job()
     misspelt["spec"]["template"]["spec"]["containers"][0]["comand"] = []
     with pytest.raises(kubernetes_validate.ValidationError, match="comand"):
         kubernetes_validate.validate(misspelt, "1.37.0", strict=True)
 
 
+@pytest.mark.parametrize("name", ["jobset", "inference_service"])
+def test_a_schema_says_where_it_is_from(name):
+    schema = json.loads((SCHEMAS / f"{name}.json").read_text())
+    jsonschema.validators.validator_for(schema).check_schema(schema)
+    assert re.match(
+        r"Fields of [\w-]+ \d+\.\d+\.\d+ \(Apache-2\.0\), by ",
+        schema["$comment"],
+    )
+
+
+def test_kueue_finds_its_queue_by_a_label():
+    # Kueue's own name of it; a value is the name of a LocalQueue.
+    labels = job_set()["metadata"]["labels"]
+    assert set(labels) == {"kueue.x-k8s.io/queue-name"}
+    for queue in labels.values():
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", queue)
+
+
 def test_the_inference_service_fits_its_schema():
     service = yaml.safe_load(KSERVE.read_text())
-    jsonschema.validate(service, INFERENCE_SERVICE)
+    check(service, "inference_service")
+    misspelt = copy.deepcopy(service)
+    misspelt["spec"]["predictor"]["model"]["storageURI"] = "pvc://models/demo"
+    with pytest.raises(jsonschema.ValidationError, match="storageURI"):
+        check(misspelt, "inference_service")
+    lacking = copy.deepcopy(service)
+    del lacking["spec"]["predictor"]["model"]["modelFormat"]
+    with pytest.raises(jsonschema.ValidationError, match="modelFormat"):
+        check(lacking, "inference_service")
     model = service["spec"]["predictor"]["model"]
     # What it has of a container, as of one.
     container = {"name": "model", "args": model["args"]}
