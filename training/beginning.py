@@ -42,13 +42,15 @@ class Beginning:
         """The model as of the checkpoint, None if there is none."""
         if self._found is not None or not self._checkpoint:
             return self._found
+        from yoto_tf.method import precision
         from yoto_tf.models import load_model
 
         family_for(self.config).register()
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "checkpoint.keras"
             path.write_bytes(self._checkpoint)
-            return load_model(path)
+            with precision.default_policy(self.config.training.dtype):
+                return load_model(path)
 
 
 def begun(

@@ -51,6 +51,9 @@ class Arguments:
     steps_per_execution: int = 1
     """Steps without Python between them, which saves time on a GPU;
     divergence is looked for after so many."""
+    batches_on_gpu: int = 2
+    """Batches that lie on the GPU, where there is one, before their step
+    begins; 0: a step copies its own. Strategies do so by themselves."""
     batch_parts: int = 1
     """Compute a batch in so many parts at once, each on a core of its own:
     faster on a processor, with small feature maps (docs/performance.md)."""
@@ -91,6 +94,7 @@ def train(
     steps_per_execution=1,
     batch_parts=1,
     distribution=None,
+    batches_on_gpu=2,
 ):
     """Trains one run, from data to `model.keras`.
 
@@ -111,6 +115,8 @@ def train(
             Python between them.
         batch_parts: of `LossConditionalModel.compile`.
         distribution: `training.distribution.Distribution`; None: one device.
+        batches_on_gpu: see `yoto_tf.data.on_gpu`; without effect under a
+            strategy.
 
     Returns:
         `(model, RunDirectory)`.
@@ -125,6 +131,7 @@ def train(
     from training import callbacks
     from training.beginning import begun
     from yoto_tf.data import evaluation_batches
+    from yoto_tf.data import on_gpu
 
     distribution = distribution or Distribution()
     if not distribution.is_chief:
@@ -161,6 +168,8 @@ def train(
         batches = family.training_batches(
             config, splits, batch_size, first_epoch
         )
+        if distribution.strategy is None:
+            batches = on_gpu(batches, batches_on_gpu)
         log(
             f"{model.count_params():,} parameters, {epochs} epochs of "
             f"{steps_per_epoch} steps"
@@ -195,11 +204,13 @@ def train(
 
 def _new_model(family, config, splits, total_steps):
     from training.optimizers import make_optimizer
+    from yoto_tf.method import precision
 
-    model = family.model(config, splits)
-    if not model.built:
-        # Layers of a family's own may be built on first use.
-        model(arrays_of(splits.train[:1])[0])
+    with precision.default_policy(config.training.dtype):
+        model = family.model(config, splits)
+        if not model.built:
+            # Layers of a family's own may be built on first use.
+            model(arrays_of(splits.train[:1])[0])
     model.compile(
         make_optimizer(config.optimizer, total_steps),
         jit_compile=config.training.jit_compile,
@@ -257,6 +268,11 @@ def main(argv=None):
                 "expected --steps-per-execution of 1 or more, received: "
                 f"steps_per_execution={given.steps_per_execution}"
             )
+        if given.batches_on_gpu < 0:
+            raise InputError(
+                "expected --batches-on-gpu of 0 or more, received: "
+                f"batches_on_gpu={given.batches_on_gpu}"
+            )
         import_keras_quietly()
         if given.batch_parts != 1:
             _check_parts(given)
@@ -273,6 +289,7 @@ def main(argv=None):
                     steps_per_execution=given.steps_per_execution,
                     batch_parts=given.batch_parts,
                     distribution=distribution,
+                    batches_on_gpu=given.batches_on_gpu,
                 )
         except WorkerLost as error:
             end(str(error))

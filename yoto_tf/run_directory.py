@@ -189,14 +189,12 @@ class RunDirectory:
         Raises:
             InputError: if there are checkpoints and all are damaged.
         """
-        from yoto_tf.models import load_model
-
         epochs = self.checkpoint_epochs()
         if epochs:
             self.family().register()
         for epoch in reversed(epochs):
             try:
-                return load_model(self.checkpoint_file(epoch)), epoch
+                return self._loaded(self.checkpoint_file(epoch)), epoch
             except InputError as error:
                 last_error = error
                 warn(f"passing over a damaged checkpoint: {error}")
@@ -223,8 +221,6 @@ class RunDirectory:
         Raises:
             InputError: if the run has none yet, or a damaged one.
         """
-        from yoto_tf.models import load_model
-
         self.family().register()
         if not self.model_file.is_file():
             raise InputError(
@@ -232,7 +228,15 @@ class RunDirectory:
                 f"{self.path}; continue it with: "
                 + command("training.train", "--run-dir", self.path, "--resume")
             )
-        return load_model(self.model_file)
+        return self._loaded(self.model_file)
+
+    def _loaded(self, path):
+        from yoto_tf.method import precision
+        from yoto_tf.models import load_model
+
+        # As the layers were made that do not say what they compute in.
+        with precision.default_policy(self.read_config().training.dtype):
+            return load_model(path)
 
     # Tables.
 

@@ -90,6 +90,10 @@ class TrainingConfig(Config):
     seed: int = 0
     """Of the initial weights, the order of images, the loss parameters,
     the noise."""
+    dtype: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    """What layers compute in; weights, terms and the loss stay float32. For
+    GPUs, and processors with bfloat16 of their own; on others it is
+    slower."""
     jit_compile: bool = False
     """Compile the step with XLA. Slower on CPU as measured by
     `training.benchmark`; worth a try on a GPU."""

@@ -162,6 +162,9 @@ def test_a_lost_task_goes_on_after_its_last_checkpoint(
     [
         (["--cpus", "2"], "--executor ray or slurm with --cpus"),
         (["--cpus", "0"], "--cpus of 1 or more"),
+        (["--gpus", "1"], "--executor ray with --gpus"),
+        (["--executor", "ray", "--gpus", "1.5"], "whole above 1"),
+        (["--executor", "ray", "--gpus", "-1"], "--gpus of 0 or more"),
         (["--ray-address", "auto"], "--executor ray with --ray-address"),
         (
             ["--executor", "ray", "--slurm", "timeout_min=3"],

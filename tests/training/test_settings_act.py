@@ -87,6 +87,7 @@ class Recorder:
 
     def __init__(self, *arguments, seed, loss_parameters=None):
         self.arguments, self.seed = arguments, seed
+        self.dtype = keras.config.dtype_policy().name
         self.further = sorted(loss_parameters or ())
         self.random = keras.random.normal((3,))
         self.beta_range = types.SimpleNamespace(grid=lambda num: [1.0, 2.0])
@@ -120,6 +121,7 @@ def run(config, folder):
         "model": [repr(a) for a in [*model.arguments[4:], model.further]],
         "shape": model.arguments[0],
         "seed": [model.seed, model.random],
+        "dtype": model.dtype,
         "jit_compile": model.jit_compile,
         "epochs": [given["epochs"], given["steps_per_epoch"]],
         "batches": list(model.batches.take(2)),
@@ -302,6 +304,7 @@ RULES = {
         steps=[50],
         batch_size=[7],
         seed=[1],
+        dtype=OTHERS,
         jit_compile=[True],
         pictures_every=[0, 2],
     ),

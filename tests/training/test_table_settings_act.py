@@ -64,6 +64,7 @@ TRIED = {
     "training.steps": [20],
     "training.batch_size": [7],
     "training.seed": [1],
+    "training.dtype": OTHERS,
     "training.jit_compile": [True],
     "training.pictures_every": [0, 2],
     "evaluation.values": [(0.4, 0.9)],

@@ -11,6 +11,7 @@ from PIL import Image
 
 from yoto_tf.data import evaluation_batches
 from yoto_tf.data import load_images
+from yoto_tf.data import on_gpu
 from yoto_tf.data import preprocessing
 from yoto_tf.data import training_batches
 from yoto_tf.data.tfds_images import TfdsImages
@@ -98,6 +99,22 @@ def test_what_fills_no_batch_is_left_out_of_the_epoch_alone():
     epochs = epochs_of(dataset, steps, 20)
     assert all(len(set(e)) == 10 for e in epochs)
     assert {n for e in epochs for n in e} == set(range(12))
+
+
+def test_batches_lie_on_the_gpu_where_there_is_one(monkeypatch):
+    dataset, _ = training_batches(numbered_images(), 3)
+    expected = [b.numpy() for b in dataset.take(5)]
+    if not tf.config.list_logical_devices("GPU"):
+        assert on_gpu(dataset, 2) is dataset
+    # The processor in place of one.
+    here = tf.config.list_logical_devices("CPU")
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: here)
+    assert on_gpu(dataset, 0) is dataset
+    copied = on_gpu(dataset, 2)
+    assert copied is not dataset
+    for one, batch in zip(expected, copied, strict=False):
+        np.testing.assert_array_equal(batch, one)
+        assert batch.device.endswith("CPU:0")
 
 
 @pytest.mark.parametrize("augmentation", ["none", "crop_flip"])

@@ -1,6 +1,7 @@
 """What a command line says of executors."""
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Annotated
 from typing import Literal
@@ -22,6 +23,9 @@ class ExecutorOptions:
     Ray on this machine."""
     cpus: int = 1
     """Cores and threads of a run, with ray and slurm."""
+    gpus: float = 0.0
+    """GPUs of a run, with ray; below 1 runs share one. Slurm has a parameter
+    for it: --slurm gpus_per_node=1."""
     slurm: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")
     ] = ()
@@ -35,11 +39,19 @@ def check(options):
         raise InputError(
             f"expected --cpus of 1 or more, received: cpus={options.cpus}"
         )
+    if not 0 <= options.gpus < math.inf or (
+        options.gpus > 1 and options.gpus % 1
+    ):
+        raise InputError(
+            "expected --gpus of 0 or more, whole above 1, received: "
+            f"gpus={options.gpus}"
+        )
     default = ExecutorOptions()
     idle = {
         "ray_address": ("ray",),
         "slurm": ("slurm",),
         "cpus": ("ray", "slurm"),
+        "gpus": ("ray",),
     }
     for name, executors in idle.items():
         given = getattr(options, name)
@@ -67,7 +79,9 @@ def on_cluster(options, folder, capacity, own_threads=False):
     if options.executor == "ray":
         from training.executors.ray_tasks import RayExecutor
 
-        return RayExecutor(options.ray_address, options.cpus, threads, capacity)
+        return RayExecutor(
+            options.ray_address, options.cpus, threads, capacity, options.gpus
+        )
     from training.executors.slurm_jobs import SlurmExecutor
 
     parameters = dict(_parameter(text) for text in options.slurm)

@@ -17,6 +17,7 @@ class RayExecutor(base.Executor):
         cpus: cores of a task.
         threads: of one TensorFlow operation; None: see `base.with_threads`.
         capacity: tasks at once; None: what the cluster has cores for.
+        gpus: of a task; a share below 1. Ray shows a task those alone.
 
     Raises:
         InputError: if Ray is not installed, or does not answer there.
@@ -25,7 +26,7 @@ class RayExecutor(base.Executor):
     # Ray does it.
     retries = 0
 
-    def __init__(self, address=None, cpus=1, threads=1, capacity=None):
+    def __init__(self, address=None, cpus=1, threads=1, capacity=None, gpus=0):
         base.require("ray", "ray")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
@@ -52,9 +53,9 @@ class RayExecutor(base.Executor):
                 f"expected a Ray cluster at {address or 'this machine'}, "
                 f"received: {type(error).__name__}: {line}"
             ) from error
-        self._task = ray.remote(num_cpus=cpus, max_retries=self.retries_of_ray)(
-            base.with_threads
-        )
+        self._task = ray.remote(
+            num_cpus=cpus, num_gpus=gpus, max_retries=self.retries_of_ray
+        )(base.with_threads)
         self._threads = threads
 
     # Of a task whose process or machine was lost, not of one that raised.

@@ -1,6 +1,7 @@
 """Data: from where they lie to arrays in three parts and `tf.data` batches."""
 
 from yoto_tf.data.pipeline import evaluation_batches
+from yoto_tf.data.pipeline import on_gpu
 from yoto_tf.data.pipeline import training_batches
 from yoto_tf.data.splits import load_images
 from yoto_tf.examples import Examples
@@ -11,5 +12,6 @@ __all__ = [
     "Splits",
     "evaluation_batches",
     "load_images",
+    "on_gpu",
     "training_batches",
 ]

@@ -11,6 +11,7 @@ from yoto_tf.errors import InputError
 from yoto_tf.families.fields import Field
 from yoto_tf.families.tabular.config import TableModelConfig
 from yoto_tf.layers.factory import make_conditioning
+from yoto_tf.method import precision
 from yoto_tf.method.assertions import checked
 from yoto_tf.method.model import LossConditionalModel
 
@@ -62,6 +63,10 @@ class TableModel(LossConditionalModel):
                 f"expected fields with {len(self.mean)} columns, as mean has, "
                 f"received: fields with {num}"
             )
+        with precision.default_policy(self.dtype_policy):
+            self._make_layers(network)
+
+    def _make_layers(self, network):
         told = network.conditioning
 
         def site(kind, name):
@@ -81,8 +86,10 @@ class TableModel(LossConditionalModel):
             site("hidden", f"hidden_{i}_site") for i in range(network.depth)
         ]
         self.input_site = site("input", "input_site")
-        self.output_layer = keras.layers.Dense(1, name="output")
-        self.output_site = site("output", "output_site")
+        # The answer has more than the eight bits of bfloat16.
+        with precision.default_policy(self._dtype):
+            self.output_layer = keras.layers.Dense(1, name="output")
+            self.output_site = site("output", "output_site")
 
     def call(self, x, loss_parameters):
         k = self.coordinates(loss_parameters)
