@@ -29,18 +29,29 @@ def tf_config(ports, index):
     return json.dumps({"cluster": spec, "task": task})
 
 
+def environments(num):
+    """Variables of so many workers of one training."""
+    ports = free_ports(num)
+    return [{"TF_CONFIG": tf_config(ports, i)} for i in range(num)]
+
+
+def environment(**more):
+    """This process' variables, without TensorFlow's log, and others."""
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **more}
+
+
 def started(command, environments):
     """Starts a command once for every environment."""
     return [
         subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+            env=environment(**more),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for environment in environments
+        for more in environments
     ]
 
 

@@ -48,9 +48,16 @@ class FusedAdam(keras.optimizers.Adam):
         # variable.
         step = tf.cast(self.iterations + 1, "float32")
         self._powers = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
-        if self.clip_ratio is not None:
-            grads = self._clipped(grads, trainable_variables)
         super()._backend_update_step(grads, trainable_variables, learning_rate)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        # Of several replicas the sum is clipped, not what one adds to it.
+        grads_and_vars = super()._all_reduce_sum_gradients(grads_and_vars)
+        if self.clip_ratio is None:
+            return grads_and_vars
+        grads, variables = zip(*grads_and_vars, strict=True)
+        grads = self._clipped(grads, variables)
+        return list(zip(grads, variables, strict=True))
 
     def _clipped(self, grads, trainable_variables):
         moments = [

@@ -78,7 +78,7 @@ def build(model, spec):
         keras.saving.deserialize_keras_object(json.loads(spec)),
     )
     values = {
-        name: tf.TensorSpec((None,), "float32")
+        name: tf.TensorSpec((None,), model._dtype)
         for name in model.loss_parameters.names
     }
     names = []

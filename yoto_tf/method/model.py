@@ -11,6 +11,7 @@ from yoto_tf.method import precision
 from yoto_tf.method import replicas
 from yoto_tf.method.adaptive import adaptive_draws as make_adaptive_draws
 from yoto_tf.method.first_rows import FirstRows
+from yoto_tf.method.groups import per_group
 from yoto_tf.method.joint import as_joint
 from yoto_tf.method.objective import Objective
 from yoto_tf.method.objective import check_form
@@ -38,7 +39,7 @@ class LossConditionalModel(Steps):
             that is always the same; or a `Dirichlet` over the terms.
         group_size: so many neighbours in a batch share one draw, for terms of
             several examples (see `per_group`); None: the whole batch. It
-            divides the batch of a replica.
+            divides the batch.
         normalization, normalization_power, warm_up: see `Objective`.
         adaptive_draws: share of the draws that follow how large a weight's
             term still is, from 0 (none) to below 1; see `AdaptiveDraws`.
@@ -209,15 +210,17 @@ class LossConditionalModel(Steps):
 
         Returns:
             `(batch,)`: every example has the number of its group.
+
+        Raises:
+            InputError: under XLA on several replicas, which have to exchange
+                examples.
         """
-        num = ops.shape(tensors[0])[0]
-        size = num if self.group_size is None else self.group_size
-        size = ops.minimum(size, num)
-        groups = (num + size - 1) // size
-        starts = ops.minimum(ops.arange(groups) * size, num - size)
-        rows = ops.expand_dims(starts, -1) + ops.arange(size)
-        values = function(*(ops.take(t, rows, axis=0) for t in tensors))
-        return ops.take(values, ops.arange(num) // size)
+        if self._xla and not self.run_eagerly and replicas.in_replica():
+            raise InputError(
+                "expected jit_compile=False for terms of several examples on "
+                "several replicas, received: jit_compile=True"
+            )
+        return per_group(function, tensors, self.group_size)
 
     def sample_loss_parameters(self, num, step=None):
         """Draws a dict, name -> `(num,)`.

@@ -11,8 +11,6 @@ import contextvars
 import tensorflow as tf
 from keras import ops
 
-from yoto_tf.errors import InputError
-
 
 def has_several(model):
     """Whether a Keras model was made for several replicas."""
@@ -37,6 +35,8 @@ def place(num):
     """
     if not in_replica():
         return 0, num
+    if _known.get() is not None:
+        return _known.get()
     context = tf.distribute.get_replica_context()
     count = context.num_replicas_in_sync
     here = tf.range(count) == context.replica_id_in_sync_group
@@ -45,6 +45,24 @@ def place(num):
     sizes = tf.cast(sizes, "int32")
     before = tf.range(count) < context.replica_id_in_sync_group
     return tf.reduce_sum(tf.where(before, sizes, 0)), tf.reduce_sum(sizes)
+
+
+_known = contextvars.ContextVar("place", default=None)
+
+
+@contextlib.contextmanager
+def known(place):
+    """A context in which `place` is asked of one batch again and again, also
+    where replicas cannot exchange it: inside of what XLA compiles.
+
+    Args:
+        place: what `place` returned for the batch.
+    """
+    token = _known.set(place)
+    try:
+        yield
+    finally:
+        _known.reset(token)
 
 
 def share(num):
@@ -124,14 +142,17 @@ def gathered(tensors):
         return tensors
     context = tf.distribute.get_replica_context()
 
-    # A copy, made here: several workers ask where a tensor is, and a graph
-    # does not say it of what it is given.
-    return tf.nest.map_structure(
-        lambda t: (
-            None if t is None else context.all_gather(tf.identity(t), axis=0)
-        ),
-        tensors,
-    )
+    def of_all(tensor):
+        if tensor is None:
+            return None
+        # A copy, made here: several workers ask where a tensor is, and a
+        # graph does not say it of what it is given.
+        found = context.all_gather(tf.identity(tensor), axis=0)
+        # Its gradient is one tensor: that of chosen rows is none, which
+        # could not be exchanged.
+        return tf.reshape(found, tf.shape(found))
+
+    return tf.nest.map_structure(of_all, tensors)
 
 
 def build_metrics(metrics, y, outputs):
@@ -165,32 +186,29 @@ def summed(gradients, optimizer):
 
     Returns:
         What the optimizer may clip and sum once more without effect.
-
-    Raises:
-        InputError: for clipping of gradients that are scaled for float16.
     """
     if not in_replica():
         return gradients
     context = tf.distribute.get_replica_context()
     total = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    limits = (inner.clipnorm, inner.global_clipnorm, inner.clipvalue)
-    if any(limits):
-        if inner is not optimizer:
-            raise InputError(
-                "expected an optimizer without clipping for mixed_float16 on "
-                "several replicas, received: clipnorm, global_clipnorm, "
-                f"clipvalue={limits}"
-            )
-        total = _clipped(total, *limits)
+    # Under float16 the loss was scaled, and the gradients with it.
+    scale = 1.0
+    if inner is not optimizer:
+        scale = tf.convert_to_tensor(optimizer.dynamic_scale.value)
+    if inner.clipnorm:
+        total = [tf.clip_by_norm(g, inner.clipnorm * scale) for g in total]
+    elif inner.global_clipnorm:
+        norm = inner.global_clipnorm * scale
+        total, _ = tf.clip_by_global_norm(total, norm)
+    elif inner.clipvalue:
+        total = [_clipped(g, inner.clipvalue * scale) for g in total]
     # The optimizer adds up as many equal ones as there are replicas.
     share = 1 / context.num_replicas_in_sync
     return [g * tf.cast(share, g.dtype) for g in total]
 
 
-def _clipped(gradients, norm, global_norm, value):
-    if norm:
-        return [tf.clip_by_norm(g, norm) for g in gradients]
-    if global_norm:
-        return tf.clip_by_global_norm(gradients, global_norm)[0]
-    return [tf.clip_by_value(g, -value, value) for g in gradients]
+def _clipped(gradient, limit):
+    # An infinity stays one: Keras leaves the step out.
+    clipped = tf.clip_by_value(gradient, -limit, limit)
+    return tf.where(tf.math.is_finite(gradient), clipped, gradient)

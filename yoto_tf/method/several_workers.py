@@ -3,8 +3,9 @@
 Keras 3.15 fails in `fit` and `evaluate` under
 `tf.distribute.MultiWorkerMirroredStrategy` (keras-team/keras#20585, open), in
 two places of `keras/src/backend/tensorflow/trainer.py`: it builds a model of
-a batch that it has averaged over workers as if that were one tensor; and it
-averages logs, which are scalars, over their first axis. And under any
+a batch that it has averaged over workers as if that were one tensor (of the
+devices of one machine, too, and fails where their parts differ in size); and
+it averages logs, which are scalars, over their first axis. And under any
 strategy of several replicas its loop of `steps_per_execution` asks for
 placeholders that nobody feeds. A test compares these places with those that
 this file was written for.
@@ -29,8 +30,14 @@ class Replicated(keras.Model):
     the steps of one execution."""
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        if not are_meant(self.distribute_strategy):
+        strategy = self.distribute_strategy
+        several = strategy.num_replicas_in_sync > 1
+        if not (are_meant(strategy) or (several and self.built)):
             super()._maybe_symbolic_build(iterator, data_batch)
+        elif self.compiled and not self.optimizer.built:
+            # Several devices must not make variables in a step.
+            with strategy.scope():
+                self.optimizer.build(self.trainable_variables)
 
     def make_train_function(self, force=False):
         if not self._loops_itself():

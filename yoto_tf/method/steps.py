@@ -31,17 +31,20 @@ class Steps(KerasModel):
                 "expected data without loss_parameters, which training "
                 "draws, received: {'inputs': ..., 'loss_parameters': ...}"
             )
-        num = self._whole_groups(asking.batch_size(x))
+        several = replicas.in_replica()
+        num = asking.batch_size(x)
+        place = replicas.place(num)
+        whole = self._whole_groups(place[1])
         step = first_rows.finished_steps(self.optimizer)
         # What is refused must change nothing: no step is counted, no weight
         # decays, no layer keeps statistics or draws numbers.
         everything = [*self.variables, *self.optimizer.variables]
-        hold(everything, x, y, num)
-        drawn = self.sample_loss_parameters(num, step)
-        several = replicas.in_replica()
-        per_example, terms, gradients = self._gradients(
-            (x, y, sample_weight, drawn), step, num
-        )
+        hold(everything, x, y, whole)
+        with replicas.known(place):
+            drawn = self.sample_loss_parameters(num, step)
+            per_example, terms, gradients = self._gradients(
+                (x, y, sample_weight, drawn), step, num
+            )
         self._note_batch(*given)
         with after(x, y, per_example, terms):
             self._first_rows.note(self.served_inputs(given[0]), self.optimizer)
@@ -121,9 +124,11 @@ class Steps(KerasModel):
                 for w in self.watched
             }
         score = self._compiled(self._scored)
+        place = replicas.place(asking.batch_size(x))
         results = {}
         for label, values in points.items():
-            outputs, loss, terms = score(x, y, sample_weight, values)
+            with replicas.known(place):
+                outputs, loss, terms = score(x, y, sample_weight, values)
             results |= self._trackers.means(label, loss, terms)
             results |= self._trackers.scores(
                 label, *self._for_metrics(y, outputs, sample_weight)
@@ -139,6 +144,7 @@ class Steps(KerasModel):
         return replicas.gathered(tensors)
 
     def _scored(self, x, y, sample_weight, values):
+        values = precision.widened(values, self._dtype)
         outputs = self.run(x, values, training=False)
         terms = self.checked_terms(x, y, outputs, values)
         loss = _weighted(self.objective(terms, values), sample_weight)

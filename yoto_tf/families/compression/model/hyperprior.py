@@ -24,6 +24,7 @@ from yoto_tf.families.pixels import as_pixels
 from yoto_tf.families.pixels import in_unit_interval
 from yoto_tf.families.pixels import to_unit_interval
 from yoto_tf.layers.factory import make_conditioning
+from yoto_tf.method import precision
 from yoto_tf.method import replicas
 from yoto_tf.method.assertions import checked
 from yoto_tf.method.model import LossConditionalModel
@@ -84,18 +85,25 @@ class CompressionModel(LossConditionalModel):
         config = network.conditioning
         told = varies and config.kind != "none"
         self.gains = None
-        if told and "latent" in config.sites:
-            site = make_conditioning(config, name="latent_site")
-            self.gains = networks.Gains(site, network.latents, name="gains")
-        self.analysis = networks.analysis(network, told)
-        self.synthesis = networks.synthesis(network, told)
-        self.hyper_analysis = networks.hyper_analysis(network, told)
-        self.hyper_decoder = HyperDecoder(network, told, name="hyper_decoder")
-        # Its weights are read before it is called.
-        self.hyper_decoder.build(
-            (None, None, None, network.channels), (None, 1)
-        )
-        self.prior = FactorizedPrior(name="prior")
+        # Latents, their bits and what says how they are coded have more than
+        # the eight bits of bfloat16.
+        with precision.default_policy(self._dtype):
+            if told and "latent" in config.sites:
+                site = make_conditioning(config, name="latent_site")
+                self.gains = networks.Gains(site, network.latents, name="gains")
+        with precision.default_policy(self.dtype_policy):
+            self.analysis = networks.analysis(network, told)
+            self.synthesis = networks.synthesis(network, told)
+            self.hyper_analysis = networks.hyper_analysis(network, told)
+        with precision.default_policy(self._dtype):
+            self.hyper_decoder = HyperDecoder(
+                network, told, name="hyper_decoder"
+            )
+            # Its weights are read before it is called.
+            self.hyper_decoder.build(
+                (None, None, None, network.channels), (None, 1)
+            )
+            self.prior = FactorizedPrior(name="prior")
 
     # Its parts, of which files are made; pictures are in [0, 1] or uint8.
 
@@ -108,6 +116,7 @@ class CompressionModel(LossConditionalModel):
         """
         told = self.coordinates({KNOB: lmbda})
         y = through(self.analysis, to_unit_interval(x) - 0.5, told)
+        y = ops.cast(y, self._dtype)
         return y if self.gains is None else y * self._gains_of(lmbda, told)
 
     def hyper_symbols_of(self, y, lmbda):
@@ -126,10 +135,10 @@ class CompressionModel(LossConditionalModel):
 
     def _picture(self, y, lmbda):
         told = self.coordinates({KNOB: lmbda})
-        y = ops.cast(y, "float32")
+        y = ops.cast(y, self._dtype)
         if self.gains is not None:
             y = y / self._gains_of(lmbda, told)
-        return through(self.synthesis, y, told) + 0.5
+        return ops.cast(through(self.synthesis, y, told), self._dtype) + 0.5
 
     def _gains_of(self, lmbda, told):
         # At high rates the squared error is that of rounding, step**2 / 12,
@@ -175,14 +184,16 @@ class CompressionModel(LossConditionalModel):
         if not training:
             parts = self.coded(x, lmbda)
             symbols, hyper_symbols = parts["symbols"], parts["hyper_symbols"]
-            rest = self.prior(ops.cast(hyper_symbols, "float32"))
+            rest = self.prior(ops.cast(hyper_symbols, self._dtype))
             bits = coded_gaussian_bits(symbols, parts["scale_indices"])
+            bits = ops.cast(bits, self._dtype)
             latents = tf.cast(symbols, tf.float64) + parts["means"]
             image = self.picture_of(latents, lmbda)
         else:
             told = self.coordinates({KNOB: lmbda})
             y = self.latents_of(x, lmbda)
-            z = self._noisy(through(self.hyper_analysis, y, told))
+            z = through(self.hyper_analysis, y, told)
+            z = self._noisy(ops.cast(z, self._dtype))
             means, indices = self.hyper_decoder(z, told)
             latents = self._noisy(y)
             rest = self.prior(z)
@@ -206,7 +217,7 @@ class CompressionModel(LossConditionalModel):
         )
 
     def loss_terms(self, x, y, outputs, loss_parameters):
-        x = to_unit_interval(x)
+        x = ops.cast(to_unit_interval(x), outputs["image"].dtype)
         if self.network.distortion == "ms_ssim":
             distortion = 1 - ms_ssim(x, outputs["image"])
         else:

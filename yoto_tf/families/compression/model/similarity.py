@@ -72,6 +72,7 @@ def _blurred(x):
         kernel = np.tile(
             _window().reshape(*shape, 1, 1), (1, 1, x.shape[-1], 1)
         )
+        kernel = kernel.astype(x.dtype.name)
         x = tf.nn.depthwise_conv2d(x, kernel, (1, 1, 1, 1), "VALID")
     return x
 
