@@ -18,6 +18,7 @@ from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.run_directory import RunDirectory
+from yoto_tf.seeds import checked_seed
 
 
 @dataclass(frozen=True)
@@ -261,6 +262,7 @@ def main(argv=None):
         Arguments, prog="python -m training.evaluate", args=argv
     )
     with reported_on_the_command_line():
+        checked_seed(arguments.seed)
         run = RunDirectory(arguments.run)
         family = run.family()
         grid = family.grid_of(arguments.grid, run.read_config())
