@@ -12,6 +12,7 @@ import tyro
 
 from training import metrics as further
 from training import regret
+from training.extrapolation import extrapolated
 from training.extrapolation import not_trained
 from yoto_tf import provenance
 from yoto_tf.command_line import command
@@ -129,7 +130,7 @@ def evaluate(
     model = model or run.load_model()
     grid = grid or family.grid(config)
     asked_at = [*grid, *filter(None, [regret_at])]
-    strange = not_trained(model, asked_at, run, log)
+    strange = not_trained(model, asked_at)
     if part == "validation":
         examples, facts = held_out(splits)
     elif splits:
@@ -166,6 +167,8 @@ def evaluate(
         facts["regret"] = regret.regret_at(
             run, model, regret_at, scored, regret_epochs, verbose, log
         )
+    if strange:
+        log(extrapolated(strange, model, run))
     idle = without_effect(model, examples)
     for name, low, high in idle:
         log(

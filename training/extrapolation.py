@@ -6,14 +6,12 @@ from yoto_tf import points
 from yoto_tf.errors import InputError
 
 
-def not_trained(model, grid, run, log=print):
-    """Points of a grid that a model was not trained at, each once; says so.
+def not_trained(model, grid):
+    """Points of a grid that a model was not trained at, each once.
 
     Args:
         model: of the run.
         grid: list of dicts, name -> value.
-        run: `RunDirectory`.
-        log: called with a sentence, if there are any.
 
     Raises:
         InputError: for values that a loss parameter cannot have.
@@ -30,11 +28,15 @@ def not_trained(model, grid, run, log=print):
                 )
         if not told.contains(point) and point not in found:
             found.append(point)
-    if found:
-        trained = ", ".join(f"{n} {told.describe(n)}" for n in found[0])
-        log(
-            f"not trained at {'; '.join(map(points.label, found))}: what is "
-            f"scored there is an extrapolation of {run.path}, which was "
-            f"trained with {trained}"
-        )
     return found
+
+
+def extrapolated(found, model, run):
+    """What `not_trained` found, for a reader."""
+    told = model.loss_parameters
+    trained = ", ".join(f"{n} {told.describe(n)}" for n in found[0])
+    return (
+        f"not trained at {'; '.join(map(points.label, found))}: what is scored "
+        f"there is an extrapolation of {run.path}, which was trained with "
+        f"{trained}"
+    )
