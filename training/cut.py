@@ -5,6 +5,8 @@ which do not overlap. Neighbours of one photograph are alike: scores on it
 compare methods, and say little of other photographs.
 """
 
+import collections
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,23 +65,30 @@ def cut(pictures, to, side, grey=False):
         raise InputError(
             f"expected a folder of pictures, received: pictures={pictures}"
         )
-    count = 0
-    for file in files:
-        found = squares(read_picture(file, alpha="drop").rgb, side)
-        # With its suffix: a.png and a.jpg are two pictures.
-        name = "-".join(file.relative_to(pictures).parts).replace(".", "_")
-        if len(found):
-            to.mkdir(parents=True, exist_ok=True)
-        for number, square in enumerate(found):
-            picture = Image.fromarray(np.ascontiguousarray(square))
-            picture = picture.convert("L") if grey else picture
-            picture.save(to / f"{name}-{number:05d}.png")
-        count += len(found)
-    if not count:
-        raise InputError(
-            f"expected pictures with sides of {side} or more, received: "
-            f"pictures={pictures} with smaller ones alone"
-        )
+    count, names = 0, collections.Counter()
+    to.parent.mkdir(parents=True, exist_ok=True)
+    # Aside until it is whole: a part of the squares would look like all.
+    with tempfile.TemporaryDirectory(prefix=".cut-", dir=to.parent) as aside:
+        made = Path(aside) / "squares"
+        made.mkdir()
+        for file in files:
+            found = squares(read_picture(file, alpha="drop").rgb, side)
+            # With its suffix: a.png and a.jpg are two pictures.
+            name = "-".join(file.relative_to(pictures).parts).replace(".", "_")
+            names[name] += 1
+            if names[name] > 1:  # a/b.png beside a-b.png
+                name += f"~{names[name]}"
+            for number, square in enumerate(found):
+                picture = Image.fromarray(np.ascontiguousarray(square))
+                picture = picture.convert("L") if grey else picture
+                picture.save(made / f"{name}-{number:05d}.png")
+            count += len(found)
+        if not count:
+            raise InputError(
+                f"expected pictures with sides of {side} or more, received: "
+                f"pictures={pictures} with smaller ones alone"
+            )
+        made.rename(to)
     return count
 
 

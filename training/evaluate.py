@@ -12,12 +12,15 @@ import tyro
 
 from training import metrics as further
 from training import regret
+from training.extrapolation import extrapolated
+from training.extrapolation import not_trained
 from yoto_tf import provenance
 from yoto_tf.command_line import command
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.run_directory import RunDirectory
+from yoto_tf.seeds import checked_seed
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,9 @@ def evaluate(
         verbose: 1 for a progress bar.
         splits, model: the run's `Splits` and its trained model, where the
             caller has them already.
-        log: called with a sentence if the data are not what they were, or a
-            loss parameter changes no answer; with progress and time left of
-            the metrics.
+        log: called with a sentence if the data are not what they were, a
+            loss parameter changes no answer, or a point was not trained; with
+            progress and time left of the metrics.
         metrics: names of what else to measure, as `("nll=1000", "dci")` or
             `("all",)`; see `Family.metrics`.
         regret_at: dict, name -> value: also compare there with a model for
@@ -96,8 +99,9 @@ def evaluate(
         list of dicts, the rows of `curve.csv`.
 
     Raises:
-        InputError: for data that cannot be used, or metrics that there are
-            not, or not for these data.
+        InputError: for data that cannot be used, values that a loss
+            parameter cannot have, or metrics that there are not, or not for
+            these data.
     """
     import keras
 
@@ -118,8 +122,15 @@ def evaluate(
         asked = possible
     if factors is not None and not splits:
         splits = family.load(config, parts=("test",), known=run.data.read())
+    if not batch_size >= 1:
+        raise InputError(
+            "expected batch_size of 1 or more, received: "
+            f"batch_size={batch_size}"
+        )
     model = model or run.load_model()
     grid = grid or family.grid(config)
+    asked_at = [*grid, *filter(None, [regret_at])]
+    strange = not_trained(model, asked_at)
     if part == "validation":
         examples, facts = held_out(splits)
     elif splits:
@@ -156,6 +167,8 @@ def evaluate(
         facts["regret"] = regret.regret_at(
             run, model, regret_at, scored, regret_epochs, verbose, log
         )
+    if strange:
+        log(extrapolated(strange, model, run))
     idle = without_effect(model, examples)
     for name, low, high in idle:
         log(
@@ -185,6 +198,7 @@ def evaluate(
             "parameters": model.count_params(),
             "steps": int(model.optimizer.iterations),
             "parameters_without_effect": [name for name, *_ in idle],
+            "not_trained": strange,
             **hypervolume_facts(family, model, shape, costs),
             "seconds": round(seconds, 1),
             **provenance.facts(),
@@ -261,6 +275,7 @@ def main(argv=None):
         Arguments, prog="python -m training.evaluate", args=argv
     )
     with reported_on_the_command_line():
+        checked_seed(arguments.seed)
         run = RunDirectory(arguments.run)
         family = run.family()
         grid = family.grid_of(arguments.grid, run.read_config())

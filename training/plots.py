@@ -15,6 +15,7 @@ from yoto_tf.families import LineFigure
 from yoto_tf.families import PictureGrid
 from yoto_tf.files import written_whole
 from yoto_tf.run_directory import RunDirectory
+from yoto_tf.seeds import checked_seed
 
 _ROWS = 6
 _COLUMNS = 10
@@ -197,6 +198,7 @@ def _short_labels(paths):
 def main(argv=None):
     arguments = tyro.cli(Arguments, prog="python -m training.plots", args=argv)
     with reported_on_the_command_line():
+        checked_seed(arguments.seed)
         runs = [RunDirectory(path) for path in arguments.runs]
         _family(runs)
         import_keras_quietly()

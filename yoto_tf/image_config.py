@@ -49,4 +49,5 @@ class DataConfig(Config):
                 "expected test_examples of 2 or more, which error bars take, "
                 f"received: test_examples={self.test_examples}"
             )
-        self._not_negative("validation_examples", "split_seed")
+        self._not_negative("validation_examples")
+        self._seeds("split_seed")

@@ -58,9 +58,14 @@ def parsed(texts, names):
             raise InputError(
                 f"expected values as {names[0]}=1,2,4, received: {text!r}"
             )
-        if name not in names or name in grid:
+        if name not in names:
             raise InputError(
-                f"expected each of {', '.join(names)} at most once, "
+                f"expected a loss parameter among {', '.join(names)}, "
+                f"received: {text!r}"
+            )
+        if name in grid or len(set(numbers)) < len(numbers):
+            raise InputError(
+                "expected each loss parameter, and each of its values, once, "
                 f"received: {text!r}"
             )
         grid[name] = numbers

@@ -104,7 +104,8 @@ class TrainingConfig(Config):
         self._positive("epochs", "steps", "batch_size")
         if self.steps is not None:
             self._without_effect(("epochs",), self._of("steps"))
-        self._not_negative("seed", "pictures_every")
+        self._seeds("seed")
+        self._not_negative("pictures_every")
 
     def num_epochs(self, steps_per_epoch):
         """Whole epochs of a run that has so many steps in each."""

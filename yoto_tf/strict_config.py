@@ -12,6 +12,7 @@ from typing import Literal
 import typeguard
 
 from yoto_tf.errors import InputError
+from yoto_tf.seeds import checked_seed
 
 # Stands for None, which TOML does not have.
 UNSET = "unset"
@@ -26,6 +27,8 @@ class Config:
             value = getattr(self, f.name)
             try:
                 typeguard.check_type(value, hints[f.name])
+                if _has_bool(value) and not _admits_bool(hints[f.name]):
+                    raise typeguard.TypeCheckError("to Python it is 0 or 1")
             except typeguard.TypeCheckError:
                 raise InputError(
                     f"expected {f.name} to be {_describe(hints[f.name])}, "
@@ -60,6 +63,10 @@ class Config:
                     f"expected {name} to be 0 or more, "
                     f"received: {name}={value!r}"
                 )
+
+    def _seeds(self, *names):
+        for name in names:
+            checked_seed(getattr(self, name), name)
 
     def _points(self, name, low, high=math.inf):
         """Checks a number or (step, number) pairs with rising steps."""
@@ -188,6 +195,16 @@ def _flat(value):
     if isinstance(value, tuple):
         return [n for part in value for n in _flat(part)]
     return [value]
+
+
+def _has_bool(value):
+    return any(isinstance(part, bool) for part in _flat(value))
+
+
+def _admits_bool(hint):
+    return hint in (bool, object, typing.Any) or any(
+        map(_admits_bool, typing.get_args(hint))
+    )
 
 
 def _describe(hint):

@@ -74,5 +74,5 @@ def status_of(error: BaseException) -> StatusError:
     is a fault of this server: INTERNAL.
     """
     if isinstance(error, StatusError):
-        return StatusError(error.code, error.message)
+        return StatusError(error.code, error.message, error.http_status)
     return internal(repr(error))

@@ -43,3 +43,15 @@ def test_the_number_of_series_is_bounded():
     for number in range(5000):
         metrics.request_count.add(f"model{number}", "NOT_FOUND")
     assert len(metrics.page().splitlines()) == 1001
+
+
+def test_the_length_of_a_label_is_bounded():
+    metrics = Metrics()
+    for end in "ab":
+        metrics.request_count.add("m" * 2**20 + end, "NOT_FOUND")
+    (_, line) = metrics.page().splitlines()
+    assert line == (
+        ':tensorflow:serving:request_count{model_name="'
+        + "m" * 1024
+        + '",status="NOT_FOUND"} 2'
+    )

@@ -72,3 +72,23 @@ def test_what_cannot_be_cut_is_refused(
     with pytest.raises(InputError, match=sentence):
         cut.cut(tmp_path / pictures, tmp_path / to, side)
     assert not (tmp_path / "to").exists()
+
+
+def test_one_that_cannot_be_read_leaves_no_folder(photographs, tmp_path):
+    folder, _ = photographs
+    (folder / "z.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"z\.png"):
+        cut.cut(folder, tmp_path / "new" / "to", 32)
+    assert not list((tmp_path / "new").iterdir())
+    (folder / "z.png").unlink()
+    assert cut.cut(folder, tmp_path / "new" / "to", 32) == 5
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["to"]
+
+
+def test_no_square_takes_the_place_of_another(photographs, tmp_path):
+    folder, pictures = photographs
+    for name in ("in-b.png", "a_png.bmp", "in/b_png.bmp", "in-b_png.bmp"):
+        pixels = 255 - pictures["a.bmp"]
+        Image.fromarray(pixels).save(folder / name)
+    assert cut.cut(folder, tmp_path / "to", 32) == 9
+    assert len(read(tmp_path / "to")) == 9

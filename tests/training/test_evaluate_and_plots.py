@@ -60,6 +60,50 @@ def test_other_betas_can_be_scored_and_the_result_is_the_same_again(own_run):
         assert a["rate"] == pytest.approx(b["rate"], rel=1e-5)
 
 
+def test_values_that_were_not_trained_are_named(own_run):
+    said = []
+    evaluate(
+        own_run, [{"beta": b} for b in (0.01, 16.0, 1e4, 1e4)], log=said.append
+    )
+    (sentence,) = [s for s in said if "not trained" in s]
+    ((low, high),) = own_run.load_model().loss_parameters.facts("beta")[
+        "ranges"
+    ]
+    assert sentence == (
+        "not trained at beta=0.01; beta=10000: what is scored there is an "
+        f"extrapolation of {own_run.path}, which was trained with beta between "
+        f"{low:g} and {high:g}"
+    )
+    content = json.loads(own_run.evaluation_file.read_text())
+    assert content["not_trained"] == [{"beta": 0.01}, {"beta": 1e4}]
+    said.clear()
+    evaluate(own_run, log=said.append)
+    assert not [s for s in said if "not trained" in s]
+    content = json.loads(own_run.evaluation_file.read_text())
+    assert content["not_trained"] == []
+
+
+@pytest.mark.parametrize("beta", ["0", "-1", "nan", "inf", "-inf"])
+def test_values_that_cannot_be_are_refused_before_anything_is_scored(
+    own_run, beta, capsys
+):
+    before = own_run.curve_file.read_text()
+    with pytest.raises(SystemExit) as ended:
+        evaluate_module.main([str(own_run.path), "--grid", f"beta=16,{beta}"])
+    assert ended.value.code == 2
+    assert (
+        f"expected beta above 0, received: beta={beta}"
+        in capsys.readouterr().err
+    )
+    assert own_run.curve_file.read_text() == before
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_a_batch_of_nothing_is_refused(own_run, size):
+    with pytest.raises(InputError, match=f"received: batch_size={size}"):
+        evaluate(own_run, batch_size=size)
+
+
 @pytest.mark.slow
 def test_the_commands_work_in_processes_of_their_own(own_run):
     """What one process saved is loaded by another, without what the first

@@ -163,8 +163,9 @@ def test_presets_say_of_which_family_they_are():
     [
         (["beta"], "as beta=1,2,4"),
         (["beta=a"], "as beta=1,2,4"),
-        (["gamma=1"], "each of beta, tc"),
-        (["beta=1", "beta=2"], "at most once"),
+        (["gamma=1"], "among beta, tc, received"),
+        (["beta=1,2,1"], "each of its values, once"),
+        (["beta=1", "beta=2"], "each loss parameter,"),
         (["beta=1"], "none for tc"),
     ],
 )

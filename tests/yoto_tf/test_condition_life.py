@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from keras import ops
 
@@ -239,7 +240,7 @@ def test_inputs_of_another_shape_are_refused():
     model = made()
     model.compile("adam")
     sentence = r"inputs .* \(None, 4\), received: shapes \[\("
-    for wrong in (X[:, :3], X[:, :, None, None], {"a": X, "b": X}, [X, X]):
+    for wrong in (X[:, :3], X[:, :, None, None], [X, X]):
         with pytest.raises(InputError, match=sentence):
             model(wrong)
     with pytest.raises(InputError, match=sentence):
@@ -249,5 +250,26 @@ def test_inputs_of_another_shape_are_refused():
     for empty in (model.predict, lambda x: model.fit(x, Y[:0])):
         with pytest.raises(InputError, match="one or more examples"):
             empty(X[:0])
+    said = r"or a dict with '.*', received: a dict with \['a'"
+    for wrong in ({"a": X}, {"a": X, "b": X}):
+        batches = tf.data.Dataset.from_tensor_slices((wrong, Y)).batch(8)
+        for asked in (model, model.predict, lambda x: model.fit(x, Y)):
+            with pytest.raises(InputError, match=said):
+                asked(wrong)
+        with pytest.raises(InputError, match=said):
+            model.fit(batches, shuffle=False, verbose=0)
     # A last axis of 1 is added or taken away, as Keras does.
     np.testing.assert_array_equal(model(X[..., None]), model(X))
+
+
+def test_inputs_of_a_network_of_named_ones():
+    parts = {
+        n: keras.Input((size,), name=n) for n, size in (("a", 4), ("b", 2))
+    }
+    joined = layers.Concatenate()([parts["a"], parts["b"]])
+    model = yoto_tf.condition(
+        keras.Model(parts, layers.Dense(1)(layers.Dense(3)(joined))),
+        terms={"one": total, "two": total},
+        loss_parameters={"one": yoto_tf.LogUniform(0.1, 1.0)},
+    )
+    assert model({"a": X, "b": X[:, :2]}).shape == (len(X), 1)

@@ -215,7 +215,7 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
             {"epochs": 3, "steps": 100},
             "epochs unset with steps=100, where it has no effect",
         ),
-        (TrainingConfig, {"seed": -1}, "seed to be 0 or more"),
+        (TrainingConfig, {"seed": -1}, "seed as a whole number"),
         (EvaluationConfig, {"betas": ()}, "betas above 0"),
         (EvaluationConfig, {"watched_betas": (0.0,)}, "watched_betas above 0"),
     ],

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+import yoto_tf
 from yoto_tf import InputError
 from yoto_tf import LogUniform
 from yoto_tf import LossConditionalModel
@@ -301,3 +302,29 @@ def test_what_has_another_rank_than_before_is_refused_and_forgotten():
 def test_a_tensor_of_texts_is_asked_for_in_no_call(model):
     with pytest.raises(InputError, match="numbers of miss, received: a tensor"):
         model(X[:2], {"miss": tf.constant(["1", "2"])})
+
+
+@pytest.mark.parametrize(
+    "name", ["m.h5", "m.hdf5", "m.H5", "m", "m.pb", "m.keras.bak"]
+)
+def test_a_file_of_another_kind_is_refused(model, tmp_path, name):
+    file = tmp_path / name
+    file.write_text("what was there")
+    said = r"expected a path that ends in \.keras, .* received: filepath="
+    with pytest.raises(InputError, match=said):
+        model.save(file)
+    assert file.read_text() == "what was there"
+
+
+def test_a_checkpoint_of_another_kind_is_refused(model, tmp_path):
+    checkpoint = keras.callbacks.ModelCheckpoint(str(tmp_path / "m.h5"))
+    checkpoint.set_model(model)
+    with pytest.raises(InputError, match=r"a path that ends in \.keras"):
+        checkpoint.on_epoch_end(0, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_in_place_of_a_file(model, tmp_path):
+    model.save(tmp_path / "unzipped", zipped=False)
+    loaded = yoto_tf.load_model(tmp_path / "unzipped")
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))

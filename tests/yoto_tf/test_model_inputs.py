@@ -212,6 +212,50 @@ def test_what_is_no_array_of_images_is_refused(vae, method, images, sentence):
         getattr(vae, method)(images, verbose=0, **options)
 
 
+@pytest.mark.parametrize("keys", [["images"], ["inputs", "x"], [0, "a"], []])
+@pytest.mark.parametrize("data", ["arrays", "a Dataset", "a generator"])
+def test_a_new_model_looks_for_images_where_they_can_be(keys, data):
+    """`fit` has a look of its own at the first images of a new model."""
+    x = {key: IMAGES for key in keys}
+    vae = ConditionalVAE((32, 32, 3), make_vae().model_config, seed=0)
+    vae.compile("adam", run_eagerly=True)
+    assert not vae.is_adapted
+    if data == "a Dataset":
+        if set(map(type, keys)) != {str}:
+            pytest.skip("tf.data makes no such batches")
+        x = batches(x)
+    elif data == "a generator":
+        x = ((batch,) for batch in [x])
+    with pytest.raises(InputError, match=r"^expected .* received: .*") as said:
+        vae.fit(x, shuffle=False, verbose=0)
+    assert not keys or str(said.value) == (
+        f"expected images, or a dict with 'image', received: a dict with {keys}"
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        [IMAGES[:0]],
+        [None],
+        ["a.png"],
+        [IMAGES, IMAGES[:, :16]],
+        [IMAGES, {"image": IMAGES}],
+        [IMAGES.astype("int64")],
+    ],
+    ids="none empty None text sizes structures dtype".split(),
+)
+def test_first_batches_that_cannot_be(given):
+    vae = ConditionalVAE((32, 32, 3), make_vae().model_config, seed=0)
+    vae.compile("adam", run_eagerly=True)
+    with pytest.raises(InputError, match=r"^expected .* received: .*"):
+        vae.fit(((batch,) for batch in given), shuffle=False, verbose=0)
+    # Nothing is left of them.
+    vae.fit(UNIT, verbose=0)
+    assert vae.is_adapted
+
+
 @pytest.mark.parametrize("shape", [(None, 32, 32, 3), (None, None, None, 3)])
 def test_sizes_are_checked_when_they_are_known(vae, shape):
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)])

@@ -56,7 +56,7 @@ class Search(Config):
 
     def _check(self):
         self._positive("epochs", "trials", "time_limit")
-        self._not_negative("seed")
+        self._seeds("seed")
         family = self.family
         if self.objective == "hypervolume" and (
             type(family).reference is Family.reference

@@ -9,6 +9,7 @@ from yoto_tf import points
 from yoto_tf.errors import InputError
 from yoto_tf.families import family_for
 from yoto_tf.families import get_preset
+from yoto_tf.seeds import checked_seed
 from yoto_tf.strict_config import Config
 
 
@@ -120,6 +121,8 @@ class StudySpec(Config):
 
 
 def _check_lists(spec):
+    for seed in spec.seeds:
+        checked_seed(seed, "seeds")
     for name in ("seeds", "widths"):
         values = getattr(spec, name)
         lowest = 0 if name == "seeds" else 1

@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from yoto_tf.errors import InputError
+from yoto_tf.method import given_data
 from yoto_tf.method import replicas
 
 _ROWS = 8
@@ -84,6 +86,9 @@ def peeked(x, num=2048):
         `(x, examples)`: what is to be given to `fit`, the same but of a
         generator, which can be read only once; and arrays, in the structure
         of the inputs.
+
+    Raises:
+        InputError: for batches of nothing, or not like one another.
     """
     if inspect.isgenerator(x):
         head = []
@@ -111,11 +116,21 @@ def _first(batches, num):
     taken, count = [], 0
     for batch in batches:
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        given_data.check_data(inputs)
         taken.append(keras.tree.map_structure(np.asarray, inputs))
         count += len(keras.tree.flatten(taken[-1])[0])
         if count >= num:
             break
-    return keras.tree.map_structure(lambda *t: np.concatenate(t), *taken)
+    if not taken:
+        raise InputError("expected one or more examples, received: none")
+    try:
+        return keras.tree.map_structure(lambda *t: np.concatenate(t), *taken)
+    except ValueError:
+        shapes = [tuple(t.shape) for t in keras.tree.flatten(taken)]
+        raise InputError(
+            "expected batches of one structure and shape, received: batches "
+            f"of shapes {shapes[:4]}"
+        ) from None
 
 
 def finished_steps(optimizer):

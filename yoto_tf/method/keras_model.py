@@ -270,6 +270,26 @@ class KerasModel(several_workers.Replicated):
         with as_input_errors():
             return super().predict_on_batch(x)
 
+    def save(self, filepath, *args, zipped=None, **kwargs):
+        """Saves the model, as `keras.Model.save` does, as a `.keras` file.
+
+        Args:
+            filepath: ends in `.keras`.
+            *args, zipped, **kwargs: of `keras.Model.save`.
+
+        Raises:
+            InputError: for a path of another kind. The HDF5 files of old,
+                `.h5`, cannot be loaded again as such a model.
+        """
+        path = str(filepath)
+        if zipped is not False and not path.startswith("hf://"):
+            if not path.endswith(".keras"):
+                raise InputError(
+                    "expected a path that ends in .keras, which keeps all of "
+                    f"the model, received: filepath={path!r}"
+                )
+        super().save(filepath, *args, zipped=zipped, **kwargs)
+
     def _look_at(self, x, y):
         """Refuses what is no data, and builds the model, where the data tell
         their shapes, before callbacks read or write its weights."""

@@ -18,6 +18,7 @@ from yoto_tf.method.objective import check_form
 from yoto_tf.method.run_length import RunLength
 from yoto_tf.method.steps import Steps
 from yoto_tf.method.watching import Trackers
+from yoto_tf.seeds import checked_seed
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
@@ -45,7 +46,7 @@ class LossConditionalModel(Steps):
             term still is, from 0 (none) to below 1; see `AdaptiveDraws`.
         watched: list of dicts, name -> number, that validation scores;
             default: `JointParameters.watched`.
-        seed: of the draws.
+        seed: of the draws, a whole number; None: another one each time.
 
     Call arguments:
         x: inputs of the network.
@@ -135,8 +136,8 @@ class LossConditionalModel(Steps):
                 "expected watched values that differ in the parameters that "
                 f"vary, received: watched={watched}"
             )
-        self.seed = seed
-        self.draw_seed = keras.random.SeedGenerator(seed)
+        self.seed = checked_seed(seed)
+        self.draw_seed = keras.random.SeedGenerator(self.seed)
         self._trackers = Trackers(labels)
         self._first_rows = FirstRows()
         self._run_length = RunLength()

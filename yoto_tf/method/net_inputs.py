@@ -18,6 +18,15 @@ def check(net, x):
     if isinstance(x, dict) and set(names) <= set(x):
         # By name, as Keras takes them.
         leaves = [x[n] for n in names]
+    misnamed = isinstance(x, dict) and not (
+        isinstance(getattr(net, "input", None), dict) or set(names) <= set(x)
+    )
+    if misnamed:
+        raise InputError(
+            "expected an array of inputs, or a dict with "
+            f"{', '.join(map(repr, names))}, received: a dict with "
+            f"{sorted(x, key=str)}"
+        )
     if len(leaves) != len(expected) or not all(
         _fits(leaf, t) for leaf, t in zip(leaves, expected, strict=True)
     ):

@@ -31,8 +31,9 @@ def _parsing(handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
         try:
             return wire.parse(handler.request_deserializer, body)
         except status.StatusError as error:
-            failed = error
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, failed.message)
+            text = error.message
+        del body  # gRPC keeps the end of a call, and this frame by it
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
 
     async def one(body: bytes, context) -> Message:
         request = await parsed(body, context)

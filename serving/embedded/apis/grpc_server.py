@@ -125,13 +125,13 @@ class GrpcServer:
                     self._answer, method, body, lambda: bool(here)
                 )
             except status.StatusError as error:
-                failed = error
+                code, text = _CODES[error.code], error.message
             finally:
                 here.clear()
-            text = failed.message
+                del body  # gRPC keeps the end of a call, and this frame by it
             if len(text) > _MESSAGE_LIMIT:
                 text = text[:_MESSAGE_LIMIT] + "...TRUNCATED"
-            await context.abort(_CODES[failed.code], text)
+            await context.abort(code, text)
 
         return grpc.unary_unary_rpc_method_handler(handle)
 

@@ -131,11 +131,12 @@ class HttpServer:
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode("latin-1")
         headers = dict(scope["headers"])
-        answer = self._places.answer(
-            self._api.handle, scope["method"], target, headers, body
-        )
         try:
-            return await asyncio.wait_for(answer, self._timeout)
+            # wait_for would make a task, which keeps the error of an answer.
+            async with asyncio.timeout(self._timeout):
+                return await self._places.answer(
+                    self._api.handle, scope["method"], target, headers, body
+                )
         except TimeoutError:
             raise status.deadline_exceeded(
                 "Timed out waiting for notification"

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 
 from serving.embedded import status
 
-# The name of a model in a request is the client's choice; without a limit a
-# client of random names would fill the memory.
+# The name of a model in a request is the client's choice; without limits a
+# client of random or long names would fill the memory.
 _MAX_SERIES = 1000
+_MAX_LABEL = 1024  # characters
 
 
 # util/prometheus_exporter.cc, cc/monitoring: microseconds.
@@ -42,6 +43,7 @@ class Metric:
 
     def add(self, *labels: str, value: float = 0.0) -> None:
         """Counts an event in the series of these label values."""
+        labels = tuple(label[:_MAX_LABEL] for label in labels)
         with self._lock:
             if labels not in self._series and len(self._series) >= _MAX_SERIES:
                 return

@@ -45,15 +45,13 @@ class Places:
         self._taken += 1
         try:
             await self._free.acquire()
-            answer = self._threads.submit(function, *arguments)
+            answer = self._threads.submit(_outcome, function, *arguments)
             loop = asyncio.get_running_loop()
             answer.add_done_callback(lambda _: self._release(loop))
-            return await asyncio.wrap_future(answer)
-        except status.StatusError:
-            raise
-        except Exception as error:
-            _logger.exception("A request failed")
-            raise status.internal("Fault in the embedded server.") from error
+            result, failed = await asyncio.wrap_future(answer)
+            if failed:
+                raise failed.pop()  # a name here would make a circle with it
+            return result
         finally:
             self._taken -= 1
 
@@ -65,6 +63,24 @@ class Places:
     def close(self) -> None:
         """Gives up the requests that wait."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _outcome(
+    function: Callable, *arguments
+) -> tuple[object, list[status.StatusError]]:
+    """What a function returned, or the error that it ended with.
+
+    An error that leaves a thread in a future holds, by its traceback, the
+    request and that future, which holds the error: a circle that only the
+    collector frees, and it goes round seldom.
+    """
+    try:
+        return function(*arguments), []
+    except status.StatusError as error:
+        return None, [status.status_of(error)]
+    except Exception:
+        _logger.exception("A request failed")
+        return None, [status.internal("Fault in the embedded server.")]
 
 
 def bind(port: int) -> socket.socket:

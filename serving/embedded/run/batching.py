@@ -111,7 +111,7 @@ class BatchingVersion:
                         del self._queues[kind]
                 batch.outputs.set_result(self._run_together(batch, fetch))
         except BaseException as error:  # the others must not wait forever
-            batch.outputs.set_exception(error)
+            batch.outputs.set_exception(status.status_of(error))
             if not isinstance(error, status.StatusError):
                 raise
 

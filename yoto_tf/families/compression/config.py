@@ -71,7 +71,8 @@ class CropsConfig(Config):
                 f"received: name={self.name!r}"
             )
         self._positive("crops_per_cell", "train_pictures", "test_pictures")
-        self._not_negative("validation_pictures", "split_seed")
+        self._not_negative("validation_pictures")
+        self._seeds("split_seed")
         for name in ("crop_size", "cell_size"):
             size = getattr(self, name)
             if size < STRIDE or size % STRIDE:

@@ -7,6 +7,7 @@ import keras
 from yoto_tf.errors import InputError
 from yoto_tf.families.vae.model import inputs as model_inputs
 from yoto_tf.method.asking import values_for
+from yoto_tf.seeds import checked_seed
 
 
 class Coding:
@@ -59,7 +60,7 @@ class Coding:
                 f"expected num above 0, a whole number, received: num={num!r}"
             )
         shape = num, self.model_config.latent_size
-        noise = keras.random.normal(shape, seed=seed)
+        noise = keras.random.normal(shape, seed=checked_seed(seed))
         return self.decode(noise, beta, loss_parameters)
 
     def _values(self, x, beta, loss_parameters):

@@ -12,35 +12,42 @@ from yoto_tf.method.assertions import checked
 
 
 def images_of(x):
-    """The images of a batch of `fit`, which may have them as `image`."""
-    return x["image"] if isinstance(x, dict) else x
+    """The images of what `fit` is given.
+
+    Args:
+        x: images, or a dict with them as `image`, as the data sets of TFDS
+            have it.
+
+    Raises:
+        InputError: for a dict without them, or with loss parameters.
+    """
+    if not isinstance(x, dict):
+        return x
+    if "image" not in x:
+        raise InputError(
+            "expected images, or a dict with 'image', received: a dict "
+            f"with {sorted(x, key=str)}"
+        )
+    if "beta" in x:
+        raise InputError(
+            "expected beta as loss_parameters={'beta': ...}, received: a "
+            "dict with 'beta'"
+        )
+    return x["image"]
 
 
 def checked_training_images(x, image_shape):
     """Returns the images of a batch of `fit`, checked.
 
     Args:
-        x: images, symbolic or not, or a dict with them as `image`, as the
-            data sets of TFDS have it.
+        x: as for `images_of`, symbolic or not.
         image_shape: `(size, size, channels)`.
 
     Raises:
         InputError: for other structures, shapes, dtypes and, outside of a
             graph, pixels; see `assertions.checked`.
     """
-    if isinstance(x, dict):
-        if "image" not in x:
-            raise InputError(
-                "expected images, or a dict with 'image', received: a dict "
-                f"with {sorted(x)}"
-            )
-        if "beta" in x:
-            raise InputError(
-                "expected beta as loss_parameters={'beta': ...}, received: a "
-                "dict with 'beta'"
-            )
-        x = x["image"]
-    return in_unit_interval(_checked_form(x, image_shape))
+    return in_unit_interval(_checked_form(images_of(x), image_shape))
 
 
 def checked_images(images, image_shape):

@@ -11,6 +11,7 @@ from yoto_tf.families.vae.model.start import linear_vae_start
 from yoto_tf.layers.seeds import load_seed_state
 from yoto_tf.layers.seeds import save_seed_state
 from yoto_tf.method import replicas
+from yoto_tf.seeds import checked_seed
 
 # The authors' floor of a standard deviation.
 EPSILON = 1e-6
@@ -80,8 +81,8 @@ class GaussianPosterior(keras.layers.Layer):
                 f"authors', received: start={self.start}, {own_starts=}"
             )
         self.own_starts = bool(own_starts)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed = checked_seed(seed)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
 
     def build(self, inputs_shape):
         if self.own_starts:
