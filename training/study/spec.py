@@ -1,5 +1,6 @@
 """A study: what is trained, scored and compared. Imports no TensorFlow."""
 
+import math
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
@@ -11,6 +12,7 @@ from yoto_tf.families import family_for
 from yoto_tf.families import get_preset
 from yoto_tf.seeds import checked_seed
 from yoto_tf.strict_config import Config
+from yoto_tf.strict_config import with_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,7 @@ class StudySpec(Config):
                     f"{name}={getattr(self, name)!r}"
                 )
         _check_lists(self)
+        _check_points(self)
 
     @property
     def scored_on(self):
@@ -120,6 +123,24 @@ class StudySpec(Config):
         return [name for name, m in self.methods.items() if m.fixed]
 
 
+def _is_number(value):
+    # To Python True is 1.
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
+
+
+def _check_points(spec):
+    """Refuses, before anything is trained, what no model could be asked."""
+    for method in (None, *spec.methods.values()):
+        for point in spec.points(method):
+            with_settings(
+                spec.settings, spec.model_family.fixed(spec.settings, point)
+            )
+
+
 def _check_lists(spec):
     for seed in spec.seeds:
         checked_seed(seed, "seeds")
@@ -135,7 +156,7 @@ def _check_lists(spec):
         if (
             not isinstance(values, tuple)
             or not values
-            or not all(isinstance(v, int | float) for v in values)
+            or not all(map(_is_number, values))
             or len(set(values)) < len(values)
         ):
             raise InputError(
