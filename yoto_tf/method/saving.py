@@ -1,0 +1,61 @@
+"""Files of a model whose layers may be built on first use."""
+
+from yoto_tf.errors import InputError
+from yoto_tf.method import first_batch
+from yoto_tf.method import several_workers
+
+
+class Saved(several_workers.Replicated):
+    """A `keras.Model` whose weights a load finds again: it is rebuilt from
+    what is known of the batches that it was given."""
+
+    _spec = None
+    _run_spec = None  # of a loop of one's own that calls `run` alone
+
+    def _note_batch(self, x, y):
+        if self._spec is None or y is not None:
+            self._spec = first_batch.spec_of((x, y))
+        self.built = True
+
+    def get_build_config(self):
+        spec = self._spec or self._run_spec
+        if spec is None:
+            return super().get_build_config()
+        return {"batch": spec}
+
+    def build_from_config(self, config):
+        if "batch" not in config:
+            super().build_from_config(config)
+            return
+        self._spec = config["batch"]
+        first_batch.build(self, self._spec)
+
+    def save_own_variables(self, store):
+        if self.compiled and self.built and not self.optimizer.built:
+            # A model that is loaded expects its variables.
+            self.optimizer.build(self.trainable_variables)
+        super().save_own_variables(store)
+        first_batch.save_weight_count(self, store)
+
+    def load_own_variables(self, store):
+        super().load_own_variables(first_batch.load_weight_count(self, store))
+
+    def save(self, filepath, *args, zipped=None, **kwargs):
+        """Saves the model, as `keras.Model.save` does, as a `.keras` file.
+
+        Args:
+            filepath: ends in `.keras`.
+            *args, zipped, **kwargs: of `keras.Model.save`.
+
+        Raises:
+            InputError: for a path of another kind. The HDF5 files of old,
+                `.h5`, cannot be loaded again as such a model.
+        """
+        path = str(filepath)
+        if zipped is not False and not path.startswith("hf://"):
+            if not path.endswith(".keras"):
+                raise InputError(
+                    "expected a path that ends in .keras, which keeps all of "
+                    f"the model, received: filepath={path!r}"
+                )
+        super().save(filepath, *args, zipped=zipped, **kwargs)
