@@ -55,8 +55,10 @@ def train_step(family, config, splits, *, steps_per_execution=1, **compiled):
     """
     from training.optimizers import make_optimizer
     from yoto_tf.data import evaluation_batches
+    from yoto_tf.method import precision
 
-    model = family.model(config, splits)
+    with precision.default_policy(config.training.dtype):
+        model = family.model(config, splits)
     model.compile(make_optimizer(config.optimizer, 10_000), **compiled)
     model.steps_per_execution = steps_per_execution
     batches = evaluation_batches(splits.train, config.training.batch_size)
