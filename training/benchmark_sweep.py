@@ -5,6 +5,7 @@ import shlex
 import sys
 
 from training.benchmark_processes import compare
+from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_preset
 
@@ -59,6 +60,8 @@ def drawn(preset, path, rounds, steps):
                 f"{row['examples_per_second']:,.0f} examples/s",
                 flush=True,
             )
+    # Before matplotlib's styles, with which comes the library.
+    import_keras_quietly()
     save(figure(rows, preset), path)
     print(f"drawn: {path}")
     return {"rows": rows}
