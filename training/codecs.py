@@ -133,8 +133,9 @@ def by_models(runs, pictures, log=print, lambdas=None):
     from yoto_tf.compression.codec import Codec
 
     rows = []
-    for number, path in enumerate(runs):
-        codec = Codec.load(path)
+    # All of them first: one that is missing ends it before minutes of work.
+    codecs = [Codec.load(path) for path in runs]
+    for number, (path, codec) in enumerate(zip(runs, codecs, strict=True)):
         qualities = QUALITIES if codec.has_qualities else (None,)
         if codec.has_qualities and lambdas is not None:
             ends = codec.model.lambda_ends

@@ -127,6 +127,8 @@ def evaluate(
             "expected batch_size of 1 or more, received: "
             f"batch_size={batch_size}"
         )
+    if regret_epochs is not None:
+        regret.check_epochs(regret_epochs)
     model = model or run.load_model()
     grid = grid or family.grid(config)
     asked_at = [*grid, *filter(None, [regret_at])]

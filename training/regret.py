@@ -80,6 +80,14 @@ def parsed(texts, run):
     return asked[0]
 
 
+def check_epochs(epochs):
+    """Refuses epochs below 1 of the separate model, by an `InputError`."""
+    if not epochs >= 1:
+        raise InputError(
+            f"expected epochs of 1 or more, received: regret_epochs={epochs}"
+        )
+
+
 def regret_at(run, model, point, scored, epochs=None, verbose=0, log=print):
     """Trains a model for one point alone, briefly, and compares.
 
@@ -109,10 +117,7 @@ def regret_at(run, model, point, scored, epochs=None, verbose=0, log=print):
     known = len(run.read_log())
     if epochs is None:
         epochs = max(1, known // 10)
-    if epochs < 1:
-        raise InputError(
-            f"expected epochs of 1 or more, received: epochs={epochs}"
-        )
+    check_epochs(epochs)
     settings = {**family.fixed(config, point), "training.epochs": epochs}
     if config.training.steps is not None:
         settings["training.steps"] = "unset"

@@ -156,6 +156,10 @@ def test_other_words_are_refused(tmp_path, capsys, monkeypatch):
     words = ("compress", picture, "-o", file)
     assert "0 to 100" in refused(capsys, *words, "--quality", "101")
     assert "model.keras" in refused(capsys, *words, "--model", "other")
+    # Before the model is looked for.
+    for target in ("--target-bpp", "--target-psnr"):
+        said = refused(capsys, *words, target, "nan", "--model", "other")
+        assert "received: nan" in said
     assert "another file" in refused(
         capsys, "compress", picture, "-o", picture, "--model", "model.keras"
     )

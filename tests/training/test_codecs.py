@@ -96,6 +96,18 @@ def test_pictures_of_a_folder_are_large_and_have_colours(tmp_path):
         codecs.chosen_pictures(tmp_path)
 
 
+def test_a_missing_run_is_told_before_any_picture_is_written(
+    tmp_path, monkeypatch
+):
+    mine, load = tmp_path / "mine.keras", Codec.load
+    monkeypatch.setattr(
+        Codec, "load", lambda path: object() if path == mine else load(path)
+    )
+    with pytest.raises(InputError, match="missing, which is not there"):
+        # What stands for the first could write nothing.
+        codecs.by_models([mine, tmp_path / "missing"], {"a": None})
+
+
 def test_from_a_model_to_tables_and_a_figure(tmp_path, monkeypatch, capsys):
     codec = compression_models.tiny_codec()
     monkeypatch.setattr(Codec, "load", lambda path: codec)

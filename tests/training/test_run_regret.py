@@ -102,8 +102,15 @@ def test_the_regret_is_the_difference_to_a_model_for_that_value(
     ],
 )
 def test_what_cannot_be_compared_is_refused(own_run, words, message, capsys):
+    def scores():
+        file = own_run.evaluation_file
+        return file.exists() and file.stat().st_mtime_ns
+
+    before = scores()
     with pytest.raises(SystemExit) as ended:
         evaluate_module.main([str(own_run.path), "--grid", "beta=1", *words])
     assert ended.value.code == 2
+    # Before anything is scored.
+    assert scores() == before
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (own_run.path / "fixed").exists()

@@ -291,7 +291,10 @@ def test_bad_constants_are_refused(value):
         lambda bad: Objective("sum", bad),
     ],
 )
-@pytest.mark.parametrize("bad", ["a", "1.5", b"1", None, 1j, {"a": 1}, object])
+@pytest.mark.parametrize(
+    "bad",
+    ["a", "1.5", b"1", None, 1j, {"a": 1}, object, True, np.bool_(True)],
+)
 def test_what_is_no_number_is_refused_with_a_sentence(make, bad):
     with pytest.raises(InputError, match="(?s)^expected .*, received: "):
         make(bad)

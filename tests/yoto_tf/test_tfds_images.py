@@ -116,29 +116,33 @@ def test_images_of_zeros_and_ones_are_black_and_white(load):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "highest", "shown"),
+    ("dtype", "highest", "seen"),
     [
         (np.uint16, 4095, 16),
         (np.uint8, 2, 2),
         (np.uint8, 63, 63),
         (np.uint8, 0, 0),
         (np.float32, 0.2, 51),
+        # All but black, too: not the ones of black and white.
+        (np.uint16, 255, 1),
+        (np.float32, 0.005, 1),
         # Zeros and ones are black and white.
-        (np.uint8, 1, None),
-        (np.uint8, 64, None),
-        (np.uint16, 64 * 257, None),
+        (np.uint8, 1, 255),
+        (np.uint8, 64, 64),
+        (np.uint16, 64 * 257, 64),
     ],
 )
-def test_dark_images_are_noted(dtype, highest, shown, load, tmp_path):
+def test_dark_images_are_noted(dtype, highest, seen, load, tmp_path):
     images = np.zeros((NUM, 32, 32, 1), dtype)
     images[:, ::2] = highest
-    load(features.Tensor(shape=(32, 32, 1), dtype=dtype), images)
+    received = load(features.Tensor(shape=(32, 32, 1), dtype=dtype), images)
+    assert np.unique(received).tolist() == sorted({0, seen})
     splits = load_images(
         DataConfig(name="of_one_feature", data_dir=str(tmp_path))
     )
     noted = [n.split(":")[0] for n in splits.notes]
-    expected = f"the brightest pixel of the training images is {shown} of 255"
-    assert noted == ([] if shown is None else [expected])
+    expected = f"the brightest pixel of the training images is {seen} of 255"
+    assert noted == ([expected] if seen < 64 else [])
     only = load_images(
         DataConfig(name="of_one_feature", data_dir=str(tmp_path)), ("test",)
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.compression import container
+from yoto_tf.compression import targets
 from yoto_tf.compression.quality import quality_of
 from yoto_tf.compression.quality import step_of
 from yoto_tf.errors import InputError
@@ -74,9 +75,13 @@ def parse(argv):
 def compress(given):
     from yoto_tf.compression.picture_files import read_picture
 
+    # Before the seconds that a model takes.
     if given.quality is not None:
-        # Before the seconds that a model takes.
         step_of(given.quality)
+    if given.target_bpp is not None:
+        targets.check_bits_per_pixel(given.target_bpp)
+    if given.target_psnr is not None:
+        targets.check_psnr(given.target_psnr)
     _check_apart(given.picture, given.output)
     pixels = read_picture(given.picture).pixels
     codec = _codec(given.model)

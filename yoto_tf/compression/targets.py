@@ -27,18 +27,28 @@ def bits_per_pixel(estimate, target):
     Raises:
         InputError: for a target that no estimate meets.
     """
-    if not (_is_number(target) and target > 0):
-        raise InputError(
-            f"expected a target above 0 bits per pixel, received: {target!r}"
-        )
+    check_bits_per_pixel(target)
     return _search(estimate, target, _BPP_TOLERANCE * target, "bits per pixel")
 
 
 def psnr(estimate, target):
     """As `bits_per_pixel`: a step whose PSNR is within 0.1 dB."""
+    check_psnr(target)
+    return _search(estimate, target, _PSNR_TOLERANCE, "dB")
+
+
+def check_bits_per_pixel(target):
+    """Refuses a target that no model could meet, by an `InputError`."""
+    if not (_is_number(target) and target > 0):
+        raise InputError(
+            f"expected a target above 0 bits per pixel, received: {target!r}"
+        )
+
+
+def check_psnr(target):
+    """As `check_bits_per_pixel`."""
     if not _is_number(target):
         raise InputError(f"expected a target in dB, received: {target!r}")
-    return _search(estimate, target, _PSNR_TOLERANCE, "dB")
 
 
 def _is_number(target):

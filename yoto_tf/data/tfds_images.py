@@ -118,7 +118,9 @@ class TfdsImages:
             if len(indices):
                 with self._damage_reported():
                     self._fill(images, split, indices, size)
-            loaded[split] = tfds_pixels.without_binary(images)
+            loaded[split] = tfds_pixels.without_binary(
+                images, self.feature.np_dtype
+            )
         return loaded
 
     def _fill(self, images, split, indices, size):

@@ -72,9 +72,15 @@ def to_uint8(image):
     return image, valid
 
 
-def without_binary(images):
+def without_binary(images, dtype):
     """Scales images of zeros and ones alone, as those of `binarized_mnist`,
-    in place: they are meant black and white."""
-    if images.size and images.max() == 1:
+    in place: they are meant black and white.
+
+    Args:
+        images: what `to_uint8` made, as one array.
+        dtype: of the feature. Of others than uint8, ones are what became of
+            values that are all but 0, as of 8 bits in 16.
+    """
+    if np.dtype(dtype) == np.uint8 and images.max(initial=0) == 1:
         images *= 255
     return images

@@ -92,11 +92,12 @@ def values_for(x, joint, asked):
             return filled(values, x)
         values = per_example(values, int(leaf.shape[0]))
         return {n: ops.convert_to_tensor(v) for n, v in values.items()}
-    texts = [n for n, v in asked.items() if getattr(v, "dtype", 0) == tf.string]
-    if texts:
-        raise InputError(
-            f"expected numbers of {texts[0]}, received: a tensor of texts"
-        )
+    for name, value in asked.items():
+        if getattr(value, "dtype", 0) in (tf.string, tf.bool, bool):
+            raise InputError(
+                f"expected numbers of {name}, received: {name}.dtype="
+                f"{tf.as_dtype(value.dtype).name}"
+            )
     tensors = {n: ops.cast(v, "float32") for n, v in asked.items()}
     return joint.checked(filled(joint.complete_tensors(tensors), x))
 

@@ -50,10 +50,10 @@ def to_number(name, value):
         value: a number of Python, NumPy or TensorFlow.
 
     Raises:
-        InputError: for anything else, texts of digits included.
+        InputError: for anything else, texts of digits and True included.
     """
     try:
-        if isinstance(value, str | bytes):
+        if isinstance(value, str | bytes) or np.asarray(value).dtype == bool:
             raise TypeError
         return float(value)
     except (TypeError, ValueError, OverflowError):

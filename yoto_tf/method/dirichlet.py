@@ -27,7 +27,8 @@ class Dirichlet(JointParameters):
 
     def __init__(self, concentration):
         if not isinstance(concentration, dict) or not all(
-            isinstance(a, numbers.Real) for a in concentration.values()
+            isinstance(a, numbers.Real) and not isinstance(a, bool)
+            for a in concentration.values()
         ):
             raise InputError(
                 "expected a dict, name of a term -> number, received: "

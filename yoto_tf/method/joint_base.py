@@ -223,14 +223,15 @@ class JointParameters:
 
 
 def _numbers(given):
-    """A float64 array; texts, dates and None, which NumPy would take for
-    numbers, raise a TypeError."""
+    """A float64 array; texts, dates, booleans and None, which NumPy would take
+    for numbers, raise a TypeError."""
     found = np.asarray(given)
     if found.dtype.kind == "O":
-        # Numbers of several kinds, but no text and no None among them.
-        if any(isinstance(v, str | bytes | type(None)) for v in found.flat):
+        # Numbers of several kinds, but nothing else among them.
+        strange = str | bytes | bool | np.bool_ | type(None)
+        if any(isinstance(v, strange) for v in found.flat):
             raise TypeError
-    elif found.dtype.kind not in "biuf":
+    elif found.dtype.kind not in "iuf":
         raise TypeError
     return found.astype("float64")
 

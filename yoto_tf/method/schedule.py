@@ -33,7 +33,7 @@ class Schedule:
     def __init__(self, points):
         if isinstance(points, Schedule):
             points = points.points
-        if isinstance(points, int | float):
+        if isinstance(points, int | float) and not isinstance(points, bool):
             points = [(0, points)]
         try:
             self.points = tuple((float(s), float(v)) for s, v in points)

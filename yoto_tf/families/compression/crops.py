@@ -271,4 +271,5 @@ class _Tfds(_Source):
             yield np.broadcast_to(picture, (*picture.shape[:2], 3))
 
     def scaled(self, cells):
-        return tfds_pixels.without_binary(cells)
+        dtype = self._images.feature.np_dtype
+        return tfds_pixels.without_binary(cells, dtype)
