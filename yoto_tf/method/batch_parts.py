@@ -73,10 +73,10 @@ def computed(function, rows, num, num_parts, group_size=1):
         order, and the sums of the gradients.
     """
     num = _enough(num, num_parts * group_size, num_parts)
-    groups, draws, results = num // group_size, [], []
+    groups, drawn, results = num // group_size, [], []
     ends = [i * groups // num_parts * group_size for i in range(num_parts)]
     for first, end in zip(ends, [*ends[1:], num], strict=True):
-        with replicas.placed(_Part(first, end - first, num, draws)):
+        with replicas.known(replicas.Place(first, num, drawn)):
             part = tf.nest.map_structure(
                 lambda t, a=first, b=end: _rows(t, a, b), rows
             )
@@ -114,19 +114,3 @@ def _sum(gradients):
     there = [g for g in gradients if g is not None]
     # Of an embedding a gradient is slices.
     return tf.add_n([tf.convert_to_tensor(g) for g in there]) if there else None
-
-
-class _Part:
-    """The place of a part in its batch, and the draws of all."""
-
-    def __init__(self, first, num, total, draws):
-        self.first, self.num, self.total = first, num, total
-        self.draws, self.taken = draws, 0
-
-    def own_rows(self, draw):
-        """Rows of the next draw, which the first part makes for all."""
-        if self.taken == len(self.draws):
-            self.draws.append(draw(self.total))
-        drawn = self.draws[self.taken]
-        self.taken += 1
-        return replicas.rows(drawn, self.first, self.num)

@@ -22,7 +22,7 @@ def per_group(function, tensors, size):
     if size == 1 or not replicas.in_replica():
         return _of_all(function, tensors, size)
     num = ops.shape(tensors[0])[0]
-    first, _ = replicas.place(num)
+    first = replicas.place(num).first
     values = _of_all(function, replicas.gathered(tensors), size)
     return ops.slice(values, (first,), (num,))
 

@@ -23,28 +23,28 @@ def in_replica():
     return context is not None and context.num_replicas_in_sync > 1
 
 
-def place(num):
-    """Where the examples of this replica stand.
+class Place:
+    """Where some examples stand in the global batch.
 
     Args:
-        num: number of its examples, a scalar tensor.
-
-    Returns:
-        `(first, total)`: index of the first in the global batch, and the
-        examples of all replicas.
+        first: index of the first of them; None: they are all.
+        total: examples of the global batch.
+        drawn: list that the parts of one batch share: what the first of them
+            draws, the others find.
     """
-    if not in_replica():
-        return 0, num
-    if _known.get() is not None:
-        return _known.get()
-    context = tf.distribute.get_replica_context()
-    count = context.num_replicas_in_sync
-    here = tf.range(count) == context.replica_id_in_sync_group
-    own = tf.where(here, tf.cast(num, "float32"), 0.0)
-    sizes = context.all_reduce(tf.distribute.ReduceOp.SUM, own)
-    sizes = tf.cast(sizes, "int32")
-    before = tf.range(count) < context.replica_id_in_sync_group
-    return tf.reduce_sum(tf.where(before, sizes, 0)), tf.reduce_sum(sizes)
+
+    def __init__(self, first, total, drawn=None):
+        self.first, self.total = first, total
+        self._drawn, self._taken = drawn, 0
+
+    def draw(self, draw):
+        """What a function of `total` draws for the global batch."""
+        if self._drawn is None:
+            return draw(self.total)
+        if self._taken == len(self._drawn):
+            self._drawn.append(draw(self.total))
+        self._taken += 1
+        return self._drawn[self._taken - 1]
 
 
 _known = contextvars.ContextVar("place", default=None)
@@ -52,11 +52,12 @@ _known = contextvars.ContextVar("place", default=None)
 
 @contextlib.contextmanager
 def known(place):
-    """A context in which `place` is asked of one batch again and again, also
-    where replicas cannot exchange it: inside of what XLA compiles.
+    """A context in which `place` need not be found: of one batch that is asked
+    for again and again, also where replicas cannot exchange it, inside of
+    what XLA compiles; and of a part of a batch.
 
     Args:
-        place: what `place` returned for the batch.
+        place: `Place`.
     """
     token = _known.set(place)
     try:
@@ -65,10 +66,34 @@ def known(place):
         _known.reset(token)
 
 
+def place(num):
+    """Where the examples of this replica stand.
+
+    Args:
+        num: number of its examples, a scalar tensor.
+
+    Returns:
+        `Place`.
+    """
+    if _known.get() is not None:
+        return _known.get()
+    if not in_replica():
+        return Place(None, num)
+    context = tf.distribute.get_replica_context()
+    count = context.num_replicas_in_sync
+    here = tf.range(count) == context.replica_id_in_sync_group
+    own = tf.where(here, tf.cast(num, "float32"), 0.0)
+    sizes = context.all_reduce(tf.distribute.ReduceOp.SUM, own)
+    sizes = tf.cast(sizes, "int32")
+    before = tf.range(count) < context.replica_id_in_sync_group
+    first = tf.reduce_sum(tf.where(before, sizes, 0))
+    return Place(first, tf.reduce_sum(sizes))
+
+
 def share(num):
     """The examples of all replicas, and how many replicas there are."""
     context = tf.distribute.get_replica_context()
-    return place(num)[1], context.num_replicas_in_sync
+    return place(num).total, context.num_replicas_in_sync
 
 
 def own_rows(draw, num):
@@ -79,37 +104,15 @@ def own_rows(draw, num):
         draw: `n` -> a structure of tensors `(n, ...)`.
         num: number of examples of this replica or part.
     """
-    part = _part.get()
-    if part is not None:
-        return part.own_rows(draw)
-    if not in_replica():
+    at = place(num)
+    if at.first is None:
         return draw(num)
-    first, total = place(num)
-    return rows(draw(total), first, num)
-
-
-def rows(tensors, first, num):
-    """`num` rows, from the one of index `first`, of a structure of tensors."""
     return tf.nest.map_structure(
         lambda t: ops.slice(
-            t, (first, *[0] * (len(t.shape) - 1)), (num, *t.shape[1:])
+            t, (at.first, *[0] * (len(t.shape) - 1)), (num, *t.shape[1:])
         ),
-        tensors,
+        at.draw(draw),
     )
-
-
-_part = contextvars.ContextVar("part", default=None)
-
-
-@contextlib.contextmanager
-def placed(part):
-    """A context in which `own_rows` asks a part of a batch; see
-    `batch_parts`."""
-    token = _part.set(part)
-    try:
-        yield
-    finally:
-        _part.reset(token)
 
 
 def global_mean(values):

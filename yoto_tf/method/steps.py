@@ -34,7 +34,7 @@ class Steps(KerasModel):
         several = replicas.in_replica()
         num = asking.batch_size(x)
         place = replicas.place(num)
-        whole = self._whole_groups(place[1])
+        whole = self._whole_groups(place.total)
         step = first_rows.finished_steps(self.optimizer)
         # What is refused must change nothing: no step is counted, no weight
         # decays, no layer keeps statistics or draws numbers.
