@@ -335,6 +335,7 @@ def test_every_layer_and_model_of_the_package_is_registered():
         "ConditioningLayer",
         "KerasModel",
         "Replicated",
+        "Saved",
         "Steps",
         "TableModel",
     }
