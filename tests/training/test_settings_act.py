@@ -159,7 +159,7 @@ def scored(config, _):
     images = yoto_tf.data.load_images(config.data)
     stub = types.SimpleNamespace(
         read_config=lambda: config,
-        load_model=lambda: None,
+        load_model=lambda: _model(config),
         family=lambda: get_family(config.family),
     )
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Stop):

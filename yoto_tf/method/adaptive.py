@@ -48,7 +48,8 @@ class AdaptiveDraws(keras.layers.Layer):
     """
 
     def __init__(self, terms, share, **kwargs):
-        super().__init__(**kwargs)
+        # Sums of terms, whatever the layers of a network compute in.
+        super().__init__(**{**kwargs, "dtype": "float32"})
         if not 0 < share < 1:
             raise InputError(
                 "expected adaptive_draws from 0 to below 1, received: "
