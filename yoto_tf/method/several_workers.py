@@ -43,14 +43,20 @@ class Replicated(keras.Model):
         if not self._loops_itself():
             return super().make_train_function(force)
         if self.train_function is None or force:
-            self.train_function = self._steps_of_one_graph()
+            # Terms of several examples exchange their rows, whose number
+            # TensorFlow expects to be the same in all steps of a graph.
+            self.train_function = (
+                self._steps_of_one_graph()
+                if self.group_size == 1
+                else self._steps_until_the_end(self.train_step)
+            )
         return self.train_function
 
     def make_test_function(self, force=False):
         if not self._loops_itself():
             return super().make_test_function(force)
         if self.test_function is None or force:
-            self.test_function = self._steps_until_the_end()
+            self.test_function = self._steps_until_the_end(self.test_step)
         return self.test_function
 
     def _loops_itself(self):
@@ -88,18 +94,16 @@ class Replicated(keras.Model):
 
         return steps
 
-    def _steps_until_the_end(self):
-        """Of data whose end may come at any step."""
-        one_step = self._one_step(self.test_step)
-        step = tf.function(
-            lambda iterator: one_step(next(iterator)), autograph=False
-        )
+    def _steps_until_the_end(self, step):
+        """A graph each, of data whose end may come at any step."""
+        one_step = self._one_step(step)
 
         def steps(iterator):
             values = None
             for _ in range(self.steps_per_execution):
                 try:
-                    values = step(iterator)
+                    # Not in the graph: a step without data could draw.
+                    values = one_step(next(iterator))
                 except (tf.errors.OutOfRangeError, StopIteration):
                     if values is None:
                         raise
