@@ -1,6 +1,8 @@
 """`[--family F] [PRESET | FILE.json] [overrides]`: what names an experiment."""
 
+import dataclasses
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -70,6 +72,22 @@ def parse(argv, prog, purpose, make_default):
         args=rest,
     )
     return name, default, arguments
+
+
+def with_settings_of(base, config):
+    """The options of a command line, those of the settings' class included.
+
+    Args:
+        base: frozen dataclass with a field `config`, for `Settings`.
+        config: settings of a family.
+    """
+    made = dataclasses.make_dataclass(
+        base.__name__,
+        [("config", Annotated[type(config), tyro.conf.arg(name="")])],
+        bases=(base,),
+        frozen=True,
+    )
+    return made(config)
 
 
 def _named_family(argv):

@@ -11,7 +11,7 @@ from yoto_tf import provenance
 from yoto_tf.errors import InputError
 
 
-def compare(commands, steps, rounds, progress=None):
+def compare(commands, steps, rounds):
     """Times commands that answer numbers of steps with seconds.
 
     Each is started once, as `training.benchmark_step` is or what answers
@@ -22,7 +22,6 @@ def compare(commands, steps, rounds, progress=None):
         commands: texts as of a shell, without its signs.
         steps: of a round.
         rounds: how many.
-        progress: called after every round with its number.
 
     Returns:
         list of dict, one a command: `command`, `ms_per_step` (median and
@@ -36,13 +35,11 @@ def compare(commands, steps, rounds, progress=None):
     cpu_seconds = [[] for _ in commands]
     with contextlib.ExitStack() as stack:
         running = [stack.enter_context(_Running(text)) for text in commands]
-        for number in range(rounds):
+        for _ in range(rounds):
             for i, process in enumerate(running):
                 before = process.cpu_seconds()
                 seconds[i].append(process.seconds(steps))
                 cpu_seconds[i].append(process.cpu_seconds() - before)
-            if progress:
-                progress(number + 1)
         peaks = [process.peak_memory_mib() for process in running]
     return [
         {

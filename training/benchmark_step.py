@@ -126,12 +126,7 @@ def parse(argv):
         argv,
         "python -m training.benchmark_step",
         "Answer numbers of train steps with the seconds that they took.",
-        lambda config: dataclasses.make_dataclass(
-            "Arguments",
-            [("config", Annotated[type(config), tyro.conf.arg(name="")])],
-            bases=(Arguments,),
-            frozen=True,
-        )(config),
+        lambda config: arguments.with_settings_of(Arguments, config),
     )
 
 

@@ -62,7 +62,9 @@ def drawn(preset, path, rounds, steps):
             )
     # Before matplotlib's styles, with which comes the library.
     import_keras_quietly()
-    save(figure(rows, preset), path)
+    from training import figures
+
+    figures.save(figure(rows, preset), path)
     print(f"drawn: {path}")
     return {"rows": rows}
 
@@ -154,10 +156,3 @@ def _figure(rows, preset, width):
     first.set_ylabel(f"examples/s, {preset}", fontsize=8)
     first.legend(fontsize=7, frameon=False)
     return drawing
-
-
-def save(drawing, path):
-    """Writes the figure."""
-    from training import figures
-
-    figures.save(drawing, path)

@@ -6,7 +6,6 @@ A configuration file of a run or a search stands where a preset stands:
 """
 
 import contextlib
-import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,19 +64,8 @@ def parse(argv):
         argv,
         "python -m training.train",
         "Train one model for a whole range of its loss parameters.",
-        _arguments,
+        lambda config: arguments.with_settings_of(Arguments, config),
     )
-
-
-def _arguments(config):
-    """The options of a command line, those of the settings' class included."""
-    made = dataclasses.make_dataclass(
-        "Arguments",
-        [("config", Annotated[type(config), tyro.conf.arg(name="")])],
-        bases=(Arguments,),
-        frozen=True,
-    )
-    return made(config)
 
 
 def train(

@@ -58,6 +58,18 @@ def distribution(kind):
     return Distribution() if name == "alone" else strategies.multi_worker(120)
 
 
+def twenty_steps(model, data):
+    """The logs of 20 steps of a compiled model, in two epochs."""
+    return model.fit(
+        data.repeat(),
+        steps_per_epoch=10,
+        epochs=2,
+        shuffle=False,
+        verbose=0,
+        validation_data=data,
+    ).history
+
+
 def main():
     kind, optimizer, out, *more = sys.argv[1:]
     here = distribution(kind)
@@ -76,14 +88,7 @@ def main():
             steps_per_execution=5 if "steps" in more else 1,
         )
     data = tf.data.Dataset.from_tensor_slices((x, x[:, 0])).batch(12)
-    history = model.fit(
-        data.repeat(),
-        steps_per_epoch=10,
-        epochs=2,
-        shuffle=False,
-        verbose=0,
-        validation_data=data,
-    ).history
+    history = twenty_steps(model, data)
     if here.is_chief:
         weights = {f"w{i}": w for i, w in enumerate(model.get_weights())}
         np.savez(out, **weights, **history)

@@ -17,13 +17,13 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
+from distributed_steps import twenty_steps
+from own_model import TCVAE
 
 from yoto_tf import BetaConfig
-from yoto_tf import ConditionalVAE
 from yoto_tf import LogUniform
 from yoto_tf import ModelConfig
 from yoto_tf import ObjectiveConfig
-from yoto_tf import total_correlation
 from yoto_tf.examples import Examples
 from yoto_tf.examples import Splits
 from yoto_tf.families import family_for
@@ -38,16 +38,6 @@ SMALL = {
     "convs_per_block": 1,
     "dense_units": 6,
 }
-
-
-class TotalCorrelationVAE(ConditionalVAE):
-    """With a term of eight neighbours."""
-
-    def loss_terms(self, x, y, outputs, loss_parameters):
-        parts = (outputs[n] for n in ("latent", "mean", "stddev"))
-        tc = self.per_group(total_correlation, *parts)
-        terms = super().loss_terms(x, y, outputs, loss_parameters)
-        return {**terms, "tc": tc}
 
 
 def pictures(size, num=NUM):
@@ -66,7 +56,7 @@ def vae(kind):
 def with_total_correlation(kind):
     # Whole groups of eight.
     examples = pictures(32, NUM + 1)
-    return examples, lambda: TotalCorrelationVAE(
+    return examples, lambda: TCVAE(
         (32, 32, 3),
         ModelConfig(**SMALL),
         BetaConfig(adaptive=0.0),
@@ -126,14 +116,7 @@ def trained(make, examples, scope, **options):
     data = tf.data.Dataset.from_tensor_slices(
         examples.x if examples.y is None else examples.arrays
     ).batch(BATCH)
-    logs = model.fit(
-        data.repeat(),
-        steps_per_epoch=10,
-        epochs=2,
-        shuffle=False,
-        verbose=0,
-        validation_data=data,
-    ).history
+    logs = twenty_steps(model, data)
     return first, numbers(model), logs
 
 

@@ -19,7 +19,9 @@ def ended(*words):
     return subprocess.run(
         [sys.executable, str(STEPS), *map(str, words)],
         cwd=loopback.ROOT,
-        env=loopback.environment(PYTHONPATH=str(loopback.ROOT)),
+        env=loopback.environment(
+            PYTHONPATH=f"{loopback.ROOT}:{loopback.ROOT / 'tests'}"
+        ),
         capture_output=True,
         text=True,
         check=False,

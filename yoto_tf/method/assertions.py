@@ -34,6 +34,24 @@ def checked(tensor, good, *sentence):
         return tf.identity(tensor)
 
 
+def checked_number(num, good, sentence):
+    """Returns a number, unless `good` is false.
+
+    Args:
+        num: an int, as of a static shape, or a scalar tensor.
+        good: bool, of a tensor a scalar tensor.
+        sentence: beginning with "expected", to which the number is added.
+
+    Raises:
+        As `checked`; for an int InputError, at once, in a graph too.
+    """
+    if not isinstance(num, int):
+        return checked(num, good, sentence, num)
+    if not good:
+        raise InputError(f"{sentence} {num}")
+    return num
+
+
 def after(*tensors):
     """A context whose operations wait for tensors.
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from yoto_tf.errors import InputError
 from yoto_tf.method import replicas
-from yoto_tf.method.assertions import checked
+from yoto_tf.method.assertions import checked_number
 
 
 def check(num_parts, model, jit_compile):
@@ -72,7 +72,12 @@ def computed(function, rows, num, num_parts, group_size=1):
         `(per_example, gradients)` of the batch: rows of all parts in their
         order, and the sums of the gradients.
     """
-    num = _enough(num, num_parts * group_size, num_parts)
+    fewest = num_parts * group_size
+    sentence = (
+        f"expected batches of {fewest} examples or more for batch_parts="
+        f"{num_parts}, drop_remainder=True drops a smaller last one, received:"
+    )
+    num = checked_number(num, num >= fewest, sentence)
     groups, drawn, results = num // group_size, [], []
     ends = [i * groups // num_parts * group_size for i in range(num_parts)]
     for first, end in zip(ends, [*ends[1:], num], strict=True):
@@ -87,18 +92,6 @@ def computed(function, rows, num, num_parts, group_size=1):
     return per_example, [
         _sum(g) for g in zip(*[r[1] for r in results], strict=True)
     ]
-
-
-def _enough(num, fewest, num_parts):
-    sentence = (
-        f"expected batches of {fewest} examples or more for batch_parts="
-        f"{num_parts}, drop_remainder=True drops a smaller last one, received:"
-    )
-    if not isinstance(num, int):
-        return checked(num, num >= fewest, sentence, num)
-    if num < fewest:
-        raise InputError(f"{sentence} {num}")
-    return num
 
 
 def _rows(tensor, first, end):

@@ -15,6 +15,7 @@ from yoto_tf.method import replicas
 from yoto_tf.method import several_workers
 from yoto_tf.method.assertions import after
 from yoto_tf.method.assertions import checked
+from yoto_tf.method.assertions import checked_number
 from yoto_tf.method.assertions import hold
 from yoto_tf.method.keras_model import KerasModel
 from yoto_tf.method.objective import Reads
@@ -42,7 +43,7 @@ class Steps(KerasModel):
         hold(everything, x, y, whole)
         with replicas.known(place):
             drawn = self.sample_loss_parameters(num, step)
-            per_example, terms, gradients = self._gradients(
+            (per_example, terms), gradients = self._gradients(
                 (x, y, sample_weight, drawn), step, num
             )
         self._note_batch(*given)
@@ -72,20 +73,17 @@ class Steps(KerasModel):
         """The loss and the terms `(batch,)` of `(x, y, sample_weight, drawn)`,
         and gradients of what this replica adds to the loss."""
         if self.batch_parts > 1:
-            (loss, terms), gradients = batch_parts.computed(
-                lambda part, share: self._part(part, step, share),
+            return batch_parts.computed(
+                lambda rows, share: self._loss_and_gradients(
+                    *rows, step, share
+                ),
                 batch,
                 num,
                 self.batch_parts,
                 self.group_size,
             )
-            return loss, terms, gradients
         share = replicas.share(num) if replicas.in_replica() else None
         return self._compiled(self._loss_and_gradients)(*batch, step, share)
-
-    def _part(self, rows, step, share):
-        loss, terms, gradients = self._loss_and_gradients(*rows, step, share)
-        return (loss, terms), gradients
 
     def _loss_and_gradients(self, x, y, sample_weight, drawn, step, share):
         with tf.GradientTape() as tape:
@@ -112,7 +110,7 @@ class Steps(KerasModel):
                 f"received: {type(self).__name__} without trainable weights"
             )
         gradients = tape.gradient(scaled, self.trainable_variables)
-        return per_example + further, terms, gradients
+        return (per_example + further, terms), gradients
 
     def test_step(self, data):
         given, x, y, sample_weight, asked = self._unpacked(data)
@@ -210,11 +208,7 @@ class Steps(KerasModel):
             f"expected batches of a multiple of group_size={size} examples, "
             "drop_remainder=True drops a last one that is not full, received:"
         )
-        if not isinstance(num, int):
-            return checked(num, num % size == 0, sentence, num)
-        if num % size:
-            raise InputError(f"{sentence} {num}")
-        return num
+        return checked_number(num, num % size == 0, sentence)
 
 
 def _with_examples(x):
