@@ -22,6 +22,7 @@ import tyro
 from training import benchmark_processes
 from training import benchmark_sweep
 from training.benchmark_step import train_step
+from training.train import new_model
 from yoto_tf import provenance
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
@@ -122,7 +123,7 @@ def _consume(iterator, count):
 
 
 def _evaluation_rates(family, config, splits):
-    model = family.model(config, splits)
+    model = new_model(family, config, splits, 1)
     examples = splits.test[:4000]
     # The first point carries the tracing; the marks after it count.
     marks = []

@@ -16,6 +16,7 @@ import tyro
 
 from training import arguments
 from training.strategies import one_core_each
+from training.train import new_model
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
@@ -53,13 +54,9 @@ def train_step(family, config, splits, *, steps_per_execution=1, **compiled):
     Returns:
         A function of a number of steps, which times them, in seconds.
     """
-    from training.optimizers import make_optimizer
     from yoto_tf.data import evaluation_batches
-    from yoto_tf.method import precision
 
-    with precision.default_policy(config.training.dtype):
-        model = family.model(config, splits)
-    model.compile(make_optimizer(config.optimizer, 10_000), **compiled)
+    model = new_model(family, config, splits, 10_000, **compiled)
     model.steps_per_execution = steps_per_execution
     batches = evaluation_batches(splits.train, config.training.batch_size)
     iterator = iter(batches.take(1).cache().repeat())
@@ -116,7 +113,6 @@ def made(name, given):
         Splits(examples, examples[:0], examples[:0]),
         steps_per_execution=given.steps_per_execution,
         batch_parts=given.batch_parts,
-        jit_compile=config.training.jit_compile,
     )
 
 

@@ -136,7 +136,7 @@ def train(
         steps_per_epoch = len(splits.train) // batch_size
         epochs = config.training.num_epochs(steps_per_epoch)
         with distribution.scope():
-            model = start.model() or _new_model(
+            model = start.model() or new_model(
                 family, config, splits, epochs * steps_per_epoch
             )
         if not getattr(model, "is_adapted", True):
@@ -190,7 +190,15 @@ def train(
     return model, run
 
 
-def _new_model(family, config, splits, total_steps):
+def new_model(family, config, splits, total_steps, **compiled):
+    """Makes a compiled model of the precision that settings ask for.
+
+    Args:
+        family, config: what is trained.
+        splits: whose training examples tell shapes.
+        total_steps: which the learning rate's schedule is spread over.
+        **compiled: of `LossConditionalModel.compile`.
+    """
     from training.optimizers import make_optimizer
     from yoto_tf.method import precision
 
@@ -201,7 +209,7 @@ def _new_model(family, config, splits, total_steps):
             model(arrays_of(splits.train[:1])[0])
     model.compile(
         make_optimizer(config.optimizer, total_steps),
-        jit_compile=config.training.jit_compile,
+        **{"jit_compile": config.training.jit_compile} | compiled,
     )
     return model
 

@@ -84,14 +84,13 @@ def measured_cost(planned, splits):
     """Estimates the seconds of a run: tracing, steps and evaluation."""
     import keras
 
-    from training.optimizers import make_optimizer
+    from training.train import new_model
 
     config = planned.config
     family = family_for(config)
     per_epoch, epochs = num_steps(config, len(splits.train))
     started = time.perf_counter()
-    model = family.model(config, splits)
-    model.compile(make_optimizer(config.optimizer, per_epoch * epochs))
+    model = new_model(family, config, splits, per_epoch * epochs)
     batch_size = min(config.training.batch_size, len(splits.train))
     few = dataclasses.replace(splits, train=splits.train[: batch_size * 4])
     iterator = iter(family.training_batches(config, few, batch_size, 0))
