@@ -1,13 +1,18 @@
 """A study's protocol: committed first, and left as it is."""
 
+import csv
 import subprocess
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from training.study import protocol
+from training.study.plan import planned_runs
 from training.study.spec_file import load_spec
 from yoto_tf.errors import InputError
 
+ROOT = Path(__file__).parents[2]
 STUDY = """
 summary = "A test."
 preset = "smoke"
@@ -120,3 +125,33 @@ def test_a_base_that_is_none_is_refused(study, base):
     own.write_text(f'base = "{base}"\n')
     with pytest.raises(InputError, match="base as the name of another TOML"):
         load_spec(str(own))
+
+
+def test_the_rates_of_the_protocol_are_those_of_the_search():
+    lab = ROOT / "docs" / "lab" / "search"
+    losses = {}
+    for file in sorted(lab.glob("*.csv")):
+        for row in csv.DictReader(file.read_text().splitlines()):
+            method, rate = row["method"].rsplit("_", 1)
+            point = losses.setdefault((method, file.stem, row["beta"]), {})
+            point[rate] = float(row["full_loss"]) / int(row["example_values"])
+    scores = {}
+    for (method, *_), point in losses.items():
+        for rate, loss in point.items():
+            behind = loss - min(point.values())
+            scores.setdefault((method, rate), []).append(behind)
+    text = " ".join((ROOT / "docs" / "protocol.md").read_text().split())
+    for method, name in {
+        "default": "ours",
+        "fixed": "fixed",
+        "softplus": "fixed with the authors' posterior",
+    }.items():
+        low, middle, high = (
+            np.mean(scores[method, rate]) for rate in ("low", "middle", "high")
+        )
+        assert middle < min(low, high)
+        assert f"{name} {low:.4f}, {middle:.4f}, {high:.4f}" in text
+    assert "**5e-3 for all three**" in text
+    for file in (ROOT / "training" / "studies").glob("short_*.toml"):
+        for planned in planned_runs(load_spec(file)):
+            assert planned.config.optimizer.learning_rate == 5e-3
