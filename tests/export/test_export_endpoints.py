@@ -16,6 +16,7 @@ from export import warmup
 from yoto_tf.endpoint import Endpoint
 from yoto_tf.endpoint import VerificationError
 from yoto_tf.errors import InputError
+from yoto_tf.families.vae import picture_files
 from yoto_tf.families.vae.endpoints import vae_endpoints
 from yoto_tf.families.vae.model.conv_vae import ConditionalVAE
 from yoto_tf.session import Session
@@ -60,6 +61,24 @@ def test_a_signature_that_answers_wrong_is_not_published(
         lambda *_: [right, wrong],
     )
     with pytest.raises(VerificationError, match="wrong: mean .* differs"):
+        saved_model.export_model(exported.model, tmp_path / "m")
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+def test_pictures_are_not_compared_with_what_the_server_makes_of_them(
+    exported, tmp_path, monkeypatch
+):
+    """A decoder that both sides used would be wrong in silence."""
+    decode = picture_files.decode
+
+    def inverted(*arguments):
+        pixels, good = decode(*arguments)
+        return 255 - pixels, good
+
+    monkeypatch.setattr(picture_files, "decode", inverted)
+    one = named(exported.model)["reconstruct_bytes"]
+    monkeypatch.setattr(VAE_ENDPOINTS, lambda *_: [one])
+    with pytest.raises(VerificationError, match="image_bytes .* differs"):
         saved_model.export_model(exported.model, tmp_path / "m")
     assert list((tmp_path / "m").iterdir()) == []
 

@@ -87,6 +87,7 @@ def test_help_explains_every_flag(capsys):
     assert caught.value.code == 0
     text = capsys.readouterr().out
     assert "A development and test server" in text
+    assert "a part of TF Serving's" in " ".join(text.split())
     for name in (
         "--port",
         "--rest_api_port",
@@ -98,6 +99,36 @@ def test_help_explains_every_flag(capsys):
         "--rest_api_timeout_in_ms",
     ):
         assert f"\n  {name}" in text
+
+
+# Of tensorflow_model_server's main.cc, written down once more.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "enable_profiler",
+        "enable_signature_method_name_check",
+        "flush_filesystem_caches",
+        "grpc_channel_arguments",
+        "num_load_threads",
+        "num_request_iterations_for_warmup",
+        "num_tflite_interpreters_per_pool",
+        "num_tflite_pools",
+        "num_unload_threads",
+        "per_process_gpu_memory_fraction",
+        "remove_unused_fields_from_bundle_metagraph",
+        "skip_initialize_tpu",
+        "tensorflow_inter_op_parallelism",
+        "tensorflow_intra_op_parallelism",
+        "tensorflow_session_config_file",
+        "tensorflow_session_parallelism",
+        "thread_pool_factory_config_file",
+        "xla_cpu_compilation_enabled",
+        "xla_gpu_compilation_enabled",
+    ],
+)
+def test_a_flag_of_tf_serving_is_taken(name):
+    found = flags.parse(["--model_base_path=/m", f"--{name}=1"])
+    assert found.without_effect == (name,)
 
 
 def test_flags_of_tf_serving_that_change_no_answer(caplog, monkeypatch):

@@ -375,6 +375,18 @@ def test_the_page_refuses_uploads_beyond_the_total(page, monkeypatch):
     assert sum(p.stat().st_size for p in stored()) <= 9000
 
 
+def test_the_page_refuses_more_uploads_than_it_keeps(page, monkeypatch):
+    for path in stored():
+        path.unlink()
+    monkeypatch.setattr(uploads.folder(), "_max_files", 2)
+    statuses = [page.upload(bytes(30), f"{i}.png").status for i in range(3)]
+    assert statuses == [200, 200, 503]
+    assert len(stored()) == 2
+    os.utime(stored()[0], (1, 1))
+    assert page.upload(bytes(30), "again.png").status == 200
+    assert len(stored()) == 2
+
+
 # The folder.
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -163,3 +164,17 @@ def test_commands_are_to_be_copied(path, tmp_path):
         run.read_curve()
     said = str(refused.value).split("first run: ")[1]
     assert shlex.split(said) == [*words[:3], str(run.path)]
+
+
+def test_every_command_that_is_printed_can_be_copied():
+    """A path with a space, pasted as it is, is two arguments."""
+    printed = [
+        line.strip()
+        for folder in ("training", "export", "serving", "yoto_tf")
+        for file in (ROOT / folder).rglob("*.py")
+        for line in file.read_text().splitlines()
+        if re.search(r"""["']next: """, line)
+    ]
+    assert len(printed) >= 4
+    for line in printed:
+        assert "{command(" in line, line

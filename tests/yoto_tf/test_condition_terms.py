@@ -156,9 +156,14 @@ def test_terms_that_do_not_tell_examples_apart_are_refused(term, sentence):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_term_that_is_not_finite_is_told_from_within_a_graph():
+@pytest.mark.parametrize(
+    "compiled",
+    [{}, {"jit_compile": True}, {"batch_parts": 2}],
+    ids=["graph", "xla", "parts"],
+)
+def test_a_term_that_is_not_finite_is_told_from_within_a_graph(compiled):
     model = model_of({"mse": lambda x, y, o, p: ops.sum(o, -1) / 0})
-    model.compile("adam")
+    model.compile("adam", **compiled)
     before = model.get_weights()
     with pytest.raises(InputError, match="finite before training"):
         model.fit(X, Y, verbose=0)

@@ -136,10 +136,13 @@ def test_fit_adapts_once_to_whatever_it_is_given():
     expected.adapt(images())
     offsets = expected.posterior.offsets.numpy()
     assert np.diff(offsets).min() > 0
+    # As TFDS gives them.
+    labelled = {"image": images(), "label": np.arange(len(images()))}
     for given in (
         {"x": images(), "batch_size": 32},
         {"x": {"image": images()}, "batch_size": 32},
         {"x": tf.data.Dataset.from_tensor_slices(images()).batch(32)},
+        {"x": tf.data.Dataset.from_tensor_slices(labelled).batch(32)},
         {"x": Batches()},
     ):
         model = vae()

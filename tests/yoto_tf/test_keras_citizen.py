@@ -228,9 +228,12 @@ def test_metrics_come_back_with_the_model(tmp_path):
     assert loaded.evaluate(X, Y, return_dict=True, verbose=0) == expected
 
 
-def test_a_last_batch_that_cuts_a_group_is_refused_also_in_a_data_set():
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_last_batch_that_cuts_a_group_is_refused_also_in_a_data_set(
+    jit_compile,
+):
     model = Classifier(group_size=4)
-    model.compile()
+    model.compile(jit_compile=jit_compile)
     data = tf.data.Dataset.from_tensor_slices((X, Y))
     model.fit(data.batch(8), shuffle=False, verbose=0)
     with pytest.raises(InputError, match="multiple of group_size=4.*: 2"):

@@ -171,6 +171,13 @@ def test_a_vaes_example_is_the_images_of_its_data(tmp_path):
     images = np.random.default_rng(0).random((3, 32, 32, 3), "float32")
     model.train_on_batch({"image": images, "label": np.arange(3)})
     np.testing.assert_array_equal(model._first_rows.inputs, images)
+    model.export(tmp_path / "1")
+    with Session(tmp_path / "1") as session:
+        asked = {"inputs": images, "beta": np.full(3, 4.0, "float32")}
+        found = session.run("predict", asked)["mean"]
+    np.testing.assert_allclose(
+        found, model.encode(images, 4.0)[0], rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(

@@ -313,6 +313,13 @@ def test_predict_gives_what_a_call_gives(predicting):
     predicted = vae.predict(IMAGES, loss_parameters=asked, verbose=0)
     for name in ("mean", "stddev"):
         np.testing.assert_allclose(predicted[name], called[name], rtol=1e-4)
+    default = vae.loss_parameters.defaults["beta"]
+    np.testing.assert_allclose(
+        vae.predict(IMAGES, verbose=0)["mean"],
+        vae.encode(IMAGES, default)[0],
+        rtol=1e-4,
+        atol=1e-5,
+    )
     for one in (16, 16.0, np.float64(16), [16] * 4):
         asked = {"beta": one}
         expected = vae.encode(IMAGES, 16.0)[0]

@@ -6,6 +6,7 @@ from yoto_tf.errors import InputError
 from yoto_tf.families import DEFAULT
 from yoto_tf.families import get_preset
 from yoto_tf.families.vae.presets import PRESETS
+from yoto_tf.settings import OptimizerConfig
 
 
 def test_the_presets_are_there_and_the_default_is_one():
@@ -138,3 +139,11 @@ def test_preset_has_the_number_of_its_source(name, path, expected):
     for part in path.split("."):
         value = getattr(value, part)
     assert value == expected
+
+
+def test_all_that_is_ours_stops_outliers():
+    """Without it a fixed weight on CIFAR-10 blew up within 100 epochs."""
+    assert OptimizerConfig().clip_ratio == 5.0
+    for name, preset in PRESETS.items():
+        ratio = preset.config.optimizer.clip_ratio
+        assert (ratio is None) == name.endswith("_paper"), name

@@ -89,7 +89,9 @@ def with_an_empty_batch(sizes=(8, 0, 8)):
     return tf.data.Dataset.from_generator(batches, output_signature=spec)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"run_eagerly": True}])
+@pytest.mark.parametrize(
+    "arguments", [{}, {"run_eagerly": True}, {"jit_compile": True}]
+)
 def test_a_batch_of_no_examples_is_refused(arguments):
     """The mean of none is NaN, and so would be all weights after it."""
     model = Fussy()

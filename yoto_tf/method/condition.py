@@ -4,7 +4,6 @@ import inspect
 import json
 
 import keras
-from keras import ops
 
 from yoto_tf.errors import InputError
 from yoto_tf.layers.spline import SplineFiLM
@@ -12,7 +11,6 @@ from yoto_tf.method import graph
 from yoto_tf.method import net_inputs
 from yoto_tf.method import replicas
 from yoto_tf.method import sites as choosing
-from yoto_tf.method.assertions import checked
 from yoto_tf.method.model import LossConditionalModel
 from yoto_tf.method.terms import Terms
 
@@ -190,21 +188,6 @@ class ConditionedModel(LossConditionalModel):
 
     def loss_terms(self, x, y, outputs, loss_parameters):
         return self._terms(x, y, outputs, loss_parameters)
-
-    def training_terms(self, terms, outputs, loss_parameters, step):
-        if "float16" == self.compute_dtype:
-            # What overflows is left to the scaling of the loss.
-            return terms
-        return {
-            name: checked(
-                term,
-                ops.any(step > 0) | ops.all(ops.isfinite(term)),
-                "expected terms that are finite before training, received: "
-                f"{name}=",
-                term[ops.argmin(ops.cast(ops.isfinite(term), "int32"))],
-            )
-            for name, term in terms.items()
-        }
 
     def conditioning_cost(self):
         """What the conditioning adds to the network.

@@ -46,6 +46,7 @@ class Steps(KerasModel):
             (per_example, terms), gradients = self._gradients(
                 (x, y, sample_weight, drawn), step, num
             )
+        terms = self._finite_at_first(terms, step)
         self._note_batch(*given)
         with after(x, y, per_example, terms):
             self._first_rows.note(self.served_inputs(given[0]), self.optimizer)
@@ -200,6 +201,24 @@ class Steps(KerasModel):
                     f"{self.objective.normalization!r}, received: {name} "
                     f"{self.loss_parameters.describe(name)}"
                 )
+
+    def _finite_at_first(self, terms, step):
+        """Refuses terms that are not finite before the first update: those of
+        a formula or of data that are wrong, not of training that diverged."""
+        if self.compute_dtype == "float16":
+            # What overflows is left to the scaling of the loss.
+            return terms
+        found = {}
+        for name, term in terms.items():
+            finite = ops.isfinite(term)
+            found[name] = checked(
+                term,
+                ops.any(step > 0) | ops.all(finite),
+                "expected terms that are finite before training, received: "
+                f"{name}=",
+                ops.sum(ops.where(finite, ops.zeros_like(term), term)),
+            )
+        return found
 
     def _whole_groups(self, num):
         """The number of examples, if it is a multiple of `group_size`."""
