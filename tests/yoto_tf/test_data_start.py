@@ -151,6 +151,20 @@ def test_fit_adapts_once_to_whatever_it_is_given():
     np.testing.assert_allclose(model.posterior.offsets, offsets, rtol=1e-5)
 
 
+def test_a_loop_of_batches_adapts_before_its_first_step():
+    expected = vae()
+    expected.adapt(images()[:32])
+    offsets = expected.posterior.offsets.numpy()
+    model = vae()
+    model.compile("sgd", run_eagerly=True)
+    model.train_on_batch(images()[:32])
+    np.testing.assert_array_equal(model.posterior.offsets, offsets)
+    # Neither its later batches nor a `fit` move what it has learned from.
+    model.train_on_batch(images()[32:64])
+    model.fit(images()[64:], batch_size=32, verbose=0)
+    np.testing.assert_array_equal(model.posterior.offsets, offsets)
+
+
 def test_what_it_adapted_to_is_saved(tmp_path):
     model = vae()
     model.adapt(images())
