@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from yoto_tf import BetaConfig
 from yoto_tf import ConditionalVAE
+from yoto_tf import InputError
 from yoto_tf import ModelConfig
 from yoto_tf.families.vae.model import likelihoods
 from yoto_tf.families.vae.model.start import data_starts
@@ -152,6 +153,36 @@ def test_fit_adapts_once_to_whatever_it_is_given():
     # More training is no new beginning.
     model.fit(images(seed=7), batch_size=32, verbose=0)
     np.testing.assert_allclose(model.posterior.offsets, offsets, rtol=1e-5)
+
+
+def test_a_loop_of_batches_adapts_before_its_first_step():
+    expected = vae()
+    expected.adapt(images()[:32])
+    offsets = expected.posterior.offsets.numpy()
+    model = vae()
+    model.compile("sgd", run_eagerly=True)
+    model.train_on_batch(images()[:32])
+    np.testing.assert_array_equal(model.posterior.offsets, offsets)
+    # Neither its later batches nor a `fit` move what it has learned from.
+    model.train_on_batch(images()[32:64])
+    model.fit(images()[64:], batch_size=32, verbose=0)
+    np.testing.assert_array_equal(model.posterior.offsets, offsets)
+
+
+def test_what_cannot_be_read_before_training_needs_adapt_before():
+    strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
+    with strategy.scope():
+        model = vae()
+        model.compile("sgd")
+    batches = tf.data.Dataset.from_tensor_slices(images()).batch(32)
+    given = strategy.experimental_distribute_dataset(batches)
+    with pytest.raises(InputError, match="adapt.* received: Distributed"):
+        model.fit(given, verbose=0)
+    model.adapt(images())
+    offsets = model.posterior.offsets.numpy()
+    model.fit(given, steps_per_epoch=3, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(model.posterior.offsets, offsets)
+    assert int(model.optimizer.iterations) == 3
 
 
 def test_what_it_adapted_to_is_saved(tmp_path):

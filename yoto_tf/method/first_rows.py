@@ -88,7 +88,8 @@ def peeked(x, num=2048):
         of the inputs.
 
     Raises:
-        InputError: for batches of nothing, or not like one another.
+        InputError: for batches of nothing, or not like one another, and for
+            what cannot be read before training.
     """
     if inspect.isgenerator(x):
         head = []
@@ -107,8 +108,14 @@ def peeked(x, num=2048):
         batches = iter(x)
     elif isinstance(x, keras.utils.PyDataset):
         batches = (x[i] for i in range(x.num_batches or 2**31))
-    else:
+    elif all(hasattr(leaf, "shape") for leaf in keras.tree.flatten(x)):
         return x, x
+    else:
+        raise InputError(
+            "expected arrays, a tf.data.Dataset, a keras.utils.PyDataset or a "
+            "generator, or a model whose adapt() was called with some "
+            f"examples before, received: {type(x).__name__}"
+        )
     return x, _first(batches, num)
 
 

@@ -50,7 +50,8 @@ class KerasModel(saving.Saved):
     def adapt(self, x):
         """Learns what is worked out from data before training, as
         `keras.layers.Normalization.adapt` does; `fit` calls it with its
-        first examples, once. By default there is nothing to learn.
+        first examples, `train_on_batch` with its first batch, once. By
+        default there is nothing to learn.
 
         Args:
             x: inputs, as for `fit`.
@@ -259,9 +260,14 @@ class KerasModel(saving.Saved):
         with as_input_errors():
             return super().predict(x, *args, **kwargs)
 
-    def train_on_batch(self, *args, **kwargs):
+    def train_on_batch(self, x, *args, **kwargs):
         with as_input_errors():
-            return super().train_on_batch(*args, **kwargs)
+            if not self.is_adapted:
+                # Before the first step: a later `fit` would do it to a model
+                # that has learned already.
+                given_data.check_data(x)
+                self.adapt(x)
+            return super().train_on_batch(x, *args, **kwargs)
 
     def test_on_batch(self, *args, **kwargs):
         with as_input_errors():

@@ -220,7 +220,8 @@ class ConditionalVAE(Coding, LossConditionalModel):
 
     def adapt(self, x):
         """Learns where the posterior starts from images, as `fit` does from
-        its first ones. Nothing to do where `initial_variance` is a number.
+        its first ones, once. Nothing to do where `initial_variance` is a
+        number. A loop of one's own calls it before its first step.
 
         Args:
             x: as for `fit`; 2,048 of them, evenly chosen, are looked at.
