@@ -280,12 +280,15 @@ def _compare_outputs(signature, endpoint, found, expected, worst):
                 f"received: {got.shape}"
             )
         tolerance = endpoint.tolerances.get(name, _TOLERANCE)
-        difference = np.abs(np.asarray(got, number) - value)
         # Of two large whole numbers, as indices, no other one is as good.
         share = _RELATIVE_TOLERANCE * (np.asarray(got).dtype.kind in "fc")
+        got = np.asarray(got, number)
+        # Where they are the same, infinities too, there is no difference.
+        difference = np.abs(
+            np.subtract(got, value, np.zeros_like(value), where=got != value)
+        )
         # False for NaN, which a model that diverged gives.
-        good = difference <= tolerance + share * np.abs(value)
-        if not good.all():
+        if not np.isclose(got, value, share, tolerance).all():
             raise VerificationError(
                 f"{signature}: {name} of the C++ session differs by up to "
                 f"{difference.max():g} from the Keras model"

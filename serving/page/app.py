@@ -163,7 +163,7 @@ class _Events:
         )
         self._on(
             parts["new_noise"].click,
-            lambda sliders: handlers.new_noise(_point(sliders)),
+            lambda sliders: handlers.new_noise(self._point(sliders)),
             ["sample_knobs"],
             _SAMPLED,
         )
@@ -208,24 +208,24 @@ class _Events:
         return {**filled, "seen": facts}
 
     def _pick(self, sliders, event: gr.EventData):
-        return self._handlers.pick(_sent(event, "index"), _point(sliders))
+        return self._handlers.pick(_sent(event, "index"), self._point(sliders))
 
     def _edit(self, row, sliders):
-        return self._handlers.edit(row, _point(sliders))
+        return self._handlers.edit(row, self._point(sliders))
 
     def _upload(self, path, sliders):
         if not isinstance(path, str):
             raise InvalidRequest(f"expected a picture, received: {path!r}")
         name = Path(path).name
         # Emptied, so that the next picture can be dropped there too.
-        found = self._handlers.upload(path, name, _point(sliders))
+        found = self._handlers.upload(path, name, self._point(sliders))
         return {"file": None, **found}
 
     def _turn(self, shown, sliders):
-        return self._handlers.turn(shown, _point(sliders), _moved(sliders))
+        return self._handlers.turn(shown, self._point(sliders), _moved(sliders))
 
     def _turn_sample(self, noise, sliders):
-        turned = _point(sliders), _moved(sliders)
+        turned = self._point(sliders), _moved(sliders)
         return self._handlers.turn_sample(noise, *turned)
 
     def _jump(self, shown, sliders, event: gr.EventData):
@@ -235,7 +235,24 @@ class _Events:
             raise InvalidRequest(
                 "expected a value of the strip, received: none"
             ) from None
-        return self._handlers.jump(shown, value, _point(sliders))
+        return self._handlers.jump(shown, value, self._point(sliders))
+
+    def _point(self, sliders):
+        """The point that sliders stand at.
+
+        Raises:
+            InvalidRequest: for an event that carries none, or that of another
+                model: until the page looks again it has the sliders of the
+                version before.
+        """
+        found = _point_or_none(sliders)
+        names = [k.name for k in self._handlers.model.facts().knobs]
+        if found is None or not found.keys() >= set(names):
+            raise InvalidRequest(
+                f"expected an event with the values of the sliders {names}, "
+                f"received: {str(sliders)[:80]}"
+            )
+        return found
 
 
 def _sent(event, name):
@@ -244,21 +261,6 @@ def _sent(event, name):
         return getattr(event, name)
     except (AttributeError, TypeError):
         return None
-
-
-def _point(sliders):
-    """The point that sliders stand at.
-
-    Raises:
-        InvalidRequest: for an event that carries none.
-    """
-    found = _point_or_none(sliders)
-    if found is None:
-        raise InvalidRequest(
-            "expected an event with the values of the sliders, received: "
-            f"{str(sliders)[:80]}"
-        )
-    return found
 
 
 def _point_or_none(sliders):

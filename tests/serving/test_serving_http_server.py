@@ -51,6 +51,29 @@ def test_inflating_is_bounded():
     assert rest.inflate(gzip.compress(body), 999) == b""
 
 
+@pytest.mark.parametrize("cut", [None, 30, -12])
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_an_upgrade_that_is_offered_is_passed_over(server, protocol, cut):
+    """Java's HttpClient and `curl --http2` offer HTTP/2 with each request."""
+    body = b'{"signature_name": "total", "inputs": [1, 2], "upgrade": 1}'
+    request = (
+        b"POST /v1/models/m:predict HTTP/1.1\r\nHost: h\r\n"
+        b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAA\r\n"
+        b"Content-Length: %d\r\nUpgrade: %s\r\n\r\n%s"
+        % (len(body), protocol.encode(), body)
+    )
+    with socket.create_connection(("127.0.0.1", server.rest_port)) as s:
+        s.settimeout(5)
+        for _ in range(2):  # on one connection
+            for part in (request[:cut], request[cut:] if cut else b""):
+                s.sendall(part)
+                time.sleep(0.05)
+            answer = http.client.HTTPResponse(s)
+            answer.begin()
+            assert answer.status == 200
+            assert json.loads(answer.read()) == {"outputs": 3.0}
+
+
 def test_a_body_that_is_too_large(server):
     status, reply = ask(server, "POST", "/v1/models/m:predict", "x" * BIG * 5)
     assert status == 413

@@ -396,6 +396,17 @@ def test_events_without_what_they_should_carry_are_refused(handlers):
             events._jump(page["shown"], page["knobs"], event)
     with pytest.raises(InvalidRequest, match="values of the sliders"):
         events._pick(None, gr.EventData(None, {"index": 0}))
+    # A new version may have other knobs than the sliders of an open page.
+    (only,) = page["knobs"]["knobs"]
+    before = {"moved": 0, "knobs": [{**only, "name": "gamma"}]}
+    for handle, *given in (
+        (events._turn, page["shown"], before),
+        (events._turn_sample, page["noise"], before),
+        (events._pick, before, gr.EventData(None, {"index": 0})),
+        (events._jump, page["shown"], before, gr.EventData(None, {"value": 1})),
+    ):
+        with pytest.raises(InvalidRequest, match=r"sliders \['beta'\]"):
+            handle(*given)
 
 
 def test_without_images_the_page_waits_for_a_picture(handlers):

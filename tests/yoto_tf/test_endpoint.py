@@ -106,6 +106,21 @@ def test_numbers_of_every_kind_are_compared(right, wrong):
         compared(answer(wrong), **kind)
 
 
+def test_infinities_are_compared_by_their_sign():
+    """As of logits of what is masked out."""
+
+    def masked(x, mask=-np.inf):
+        return {"y": np.where(x == 7, mask, 2 * x)}
+
+    assert compared(masked, reference=masked)[0].largest == 0
+    for wrong in (np.inf, np.nan, 14.0):
+        with pytest.raises(VerificationError, match="differs by up to"):
+            compared(lambda x, w=wrong: masked(x, w), reference=masked)
+        if not np.isnan(wrong):
+            with pytest.raises(VerificationError, match="up to inf"):
+                compared(masked, reference=lambda x, w=wrong: masked(x, w))
+
+
 def test_a_row_does_not_depend_on_those_beside_it():
     def centred(x):
         return {"y": x - x.mean()}

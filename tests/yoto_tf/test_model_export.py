@@ -93,6 +93,16 @@ def test_inputs_of_a_dict_keep_their_names(tmp_path):
     np.testing.assert_allclose(found["outputs"], expected, rtol=1e-4)
 
 
+def test_an_example_is_taken_as_fit_takes_it(tmp_path):
+    """Floats of NumPy and pandas are float64 by themselves."""
+    alarms().export(tmp_path / "1", example=X[:5].astype("float64"))
+    with Session(tmp_path / "1") as session:
+        asked = {"inputs": X, "miss": np.full(20, 2.0, "float32")}
+        session.run("predict", asked)
+        inputs = session._signatures["predict"].inputs
+    assert tf.as_dtype(inputs["inputs"].dtype) == tf.float32
+
+
 def test_a_vae_is_served_at_the_posteriors_mean(tmp_path):
     config = yoto_tf.ModelConfig(
         latent_size=2, base_channels=1, convs_per_block=1, dense_units=4

@@ -136,7 +136,7 @@ def predict_endpoint(model, example, invalid_rows="error"):
                 "expected an example with one row or more, received: "
                 f"{name}.shape={np.shape(value)}"
             )
-    arrays = {n: np.asarray(a) for n, a in arrays.items()}
+    arrays = {n: _as_fitted(a) for n, a in arrays.items()}
     asked = model.loss_parameters.asked
     specs = [
         tf.TensorSpec((None, *a.shape[1:]), a.dtype, n)
@@ -246,6 +246,14 @@ def _required(example):
             "first batch gives them, received: example=None"
         )
     return example
+
+
+def _as_fitted(values):
+    """An array of the dtype in which Keras' `fit` hands it to a model: a server
+    that took float64 would refuse what the model was trained on."""
+    values = np.asarray(values)
+    is_float = np.issubdtype(values.dtype, np.floating)
+    return values.astype(keras.config.floatx()) if is_float else values
 
 
 def _check_free(outputs):

@@ -1,10 +1,12 @@
 """uvicorn's HTTP protocol with limits of size and time.
 
 uvicorn bounds neither the head of a request nor the time that a client takes
-to send it or to fetch the reply.
+to send it or to fetch the reply. And it drops the body of a request that
+offers HTTP/2, as Java's HttpClient does with each.
 """
 
 import asyncio
+import re
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,6 +17,7 @@ MAX_HEAD_BYTES = 64 * 2**10
 # Sent before the answer to an earlier one. uvicorn keeps each of them at a
 # hundred times the room that it takes on the wire.
 MAX_PIPELINED = 32
+_UPGRADE = re.compile(rb"^upgrade(?=[ \t]*:)", re.IGNORECASE | re.MULTILINE)
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -32,6 +35,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._seconds = seconds
         self._arrival = self._departure = None
         self._head_bytes = self._body_bytes = 0
+        self._in_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
@@ -49,6 +53,10 @@ class LimitedProtocol(HttpToolsProtocol):
         # All that is no body: request line, headers, sizes of chunks,
         # trailers.
         self._head_bytes += len(data)
+        if self._in_head:
+            # The parser takes what follows such a head for another protocol.
+            head, end, body = data.partition(b"\r\n\r\n")
+            data = _UPGRADE.sub(b"ignored", head) + end + body
         super().data_received(data)
         if self._head_bytes > MAX_HEAD_BYTES + self._body_bytes:
             error = status.resource_exhausted(
@@ -65,6 +73,10 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._arrival is None:  # it came together with the one before
             self._await_request()
 
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
     def on_body(self, body: bytes) -> None:
         self._head_bytes -= len(body)
         self._body_bytes += len(body)
@@ -72,6 +84,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._head_bytes = self._body_bytes = 0
+        self._in_head = True
         self._arrival.cancel()
         self._arrival = None
         super().on_message_complete()
