@@ -26,6 +26,7 @@ from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.examples import arrays_of
 from yoto_tf.families import family_for
+from yoto_tf.run_directory import RunDirectory
 from yoto_tf.settings import Settings
 
 
@@ -257,8 +258,10 @@ def main(argv=None):
         run_dir = given.run_dir or Path("runs") / name
         config = given.config
         if given.resume and config == default.config:
-            # Nothing overridden: whatever the run was begun with.
-            config = None
+            is_named = argv and not argv[0].startswith("-")
+            if not is_named or RunDirectory(run_dir).read_preset() == name:
+                # Nothing overridden: whatever the run was begun with.
+                config = None
         if given.steps_per_execution < 1:
             raise InputError(
                 "expected --steps-per-execution of 1 or more, received: "

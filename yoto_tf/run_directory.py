@@ -144,6 +144,11 @@ class RunDirectory:
             )
         return read_experiment(self.config_file)
 
+    def read_preset(self):
+        """Returns the name of what the run was begun with, None if unknown."""
+        self.read_config()
+        return json.loads(self.config_file.read_text()).get("preset")
+
     def family(self):
         """Returns the `Family` of the run, as it is for its settings."""
         return family_for(self.read_config())

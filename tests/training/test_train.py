@@ -107,6 +107,29 @@ def test_a_run_is_resumed_with_its_own_settings_only(trained_run, smoke_config):
         train(other, trained_run.path, resume=True, verbose=0)
 
 
+def test_a_run_is_not_resumed_under_the_name_of_another(
+    trained_run, capsys, monkeypatch
+):
+    words = ["--run-dir", str(trained_run.path), "--resume"]
+    with pytest.raises(SystemExit) as ended:
+        train_module.main(["cifar10", *words])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "to resume it, received: other values of " in said
+    assert "model.latent_size" in said
+    # Of its own name, or of none, and of its file, it is.
+    asked = []
+
+    def train_(config, *_, **__):
+        asked.append(config)
+        return None, trained_run
+
+    monkeypatch.setattr(train_module, "train", train_)
+    for named in (["smoke"], [], [str(trained_run.config_file)]):
+        train_module.main([*named, *words])
+    assert asked == [None, None, trained_run.read_config()]
+
+
 @pytest.mark.slow
 def test_a_run_in_parts_is_the_run(trained_run, data_dir, tmp_path):
     """A process that gives every operation one thread."""
