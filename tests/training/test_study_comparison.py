@@ -252,6 +252,10 @@ def test_a_run_without_a_metric_that_is_asked_for_is_not_finished(
     asking = dataclasses.replace(run, metrics=("nll=50", "mutual_information"))
     assert not runner.is_finished(tmp_path, asking)
     file = tmp_path / "m/width1-seed0/evaluation.json"
+    # As of a run that was killed after its curve was written.
+    aside = file.rename(tmp_path / "aside")
+    assert not runner.is_finished(tmp_path, run)
+    aside.rename(file)
     content = json.loads(file.read_text())
     content["metrics"] = {"mutual_information": {}}
     file.write_text(json.dumps(content))

@@ -46,7 +46,9 @@ def is_finished(folder, planned):
     """Whether a run is trained, scored at the points that are asked, and
     measured."""
     run = run_directory(folder, planned)
-    if not run.model_file.exists() or not run.curve_file.exists():
+    # In the order in which they are written: a run may be killed in between.
+    files = run.model_file, run.curve_file, run.evaluation_file
+    if not all(file.exists() for file in files):
         return False
     family = run.family()
     scored = [
