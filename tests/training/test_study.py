@@ -1,6 +1,7 @@
 """A small real study through the command line: to its end, cut off and
 continued, with a run that diverges."""
 
+import contextlib
 import os
 import pathlib
 import queue
@@ -16,6 +17,7 @@ import pebble
 import pytest
 from PIL import Image
 
+from training.executors.base import Lost
 from training.executors.local import LocalExecutor
 from training.study import __main__ as study_module
 from training.study import costs
@@ -27,6 +29,7 @@ from training.study.pictures import pictured_runs
 from training.study.pictures import row_label
 from training.study.plan import planned_runs
 from training.study.spec_file import load_spec
+from yoto_tf.errors import InputError
 from yoto_tf.families import get_family
 from yoto_tf.run_directory import RunDirectory
 
@@ -333,6 +336,31 @@ def test_wrong_command_lines_end_with_code_2_and_a_sentence(
     assert ended.value.code == 2
     assert sentence in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_keras_that_no_process_can_use_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "nonsense")
+    ended = _study("smoke", tmp_path, "--jobs", "2")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: expected Keras with the TensorFlow")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_process_that_dies_over_its_data_is_a_sentence(tmp_path):
+    class Executor:
+        def call(self, *_):
+            raise Lost("its process ended with exit code -9")
+
+    planned = planned_runs(load_spec("smoke"))
+    with pytest.raises(InputError, match="data.name=.*exit code -9"):
+        runner.train_all(
+            planned,
+            tmp_path,
+            "smoke",
+            1,
+            None,
+            lambda num: contextlib.nullcontext(Executor()),
+        )
 
 
 _SMALL = (

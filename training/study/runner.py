@@ -133,7 +133,13 @@ def train_all(planned, folder, preset, jobs, progress, make_executor=None):
                 for one in planned
                 if one.config.data == first.config.data
             ]
-            reason = executor.call(worker.prepare, first.config, begun)
+            try:
+                reason = executor.call(worker.prepare, first.config, begun)
+            except Lost as lost:
+                reason = (
+                    f"expected data.name={first.config.data.name!r} to be "
+                    f"loaded, received: {lost}, as where memory is short"
+                )
             if reason:
                 raise InputError(reason)
         failures |= _until_done(waiting, folder, preset, executor, progress)

@@ -37,8 +37,10 @@ def start(threads, messages):
     _messages, _parent = messages, os.getppid()
     # Ctrl-C reaches the whole process group; the parent ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import_keras_quietly()
-    set_threads(threads)
+    # What is raised here is lost with the process: `prepare` says it.
+    with contextlib.suppress(InputError):
+        import_keras_quietly()
+        set_threads(threads)
 
 
 def begin_elsewhere(threads):
@@ -100,9 +102,10 @@ def prepare(config, begun):
 
     Returns:
         None, or the sentence that says why it cannot be used, as that a run
-        was begun on other data.
+        was begun on other data, or why Keras cannot.
     """
     try:
+        import_keras_quietly()
         splits = splits_of(config)
         for path in begun:
             RunDirectory(path).data.require_same(splits)
