@@ -90,6 +90,17 @@ def test_modulate_takes_maps_of_any_shape(rng):
     )
 
 
+# Of as many examples as channels, each would be taken for the other.
+@pytest.mark.parametrize("shape", [(4, 1), (4,), (4, 8), (4, 1, 4)])
+def test_what_is_no_number_per_channel_is_refused(shape):
+    features, good = np.ones((4, 3, 4), "float32"), np.ones((4, 4), "float32")
+    wrong = np.ones(shape, "float32")
+    with pytest.raises(InputError, match=r"scale of shape \(batch, 4\)"):
+        modulate(features, wrong)
+    with pytest.raises(InputError, match=r"shift of shape \(batch, 4\)"):
+        modulate(features, good, wrong)
+
+
 @pytest.mark.parametrize("make", [FiLM, SplineFiLM])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_new_film_is_exactly_the_identity(make, shape, rng):

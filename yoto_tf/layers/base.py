@@ -129,11 +129,14 @@ def modulate(features, scale, shift=None):
 
     Returns:
         A tensor of the shape and dtype of `features`.
+
+    Raises:
+        InputError: for a scale or shift of another shape.
     """
     rank = len(features.shape)
-    scale = ops.cast(scale, features.dtype)
+    scale = _per_channel("scale", scale, features)
     if shift is not None:
-        shift = ops.cast(shift, features.dtype)
+        shift = _per_channel("shift", shift, features)
     if rank == 4 and None not in features.shape[1:]:
         # Broadcasting a few channels over height and width is slow on a CPU:
         # rows of width * channels values multiply in long runs, which made
@@ -149,3 +152,16 @@ def modulate(features, scale, shift=None):
     spread = (-1, *(1,) * (rank - 2), features.shape[-1])
     product = features * ops.reshape(scale, spread)
     return product if shift is None else product + ops.reshape(shift, spread)
+
+
+def _per_channel(name, values, features):
+    values = ops.cast(values, features.dtype)
+    # As many examples as channels, and `(batch, 1)` would be spread over the
+    # channels of all examples, without an error.
+    channels = features.shape[-1]
+    if len(values.shape) != 2 or values.shape[-1] not in (None, channels):
+        raise InputError(
+            f"expected {name} of shape (batch, {channels}), one "
+            f"per channel, received: {name}.shape={tuple(values.shape)}"
+        )
+    return values
