@@ -80,10 +80,13 @@ class Independent(JointParameters):
 
     @property
     def coordinate_ends(self):
-        ends = [self.parameters[n].coordinate_ends for n in self.varying]
+        ends = self.ends_of_each().values()
         if not ends:
             return None
         return min(low for low, _ in ends), max(high for _, high in ends)
+
+    def ends_of_each(self):
+        return {n: self.parameters[n].coordinate_ends for n in self.varying}
 
     @property
     def defaults(self):

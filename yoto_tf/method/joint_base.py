@@ -70,6 +70,11 @@ class JointParameters:
         """Lowest and highest coordinate of the trained values; None: none."""
         raise NotImplementedError
 
+    def ends_of_each(self):
+        """dict, name -> its own `coordinate_ends`, of those that vary and have
+        coordinates of their own."""
+        return {}
+
     def watched(self):
         """Returns a few dicts of values to score in validation."""
         raise NotImplementedError

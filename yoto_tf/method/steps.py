@@ -267,11 +267,14 @@ def _weighted(per_example, sample_weight):
 
 
 def _check_splines(model):
-    """Raises `InputError` where splines would clip different values to one
-    end."""
-    ends = model.loss_parameters.coordinate_ends
+    """Raises `InputError` where splines would take different values for one:
+    clip them to one end, or have all of a parameter's between two knots."""
+    joint = model.loss_parameters
+    ends = joint.coordinate_ends
     for layer in first_batch.all_layers(model) if ends else ():
-        if isinstance(layer, SplineFiLM) and not (
+        if not isinstance(layer, SplineFiLM):
+            continue
+        if not (
             layer.ends[0] <= ends[0] + 1e-3 and ends[1] - 1e-3 <= layer.ends[1]
         ):
             raise InputError(
@@ -280,3 +283,14 @@ def _check_splines(model):
                 f"{layer.name} with ends=({layer.ends[0]:.4g}, "
                 f"{layer.ends[1]:.4g})"
             )
+        between = (layer.ends[1] - layer.ends[0]) / (layer.knots - 1)
+        for name, (low, high) in joint.ends_of_each().items():
+            # Equal at its ends, as an angle's, they tell nothing.
+            if 0 < high - low < between / 10:
+                raise InputError(
+                    "expected coordinates of every loss parameter that differ "
+                    "by as much as those of the others, as "
+                    f"standardize=True gives, received: {name} from {low:.4g} "
+                    f"to {high:.4g} beside ends=({layer.ends[0]:.4g}, "
+                    f"{layer.ends[1]:.4g}) of {layer.name}"
+                )
