@@ -76,9 +76,13 @@ def require_new(path, kind, mend):
         mend: what to do otherwise, for the message.
 
     Raises:
-        InputError: if it exists and is not an empty directory.
+        InputError: if it exists and is not a directory that is empty, but for
+            hidden files: one that was killed over its first has no other.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (
+        not path.is_dir()
+        or any(not p.name.startswith(".") for p in path.iterdir())
+    ):
         raise InputError(
             f"expected a new {kind}, received: {path}, which exists; {mend}"
         )

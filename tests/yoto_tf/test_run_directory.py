@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -37,6 +38,27 @@ def test_a_write_that_ends_well_replaces_the_file(tmp_path):
         aside.write_text("whole")
         assert not path.exists()
     assert path.read_text() == "whole"
+
+
+def test_a_run_that_was_killed_over_its_first_file_is_begun_again(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from yoto_tf.families.vae.config import ExperimentConfig\n"
+        "from yoto_tf.run_directory import RunDirectory\n"
+        "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "RunDirectory(sys.argv[1]).create(ExperimentConfig())\n"
+    )
+    run = RunDirectory(tmp_path / "run")
+    killed = subprocess.run(
+        [sys.executable, "-c", code, str(run.path)], cwd=ROOT, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert [p.suffix for p in run.path.iterdir()] == [".json"]
+    assert not run.config_file.exists()
+    run.create(ExperimentConfig())
+    assert run.read_config() == ExperimentConfig()
+    with pytest.raises(InputError, match="which exists"):
+        run.create(ExperimentConfig())
 
 
 def test_a_damaged_checkpoint_is_passed_over(trained_run, tmp_path):
