@@ -371,6 +371,7 @@ def test_the_ends_of_an_interval_have_the_outermost_coordinates(
         lambda: Choice([900.0, 900.0001]),
         lambda: Choice([1.0, 5.0, 5.0 + 1e-9]),
         lambda: Choice([2.0, 2.0, 3.0]),
+        lambda: Choice([0, 0, 1]),
         lambda: Choice([-900.0001, -900.0, 1.0]),
         lambda: LogUniform(1.0, 1.00001),
         lambda: Uniform(1.0, 1.00001),

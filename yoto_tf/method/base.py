@@ -35,7 +35,8 @@ def check_told_apart(*values):
                 f"{_LARGEST:g}, or minus those, received: {value!r}"
             )
     for low, high in itertools.pairwise(values):
-        if high - low < _CLOSEST * max(abs(low), abs(high)):
+        nearest = _CLOSEST * max(abs(low), abs(high))
+        if high == low or high - low < nearest:
             raise InputError(
                 f"expected values that differ by {_CLOSEST:g} of themselves "
                 f"or more, received: {low!r} and {high!r}"
