@@ -24,6 +24,7 @@ MAX_ROWS = 1024
 
 # The session fuses operations that Keras runs one by one.
 _TOLERANCE = 1e-4
+_PYTHON = {"EagerPyFunc", "PyFunc", "PyFuncStateless"}
 _RELATIVE_TOLERANCE = 1e-5
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -213,6 +214,14 @@ def compare(session, endpoints, batch_sizes=(1, 1, 1, 1, 1, 3, 8)):
         raise VerificationError(
             f"expected the signatures {sorted(wanted)}, received: "
             f"{sorted(session.signatures)}"
+        )
+    python = sorted(_PYTHON & session.operations)
+    if python:
+        # Here it would be found, in the process that has the function.
+        raise VerificationError(
+            "expected operations of TensorFlow alone, which a server can run, "
+            f"received: {', '.join(python)}, of tf.py_function or "
+            "tf.numpy_function"
         )
     worst = {}
     for seed, rows in enumerate(batch_sizes):

@@ -17,6 +17,9 @@ class Session:
 
     Args:
         path: the directory that holds saved_model.pb.
+
+    Attributes:
+        operations: set of the types of its operations.
     """
 
     def __init__(self, path):
@@ -35,6 +38,11 @@ class Session:
                 )
         finally:
             tf.get_logger().setLevel(level)
+        graph_def = meta_graph.graph_def
+        functions = (f.node_def for f in graph_def.library.function)
+        self.operations = {
+            node.op for nodes in (graph_def.node, *functions) for node in nodes
+        }
         self._signatures = {
             name: signature
             for name, signature in meta_graph.signature_def.items()

@@ -40,6 +40,8 @@ def make(name="double", **changes):
 class Answers:
     """A session that answers by Python functions."""
 
+    operations = frozenset()
+
     def __init__(self, **functions):
         self._functions = functions
         self.signatures = set(functions)

@@ -312,3 +312,19 @@ def test_what_cannot_be_exported_is_told_and_leaves_nothing(
     with pytest.raises(VerificationError, match="not the same for"):
         other.export(tmp_path / "1", example=X)
     assert list(tmp_path.iterdir()) == []
+
+
+class ByPython(Alarms):
+    def call(self, x, loss_parameters):
+        grown = tf.numpy_function(np.log1p, [tf.abs(x)], tf.float32)
+        return super().call(tf.ensure_shape(grown, x.shape), loss_parameters)
+
+
+def test_functions_of_python_are_not_published(tmp_path):
+    """The process that has them would answer, no other would."""
+    model = ByPython({"miss": yoto_tf.LogUniform(0.1, 10.0)}, seed=0)
+    model.compile("adam", run_eagerly=True)
+    model.fit(X, Y, verbose=0)
+    with pytest.raises(VerificationError, match="PyFunc.*numpy_function"):
+        model.export(tmp_path / "1")
+    assert list(tmp_path.iterdir()) == []
