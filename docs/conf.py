@@ -22,7 +22,7 @@ extensions = [
     "sphinx.ext.napoleon",
 ]
 # Studies' reports are linked from the texts, and found in the repository.
-exclude_patterns = ["studies/*/results.csv"]
+exclude_patterns = ["studies/*/results.csv", "studies/*/bd_rates.md"]
 html_theme = "furo"
 html_title = f"yoto_tf {version}"
 html_show_sourcelink = False
