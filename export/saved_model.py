@@ -95,8 +95,9 @@ def export_model(
         family: `Family` that says what is served, or its name; None: that of
             the run, of a `ConditionalVAE` the VAE's, of any other model one
             that serves what `model.export` does.
-        example: a few inputs to compare with, for families that make up none;
-            None: of the test data of the run, or of the first batch of `fit`.
+        example: a few inputs, rows that differ, to compare with, for families
+            that make up none; None: of the test data of the run, or of the
+            first batch of `fit`.
 
     Returns:
         `(path, differences)`: the version, and list of `endpoint.Difference`
@@ -110,6 +111,7 @@ def export_model(
     """
     from export import manifest
     from export import verify
+    from yoto_tf.method import precision
     from yoto_tf.method.model import LossConditionalModel
 
     if not isinstance(model, LossConditionalModel):
@@ -121,22 +123,22 @@ def export_model(
     sizes = batching.read(batching_config).allowed_batch_sizes
     _check_finite(model, run)
     first_rows = model._first_rows.inputs
-    model = _in_float32(model)
-    endpoints = family.endpoints(
-        model,
-        invalid_rows,
-        lambda: _example(family, run, example, first_rows),
-    )
-    view = family.view_of(model)
-    with publish.unfinished(to) as folder:
-        write(folder, endpoints, sizes)
-        differences = verify.verify(folder, endpoints)
-        if view:
-            verify.check_view(folder, view, model.loss_parameters.asked)
-        manifest.write(
-            folder, model, family, endpoints, invalid_rows, differences, run
+    with precision.in_float32(model):
+        endpoints = family.endpoints(
+            model,
+            invalid_rows,
+            lambda: _example(family, run, example, first_rows),
         )
-        return publish.publish(folder, to), differences
+        view = family.view_of(model)
+        with publish.unfinished(to) as folder:
+            write(folder, endpoints, sizes)
+            differences = verify.verify(folder, endpoints)
+            if view:
+                verify.check_view(folder, view, model.loss_parameters.asked)
+            manifest.write(
+                folder, model, family, endpoints, invalid_rows, differences, run
+            )
+            return publish.publish(folder, to), differences
 
 
 def _family(family, run, model):
@@ -186,19 +188,6 @@ def write(folder, endpoints, batch_sizes):
             f"could not write the SavedModel ({error.message}); the "
             "published versions are as they were"
         ) from error
-
-
-def _in_float32(model):
-    """The model, or one of its weights that computes in float32: servers
-    answer in float32, and in bfloat16 no two engines agree."""
-    if model.dtype_policy.name == "float32":
-        return model
-    config = {**model.get_config(), "dtype": "float32"}
-    plain = type(model).from_config(config)
-    if not plain.built:
-        plain.build_from_config(model.get_build_config())
-    plain.set_weights(model.get_weights())
-    return plain
 
 
 def _check_finite(model, run):

@@ -106,6 +106,52 @@ def test_a_model_of_no_family_in_half_precision_is_served_in_float32(tmp_path):
     )
 
 
+class Added(served_families.AlarmsOfRows):
+    """Knows more than its configuration says, and has none to be made by."""
+
+    added = 0.0
+
+    def call(self, x, loss_parameters):
+        outputs = super().call(x, loss_parameters)
+        added = keras.ops.cast(self.added, outputs["logit"].dtype)
+        return {"logit": outputs["logit"] + added}
+
+    def get_config(self):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
+def test_of_another_precision_the_model_itself_is_served(tmp_path, policy):
+    """A copy by the configuration would lose what was set since."""
+    model = Added({"miss": yoto_tf.LogUniform(0.1, 10.0)}, dtype=policy)
+    x = served_families.rows(3)
+    before = model.predict(x, verbose=0)["logit"]
+    model.added = 3.0
+    model.compile()  # predict() would go on as it was traced
+    expected = model.predict(x, verbose=0)["logit"]
+    np.testing.assert_allclose(expected, before + 3, atol=0.05)
+    policies = [w.dtype_policy for w in model._flatten_layers()]
+    path, _ = saved_model.export_model(model, tmp_path / "m", example=x)
+    asked = {"miss": np.full(3, model.loss_parameters.defaults["miss"], "f")}
+    with Session(path) as session:
+        found = session.run("predict", {"inputs": x, **asked})["logit"]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=0.05)
+    # Computed from the same weights in NumPy.
+    hidden, logit = model.hidden.get_weights(), model.logit.get_weights()
+    told = np.asarray(
+        model.coordinates({k: keras.ops.array(v) for k, v in asked.items()})
+    )
+    seen = np.concatenate([x, told], -1).astype("float64")
+    by_hand = np.tanh(seen @ hidden[0] + hidden[1]) @ logit[0] + logit[1] + 3
+    np.testing.assert_allclose(found, by_hand[:, 0], rtol=1e-5)
+    # All is as it was.
+    assert [w.dtype_policy for w in model._flatten_layers()] == policies
+    np.testing.assert_array_equal(
+        model.predict(x, verbose=0)["logit"], expected
+    )
+
+
 def test_shares_that_sum_to_one_are_judged_together(tmp_path):
     keras.utils.set_random_seed(0)
     model = served_families.AlarmsOfRows(

@@ -314,6 +314,37 @@ def test_what_cannot_be_exported_is_told_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+class Centred(Alarms):
+    """Of equal rows each is answered as it would be alone."""
+
+    def call(self, x, loss_parameters):
+        x = x - keras.ops.mean(x, 0, keepdims=True)
+        return super().call(x, loss_parameters)
+
+
+@pytest.mark.parametrize("example", [X[:1], np.zeros_like(X), X[[3, 3]]])
+def test_equal_rows_say_nothing_of_rows_that_change_each_other(
+    tmp_path, example
+):
+    model = Centred({"miss": yoto_tf.LogUniform(0.1, 10.0)})
+    model(X)
+    with pytest.raises(InputError, match=r"rows that differ.*equal rows"):
+        model.export(tmp_path / "1", example=example)
+    with pytest.raises(VerificationError, match="row is asked for alone"):
+        model.export(tmp_path / "1", example=X)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_of_several_inputs_that_differs_is_enough(tmp_path):
+    pairs = {"left": X, "right": np.zeros_like(X)}
+    model = alarms(pairs)
+    model.export(tmp_path / "1", example=pairs)
+    with pytest.raises(InputError, match=r"equal rows, left.shape=\(1, 3\)"):
+        model.export(
+            tmp_path / "2", example={n: a[:1] for n, a in pairs.items()}
+        )
+
+
 class ByPython(Alarms):
     def call(self, x, loss_parameters):
         grown = tf.numpy_function(np.log1p, [tf.abs(x)], tf.float32)

@@ -108,8 +108,8 @@ def generic_endpoints(model, example, invalid_rows="error"):
 
     Args:
         model: `LossConditionalModel`.
-        example: a few inputs, `(n, ...)` or a structure of such; None is
-            refused with a sentence.
+        example: a few inputs, `(n, ...)` or a structure of such, of rows that
+            differ; None is refused with a sentence.
         invalid_rows: see `rows.RowPolicy`; only loss parameters are judged.
 
     Returns:
@@ -137,6 +137,7 @@ def predict_endpoint(model, example, invalid_rows="error"):
                 f"{name}.shape={np.shape(value)}"
             )
     arrays = {n: _as_fitted(a) for n, a in arrays.items()}
+    _check_rows_differ(arrays)
     asked = model.loss_parameters.asked
     specs = [
         tf.TensorSpec((None, *a.shape[1:]), a.dtype, n)
@@ -254,6 +255,19 @@ def _as_fitted(values):
     values = np.asarray(values)
     is_float = np.issubdtype(values.dtype, np.floating)
     return values.astype(keras.config.floatx()) if is_float else values
+
+
+def _check_rows_differ(arrays):
+    """Of equal rows nothing can be told apart: a model that subtracts the
+    batch's mean would answer them as it answers each alone. One input that
+    differs is enough: columns that are nearly always 0 are no fault."""
+    if all((rows == rows[:1]).all() for rows in arrays.values()):
+        name, rows = next(iter(arrays.items()))
+        raise InputError(
+            "expected an example of rows that differ, as x[:8], so that it "
+            "is noticed if one changes the answer to another, received: "
+            f"equal rows, {name}.shape={rows.shape}"
+        )
 
 
 def _check_free(outputs):

@@ -141,8 +141,12 @@ class LossConditionalModel(Steps):
         self._trackers = Trackers(labels)
         self._first_rows = FirstRows()
         self._run_length = RunLength()
-        # Of loss parameters, terms and the loss, whatever layers compute in.
-        self._dtype = precision.dtype_at_least_float32(self.compute_dtype)
+
+    @property
+    def _dtype(self):
+        """Of loss parameters, terms and the loss, whatever layers compute
+        in."""
+        return precision.dtype_at_least_float32(self.compute_dtype)
 
     # What a subclass defines.
 
@@ -271,16 +275,17 @@ class LossConditionalModel(Steps):
 
         Args:
             path: of the version, as `"models/alarms/1"`; must be new.
-            example: a few inputs, to compare with; default: rows of the
-                first batch of `fit`, which no file keeps.
+            example: a few inputs, rows that differ, to compare with;
+                default: of the first batch of `fit`, which no file keeps.
 
         Returns:
             list of `yoto_tf.endpoint.Difference`.
 
         Raises:
             InputError: without an example on a model that was not trained
-                since it was made or loaded, for a path that is there, or for
-                operations that TensorFlow does not have on CPU in the dtype.
+                since it was made or loaded, for one of equal rows, for a path
+                that is there, or for operations that TensorFlow does not have
+                on CPU in the dtype.
             VerificationError, SaveError: nothing is left at the path.
         """
         if example is None:

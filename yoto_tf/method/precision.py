@@ -49,6 +49,49 @@ def default_policy(policy):
         keras.config.set_dtype_policy(before)
 
 
+class _Float32(keras.DTypePolicy):
+    """Float32 of variables that were made for another policy."""
+
+    def __init__(self, before):
+        super().__init__("float32")
+        self._before = before
+
+    @property
+    def variable_dtype(self):
+        return self._before.variable_dtype
+
+
+@contextlib.contextmanager
+def in_float32(model):
+    """Lets a model compute in float32 meanwhile, whatever its precision:
+    servers answer in float32, and in bfloat16 no two engines agree.
+
+    It is the model itself, with all that was ever set of it, and no copy by
+    its configuration, which may know of less. Layers with a dtype other than
+    the model's keep it.
+    """
+    own = model.dtype_policy.name
+    layers = model._flatten_layers() if own != "float32" else ()
+    changed = [(x, x.dtype_policy) for x in layers]
+    changed = [(x, before) for x, before in changed if before.name == own]
+    try:
+        for layer, before in changed:
+            layer.dtype_policy = _Float32(before)
+            _forget_graphs(layer)
+        yield
+    finally:
+        for layer, before in changed:
+            layer.dtype_policy = before
+            _forget_graphs(layer)
+
+
+def _forget_graphs(layer):
+    """Of `predict` and its like, which keep the dtype they were traced in."""
+    for name in ("predict_function", "test_function"):
+        if getattr(layer, name, None) is not None:
+            setattr(layer, name, None)
+
+
 def check_policy(policy):
     """Raises `InputError` for variables of fewer bits than float32, to which
     the updates of training are mostly too small to be added."""
