@@ -18,8 +18,9 @@ class NormalizationConfig(Config):
     """Divide the loss by the weights' sum or their geometric mean, so that
     examples with large weights do not drown the others."""
     normalization_power: float | None = None
-    """Divide by the above to this power, above 0 to 1; unset: 1 (the
-    authors)."""
+    """Divide by the above to this power, above 0 to 2; unset: 1 (the
+    authors). Of a weight of 1 and another, the geometric mean to the power 2
+    is the other."""
 
     def _check(self):
         if self.normalization == "none":
@@ -27,10 +28,10 @@ class NormalizationConfig(Config):
                 ("normalization_power",), "normalization='none'"
             )
         if self.normalization_power is not None and not (
-            0 < self.normalization_power <= 1
+            0 < self.normalization_power <= 2
         ):
             raise InputError(
-                "expected normalization_power above 0 and at most 1, received: "
+                "expected normalization_power above 0 and at most 2, received: "
                 f"normalization_power={self.normalization_power}"
             )
 

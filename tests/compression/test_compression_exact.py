@@ -8,6 +8,11 @@ import tensorflow as tf
 from yoto_tf.compression import exact
 from yoto_tf.compression.quality import STEPS
 from yoto_tf.compression.quality import lambda_of
+from yoto_tf.errors import InputError
+from yoto_tf.families.compression.config import CompressionConditioningConfig
+from yoto_tf.families.compression.config import CompressionModelConfig
+from yoto_tf.families.compression.model.hyperprior import CompressionModel
+from yoto_tf.method.parameters import LogUniform
 
 STEPS_TRIED = np.array([0, 1, 5000, STEPS // 2, STEPS])
 
@@ -195,3 +200,24 @@ def test_without_the_site_hyper_lambda_changes_no_scale(sites):
     first = exact.hyper_decoder(model.stages(), symbols, [0])
     last = exact.hyper_decoder(model.stages(), symbols, [STEPS])
     np.testing.assert_array_equal(first[1], last[1])
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.25, 0.5, None])
+def test_gains_start_as_a_power_of_lambda(exponent):
+    """Those of before there was an exponent are of the square root."""
+    network = CompressionModelConfig(channels=4, latents=6).to_dict()
+    if exponent is None:
+        del network["conditioning"]["gain_exponent"]
+    else:
+        network["conditioning"]["gain_exponent"] = exponent
+    model = CompressionModel(network, {"lmbda": LogUniform(0.002, 0.2)})
+    lmbda = np.float32([0.002, 0.02, 0.2])
+    image = np.random.default_rng(0).random((1, 64, 64, 3), "float32")
+    found = np.asarray(model.latents_of(np.repeat(image, 3, 0), lmbda))
+    # At the start the analysis makes nothing of lambda.
+    power = 0.5 if exponent is None else exponent
+    for latents, decades in zip(found, (-1, 0, 1), strict=True):
+        expected = found[1] * 10.0 ** (power * decades)
+        np.testing.assert_allclose(latents, expected, rtol=1e-3, atol=1e-6)
+    with pytest.raises(InputError, match="from 0 to 1.*gain_exponent=1.5"):
+        CompressionConditioningConfig(gain_exponent=1.5)

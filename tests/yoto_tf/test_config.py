@@ -149,8 +149,8 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
         ),
         (
             ObjectiveConfig,
-            {"normalization": "sum", "normalization_power": 1.5},
-            "normalization_power above 0 and at most 1",
+            {"normalization": "sum", "normalization_power": 2.5},
+            "normalization_power above 0 and at most 2",
         ),
         (BetaConfig, {"adaptive": 1.0}, "adaptive from 0 to below 1"),
         (ObjectiveConfig, {"warm_up": -0.1}, "warm_up from 0 to 1"),

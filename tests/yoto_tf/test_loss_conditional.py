@@ -211,7 +211,11 @@ def test_the_seed_decides_the_draws():
     ("normalization", "power"),
     [
         ("none", 1.0),
-        *((n, p) for n in ("geometric_mean", "sum") for p in (0.0, 0.5, 1.0)),
+        *(
+            (n, p)
+            for n in ("geometric_mean", "sum")
+            for p in (0.0, 0.5, 1.0, 2.0)
+        ),
     ],
 )
 def test_normalization_divides_each_example_by_its_own(normalization, power):
@@ -562,8 +566,8 @@ def test_compile_refuses_a_loss_given_by_place():
         ({"normalization": "max"}, "normalization.*geometric_mean.*'max'"),
         ({"normalization_power": 0.5}, "0.5, normalization='none'"),
         (
-            {"normalization": "sum", "normalization_power": 1.5},
-            "between 0 and 1.*1.5",
+            {"normalization": "sum", "normalization_power": 2.5},
+            "between 0 and 2.*2.5",
         ),
         ({"loss_parameters": [1.0]}, "dict or a Dirichlet"),
         ({"loss_parameters": {}}, "one or more loss parameters"),

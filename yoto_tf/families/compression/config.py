@@ -92,18 +92,27 @@ class CompressionConditioningConfig(BaseConditioningConfig):
     """How and where the networks are told lambda."""
 
     sites: tuple[Site, ...] = ("latent", "analysis", "synthesis", "hyper")
-    """`latent`: a gain of each latent channel, undone before the synthesis;
-    it starts as the square root of lambda, by which steps of quantisation
-    should shrink. `analysis`, `synthesis`, `hyper`: the features of these
-    networks, before their activation; of the hyper-decoder in whole
-    numbers."""
+    """`latent`: a gain of each latent channel, undone before the synthesis,
+    that starts as a power of lambda (`gain_exponent`). `analysis`,
+    `synthesis`, `hyper`: the features of these networks, before their
+    activation; of the hyper-decoder in whole numbers."""
     hidden_units: int = 64
     """Width of FiLM's hidden layer."""
+    gain_exponent: float = 0.5
+    """The gains of `latent` start as (lambda / the middle of its range) to
+    this power, 0 to 1. At high rates the best step of quantisation falls as
+    the square root of lambda; networks that are trained for one small lambda
+    find latents of few bits instead, and a lower power leaves them room."""
 
     def _check(self):
         super()._check()
         if self.kind == "none":
             return
+        if not 0 <= self.gain_exponent <= 1:
+            raise InputError(
+                "expected gain_exponent from 0 to 1, received: "
+                f"gain_exponent={self.gain_exponent}"
+            )
         if "hyper" in self.sites and self.kind != "spline":
             raise InputError(
                 "expected kind='spline' with the site 'hyper', whose gains "

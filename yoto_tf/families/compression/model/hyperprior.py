@@ -141,10 +141,10 @@ class CompressionModel(LossConditionalModel):
         return ops.cast(through(self.synthesis, y, told), self._dtype) + 0.5
 
     def _gains_of(self, lmbda, told):
-        # At high rates the squared error is that of rounding, step**2 / 12,
-        # and the best step falls as the square root of lambda: a start.
+        # Only the start of what is learned.
         middle = math.sqrt(math.prod(self.lambda_ends))
-        return self.gains(ops.log(lmbda / middle) / 2, told)
+        power = self.network.conditioning.gain_exponent
+        return self.gains(power * ops.log(lmbda / middle), told)
 
     def steps_of(self, lmbda):
         """Steps of the quality, `(batch,)` float64 whole numbers, that are
