@@ -363,6 +363,45 @@ def test_a_process_that_dies_over_its_data_is_a_sentence(tmp_path):
         )
 
 
+class Told:
+    """Ends every run at once, with what it was told."""
+
+    capacity, retries, is_here = 1, 0, False
+
+    def __init__(self, results, reasons):
+        self.results, self.reasons = results, iter(reasons)
+        self.rows = []
+
+    def call(self, *_):
+        return None
+
+    def submit(self, _, one, *__):
+        seen = self.results.exists() and pd.read_csv(self.results)
+        self.rows.append(0 if seen is False else len(seen))
+        return one.name
+
+    def finished(self, handles, seconds):
+        return handles
+
+    def outcome(self, handle):
+        return next(self.reasons)
+
+
+def test_rows_are_written_as_runs_end(spec_file, tmp_path):
+    spec = load_spec(spec_file)
+    planned = planned_runs(spec)
+    executor = Told(tmp_path / "results.csv", "abcd")
+    failures = outcome.run_study(
+        spec, planned, tmp_path / "runs", tmp_path, 1, "x", str,
+        lambda num: contextlib.nullcontext(executor),
+    )  # fmt: skip
+    # Two runs of one beta each, then two of both betas.
+    assert executor.rows == [0, 1, 2, 4]
+    assert list(failures.values()) == list("abcd")
+    table = results_module.read(tmp_path / "results.csv", VAE)
+    assert list(table.failure) == list("abccdd")
+
+
 _SMALL = (
     'data.name="rendered_shapes3d/tiny"',
     "data.image_size=32",

@@ -61,11 +61,22 @@ def run_study(
         jobs or len(waiting),
         known_costs(planned, folder),
     )
+
+    def write_results(failures):
+        table = results.collect(spec, planned, folder, failures, decided)
+        results.write(table, Path(to) / RESULTS)
+
+    # Rows of runs that ended are not lost with what ends the study.
     failures = runner.train_all(
-        planned, folder, spec.preset, jobs, progress, make_executor
+        planned,
+        folder,
+        spec.preset,
+        jobs,
+        progress,
+        make_executor,
+        write_results,
     )
-    table = results.collect(spec, planned, folder, failures, decided)
-    results.write(table, Path(to) / RESULTS)
+    write_results(failures)
     log(f"{Path(to) / RESULTS}: one row per method, width, seed and point")
     write_report(spec, planned, folder, to, command, log)
     return failures

@@ -100,7 +100,9 @@ def collect(spec, planned, folder, failures, protocol=""):
             for row in run.read_curve()
         ]
     found = dict.fromkeys(name for row in rows for name in row)
-    order = [c for c in columns(family) if c in found or c in _OF_RUN]
+    # There, and empty, where no run has scores yet.
+    always = {family.objective.name, *_OF_RUN}
+    order = [c for c in columns(family) if c in found or c in always]
     order = dict.fromkeys([*keys(family), *order, *found])
     return _typed(pd.DataFrame(rows, columns=list(order)), family)
 

@@ -96,7 +96,9 @@ def check_settings(folder, planned):
             check_same_config(one.config, run.read_config(), run)
 
 
-def train_all(planned, folder, preset, jobs, progress, make_executor=None):
+def train_all(
+    planned, folder, preset, jobs, progress, make_executor=None, ended=None
+):
     """Trains and scores what is not finished.
 
     Args:
@@ -107,6 +109,7 @@ def train_all(planned, folder, preset, jobs, progress, make_executor=None):
         progress: `StudyProgress`.
         make_executor: makes a `training.executors.base.Executor` of a number
             of runs at a time.
+        ended: called after each run with the failures so far.
 
     Returns:
         dict, name of a run -> why it failed.
@@ -142,7 +145,11 @@ def train_all(planned, folder, preset, jobs, progress, make_executor=None):
                 )
             if reason:
                 raise InputError(reason)
-        failures |= _until_done(waiting, folder, preset, executor, progress)
+        for one, reason in _ended(waiting, folder, preset, executor, progress):
+            if reason:
+                failures[one.name] = reason
+            if ended:
+                ended(failures)
     return failures
 
 
@@ -162,8 +169,9 @@ def local_executor(planned, jobs):
     return make
 
 
-def _until_done(waiting, folder, preset, executor, progress):
-    failures, running = {}, {}
+def _ended(waiting, folder, preset, executor, progress):
+    """Generates pairs: a run that ended, and why it failed or None."""
+    running = {}
     queue = [(one, executor.retries) for one in waiting]
     with progress:
         while queue or running:
@@ -186,11 +194,9 @@ def _until_done(waiting, folder, preset, executor, progress):
                     queue.append((one, retries - 1))
                     continue
                 reason = str(reason) if reason else None
-                if reason:
-                    failures[one.name] = reason
                 progress.ended(one, reason)
+                yield one, reason
             progress.tick()
-    return failures
 
 
 def _note_progress(executor, progress, folder, running):
