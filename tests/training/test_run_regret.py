@@ -50,6 +50,19 @@ def test_a_convex_trade_off_gains_nothing():
     assert "no point is served better" in regret.envelope_sentence(found, VAE)
 
 
+def test_of_compression_lambda_weighs_the_distortion():
+    codecs = get_family("compression")
+    rows = [
+        {"lmbda": lmbda, "rate": rate, "distortion": distortion,
+         "full_loss": rate + lmbda * distortion}
+        for lmbda, rate, distortion in ((0.01, 0.3, 50), (0.1, 0.6, 60))
+    ]  # fmt: skip
+    # At 0.1: 0.6 + 6 of its own, 0.3 + 5 by asking for 0.01.
+    found = regret.envelope(rows, codecs)
+    assert found["largest_gain"] == pytest.approx(1.3)
+    assert found["by_asking"] == {"lmbda": 0.01}
+
+
 def test_scores_that_do_not_tell_are_not_checked():
     rows = [row(1.0, 100, 10), row(4.0, 96, 12)]
     # Another term than the family knows of.

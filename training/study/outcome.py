@@ -4,6 +4,7 @@ from pathlib import Path
 
 from training.metrics import columns_of
 from training.study import protocol
+from training.study import reached
 from training.study import results
 from training.study import runner
 from training.study.costs import known_costs
@@ -13,6 +14,7 @@ from yoto_tf.families import LineFigure
 from yoto_tf.files import written_whole
 
 RESULTS = "results.csv"
+REACHED = "reached.csv"
 REPORT = "report.md"
 
 
@@ -77,13 +79,15 @@ def run_study(
         write_results,
     )
     write_results(failures)
+    reached.write(reached.collect(spec, planned, folder), Path(to) / REACHED)
     log(f"{Path(to) / RESULTS}: one row per method, width, seed and point")
     write_report(spec, planned, folder, to, command, log)
     return failures
 
 
 def write_report(spec, planned, folder, to, command, log=print):
-    """Writes report and figures of the `results.csv` in `to`.
+    """Writes report and figures of the `results.csv` (and `reached.csv`, if
+    it is there) in `to`.
 
     Reconstructions need the trained models: where they are not, a picture
     that is there stays.
@@ -158,7 +162,8 @@ def write_report(spec, planned, folder, to, command, log=print):
             shown[name] = meaning
             log(f"{to / name}: {meaning}")
     with written_whole(to / REPORT) as aside:
-        aside.write_text(report.report(table, spec, command, shown))
+        found = reached.read(to / REACHED)
+        aside.write_text(report.report(table, spec, command, shown, found))
     log(f"{to / REPORT}: tables and figures")
 
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from training.metrics import columns_of
 from training.study import comparison
+from yoto_tf import points
 
 
-def report(results, spec, command, pictures):
+def report(results, spec, command, pictures, reached=None):
     """Writes the report of a study as a Markdown text.
 
     Args:
@@ -16,6 +17,7 @@ def report(results, spec, command, pictures):
         spec: `StudySpec`.
         command: that makes the results.
         pictures: dict, file name -> what it shows.
+        reached: of `training.study.reached`, or None.
     """
     loss = spec.model_family.objective.title
     parts = [
@@ -32,6 +34,9 @@ def report(results, spec, command, pictures):
             parts += [difference_table(summaries, results, spec)]
         parts += ["## Every method", method_table(summaries, spec)]
         parts += [f"## {loss.capitalize()}", loss_table(results, spec)]
+        if reached is not None:
+            parts += ["## When it has what others end with"]
+            parts += [reached_table(reached, spec)]
         measured = columns_of(results.to_dict("records"), spec.model_family)
         if measured:
             parts += [
@@ -219,6 +224,52 @@ def loss_table(results, spec):
     header = ["method", *(at.replace("=", " ") for at in labels)]
     text = f"{loss.title.capitalize()} ({cost.title} in brackets)."
     return f"{text}\n\n{markdown(header, rows)}"
+
+
+def reached_table(reached, spec):
+    """Steps and processor time in which the first method that is told its
+    loss parameters has the losses that others end with."""
+    names = list(spec.model_family.parameters)
+    told = [m for m in spec.methods if m not in spec.fixed_methods]
+    own = next(m for m in told if m in set(reached.method))
+    found = reached[reached.method == own]
+    labels = {
+        tuple(values): points.label(dict(zip(names, values, strict=True)))
+        for values in found[names].drop_duplicates().sort_values(names).values
+    }
+    several = found.width.nunique() > 1
+    rows = []
+    for (other, width), of_other in found.groupby(["of", "width"], sort=False):
+        cells = [
+            _time_to(of_other[(of_other[names] == list(values)).all(axis=1)])
+            for values in labels
+        ]
+        title = spec.title(other) + (f", {width}x" if several else "")
+        rows.append((list(spec.methods).index(other), [title, *cells]))
+    rows = [cells for _, cells in sorted(rows, key=lambda r: r[0])]
+    steps = max(found.of_steps)
+    text = (
+        f"Steps of *{spec.title(own)}*, of {steps:,.0f}, at the end of the "
+        "first epoch in which its full loss on validation data is at most "
+        "what the other method's has at its end, and its processor time in "
+        "shares of what that took (a fixed weight: one training per point). "
+        "Means over the seeds, whose number is said where some never have it."
+    )
+    header = [*(at.replace("=", " ") for at in labels.values())]
+    return f"{text}\n\n{markdown(['what it has', *header], rows)}"
+
+
+def _time_to(rows):
+    if not len(rows):
+        return "—"
+    done = rows.dropna(subset="steps")
+    if not len(done):
+        return "never"
+    share = (done.cpu_seconds / done.of_cpu_seconds).mean()
+    text = f"{done.steps.mean():,.0f} ({share:.2f})"
+    if len(done) < len(rows):
+        text += f", {len(done)} of {len(rows)} seeds"
+    return text
 
 
 def markdown(header, rows):

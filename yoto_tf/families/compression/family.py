@@ -141,6 +141,9 @@ class CompressionFamily(Family):
 
         return isinstance(model, CompressionModel)
 
+    def judged(self, row, point):
+        return row["rate"] + point[KNOB] * row["distortion"]
+
     def fixed(self, settings, point):
         return {
             "parameter.distribution": "constant",
