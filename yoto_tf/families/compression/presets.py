@@ -11,8 +11,12 @@ from yoto_tf.settings import OptimizerConfig
 from yoto_tf.settings import TrainingConfig
 
 _COMPRESSION = CompressionConfig(
+    model=CompressionModelConfig(
+        conditioning=CompressionConditioningConfig(gain_exponent=0.25)
+    ),
+    # Bits / lambda + distortion: no lambda has the larger gradients.
     objective=NormalizationConfig(
-        normalization="geometric_mean", normalization_power=0.5
+        normalization="geometric_mean", normalization_power=2.0
     ),
     optimizer=OptimizerConfig(
         learning_rate=1e-3, schedule="wsd", warmup_steps=200
