@@ -12,6 +12,7 @@ import pytest
 from training.study import comparison
 from training.study import results as results_module
 from training.study import runner
+from training.study.figures import difference_figure
 from training.study.plan import PlannedRun
 from training.study.report import difference_table
 from training.study.report import loss_table
@@ -290,3 +291,21 @@ def test_another_file_is_no_results(text, sentence, tmp_path):
         path.write_text(text)
     with pytest.raises(InputError, match=sentence):
         results_module.read(path, VAE)
+
+
+@pytest.mark.parametrize(
+    ("betas", "name", "ticks"),
+    [
+        (BETAS, "log2(beta)", ["0", "4", "8"]),
+        ((0.0018, 0.018, 0.18), "beta", ["0.0018", "0.018", "0.18"]),
+    ],
+)
+def test_ticks_are_logs_where_these_are_whole(betas, name, ticks):
+    spec = dataclasses.replace(SPEC, grid={"beta": betas})
+    found = _rows(lambda m, w, s, b: 100.0 + b)
+    found["beta"] = found.beta.replace(dict(zip(BETAS, betas, strict=True)))
+    found["point"] = [f"beta={b:g}" for b in found.beta]
+    axes = difference_figure(found, spec).axes[0]
+    assert axes.get_xlabel() == name
+    assert [t.get_text() for t in axes.get_xticklabels()] == ticks
+    np.testing.assert_allclose(axes.get_xticks(), np.log2(betas))

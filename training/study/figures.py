@@ -48,7 +48,7 @@ def difference_figure(results, spec):
     standard deviations over seeds (the seed report's figure 1b)."""
     figure, axes = _axes()
     apart = comparison.differences(results, spec)
-    places, axis = _places(spec)
+    places, axis, ticks = _places(spec)
     values = []
     series = list(_series(results, spec))
     # Side by side, so that bars at one point do not hide each other.
@@ -78,14 +78,8 @@ def difference_figure(results, spec):
         axes.yaxis.set_major_formatter(
             ticker.FuncFormatter(lambda v, _: f"{v:g}")
         )
-    if axis:
-        axes.set_xticks(list(places.values()))
-        axes.xaxis.set_major_formatter(
-            ticker.FuncFormatter(lambda v, _: f"{v:g}")
-        )
-        axes.set_xlabel(axis, **_TEXT)
-    else:
-        axes.set_xticks(list(places.values()), list(places))
+    axes.set_xticks(list(places.values()), ticks)
+    axes.set_xlabel(axis, **_TEXT)
     loss = spec.model_family.objective
     unit = f" ({loss.unit})" if loss.unit else ""
     axes.set_ylabel(f"{loss.title} difference{unit}", **_TEXT)
@@ -121,15 +115,20 @@ def line_figure(results, spec, line):
 
 
 def _places(spec):
-    """Where each point lies across: dict, label -> number, and the axis'
-    label; log2 of one positive parameter, else one beside the other."""
+    """Where each point lies across: dict, label -> number, the axis' label
+    and the ticks; log2 of one positive parameter, else one beside the
+    other."""
     points, labels = spec.points(), spec.labels()
     names = list(points[0])
     if len(names) == 1 and all(p[names[0]] > 0 for p in points):
         values = sorted(p[names[0]] for p in points)
-        places = dict(zip(labels, np.log2(values), strict=True))
-        return places, f"log2({names[0]})"
-    return {at: float(i) for i, at in enumerate(labels)}, None
+        logs = np.log2(values)
+        places = dict(zip(labels, logs, strict=True))
+        if (logs == np.round(logs)).all():
+            # The seed report's.
+            return places, f"log2({names[0]})", [f"{v:g}" for v in logs]
+        return places, names[0], [f"{v:g}" for v in values]
+    return {at: float(i) for i, at in enumerate(labels)}, None, labels
 
 
 def _shade(color, index, count):
