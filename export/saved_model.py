@@ -100,8 +100,9 @@ def export_model(
             first batch of `fit`.
 
     Returns:
-        `(path, differences)`: the version, and list of `endpoint.Difference`
-        between its answers in the C++ session and those of the model.
+        `(path, differences)`: the version, and list of
+        `verification.Difference` between its answers in the C++ session and
+        those of the model.
 
     Raises:
         InputError: for a model, folder or file that cannot be used.
@@ -131,8 +132,10 @@ def export_model(
         )
         view = family.view_of(model)
         with publish.unfinished(to) as folder:
-            write(folder, endpoints, sizes)
-            differences = verify.verify(folder, endpoints)
+            write(folder, endpoints, sizes, model)
+            differences = verify.verify(
+                folder, endpoints, model.loss_parameters.asked
+            )
             if view:
                 verify.check_view(folder, view, model.loss_parameters.asked)
             manifest.write(
@@ -157,30 +160,25 @@ def _example(family, run, example, first_rows):
     return family.example(run.read_config(), run.data.read())
 
 
-def write(folder, endpoints, batch_sizes):
+def write(folder, endpoints, batch_sizes, model=None):
     """Writes a SavedModel and its warm-up requests.
 
     Args:
         folder: `Path` of the version.
         endpoints: list of `Endpoint`.
         batch_sizes: of the warm-up requests, list of int.
+        model: whose layers the endpoints use.
 
     Raises:
         SaveError: if the disk does not take it.
     """
-    import keras
     import tensorflow as tf
 
     from export import warmup
+    from yoto_tf.method import exporting
 
-    # Not tf.saved_model.save: sessions find no variables in its result.
-    archive = keras.export.ExportArchive()
-    for endpoint in endpoints:
-        archive.add_endpoint(
-            endpoint.name, endpoint.served, list(endpoint.inputs)
-        )
     try:
-        archive.write_out(folder, verbose=False)
+        exporting.write(folder, endpoints, model)
         warmup.write(folder, endpoints, batch_sizes)
     except tf.errors.OpError as error:
         # TensorFlow's own file errors, as on a full disk.
@@ -221,7 +219,7 @@ def main(argv=None):
         run.read_curve()
         import_keras_quietly()
         started = time.monotonic()
-        from yoto_tf.endpoint import VerificationError
+        from yoto_tf.verification import VerificationError
 
         try:
             version, differences = export(

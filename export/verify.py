@@ -6,32 +6,34 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from export import warmup
-from yoto_tf import endpoint
-from yoto_tf.endpoint import VerificationError
+from yoto_tf import verification
 from yoto_tf.errors import InputError
 from yoto_tf.session import Session
+from yoto_tf.verification import VerificationError
 
 _Signature = collections.namedtuple("_Signature", "inputs outputs")
 _Spec = collections.namedtuple("_Spec", "dtype shape")
 
 
-def verify(folder, endpoints):
+def verify(folder, endpoints, asked=()):
     """Runs every signature and the warm-up records in the C++ session.
 
     Args:
         folder: of the version, with its warm-up records.
         endpoints: list of `Endpoint`: all that it may serve.
+        asked: names of the loss parameters that vary.
 
     Returns:
         list of `Difference`, one per output.
 
     Raises:
+        InputError: for an example that is none, or varies too little.
         VerificationError: for a fault of loading or running, a signature that
             is no endpoint's, or a difference from the Keras model.
     """
     try:
         with _loaded(folder) as session:
-            differences = endpoint.compare(session, endpoints)
+            differences = verification.compare(session, endpoints, asked)
             warmup.replay(folder, session)
     except (tf.errors.OpError, KeyError) as error:
         reason = getattr(error, "message", str(error))

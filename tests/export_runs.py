@@ -14,12 +14,12 @@ from export.saved_model import export
 from serving.embedded.run import predict
 from serving.embedded.run.engine import SavedModelVersion
 from serving.embedded.status import StatusError
-from yoto_tf.endpoint import Difference
 from yoto_tf.families.vae.config import ExperimentConfig
 from yoto_tf.families.vae.loss_config import BetaConfig
 from yoto_tf.families.vae.model.conv_vae import ConditionalVAE
 from yoto_tf.families.vae.model_config import ModelConfig
 from yoto_tf.run_directory import RunDirectory
+from yoto_tf.verification import Difference
 
 SIZE = 32
 LATENTS = 4

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from yoto_tf.endpoint import DEFAULT_SIGNATURE
-from yoto_tf.endpoint import compare
 from yoto_tf.errors import InputError
 from yoto_tf.families.compression.endpoints import compression_endpoints
 from yoto_tf.method.assertions import as_input_errors
+from yoto_tf.verification import compare
 
 PIXELS = compression_models.photo(64, 128)[None]
 UNIT = PIXELS / np.float32(255)

@@ -14,12 +14,12 @@ from export import saved_model
 from export import verify
 from export import warmup
 from yoto_tf.endpoint import Endpoint
-from yoto_tf.endpoint import VerificationError
 from yoto_tf.errors import InputError
 from yoto_tf.families.vae import picture_files
 from yoto_tf.families.vae.endpoints import vae_endpoints
 from yoto_tf.families.vae.model.conv_vae import ConditionalVAE
 from yoto_tf.session import Session
+from yoto_tf.verification import VerificationError
 
 VAE_ENDPOINTS = "yoto_tf.families.vae.endpoints.vae_endpoints"
 
@@ -208,3 +208,46 @@ def test_a_model_of_another_precision_is_served_in_float32(
         found = session.run("decode", {"latent": z, "beta": beta})["image"]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+class Negative(ConditionalVAE):
+    """Trained on what the served methods know nothing of."""
+
+    def call(self, x, loss_parameters, noise=None):
+        return super().call(1 - x, loss_parameters, noise)
+
+
+class Penalised(ConditionalVAE):
+    def call(self, x, loss_parameters, noise=None):
+        outputs = super().call(x, loss_parameters, noise)
+        return {**outputs, "rate": outputs["rate"] + 5}
+
+
+class Bent(ConditionalVAE):
+    """As subclasses are to be written."""
+
+    def likelihood_of(self, z, loss_parameters):
+        return super().likelihood_of(2 * z, loss_parameters)
+
+
+def test_what_call_makes_of_an_image_is_served_or_nothing_is(
+    exported, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        VAE_ENDPOINTS,
+        lambda model, _: [
+            e for e in vae_endpoints(model) if e.name == "reconstruct"
+        ],
+    )
+    monkeypatch.setattr(verify, "check_view", lambda *_: None)
+    config = exported.model.get_config()
+    for kind, name in ((Negative, "reconstruction"), (Penalised, "rate")):
+        model = kind.from_config(config)
+        model.set_weights(exported.model.get_weights())
+        with pytest.raises(
+            VerificationError, match=f"call.. of {kind.__name__}.*the {name} "
+        ):
+            saved_model.export_model(model, tmp_path / "m")
+    model = Bent.from_config(config)
+    model.set_weights(exported.model.get_weights())
+    saved_model.export_model(model, tmp_path / "m")

@@ -13,10 +13,10 @@ from tensorflow_serving.apis import prediction_log_pb2
 from export import saved_model
 from export import verify
 from export import warmup
-from yoto_tf.endpoint import VerificationError
 from yoto_tf.errors import InputError
 from yoto_tf.families.vae.endpoints import vae_endpoints
 from yoto_tf.families.vae.signatures import Signatures
+from yoto_tf.verification import VerificationError
 
 OUTPUTS = {
     "serving_default": {

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from yoto_tf import endpoint
+from yoto_tf import verification
 from yoto_tf.endpoint import Endpoint
-from yoto_tf.endpoint import VerificationError
+from yoto_tf.endpoint import by_signature
 from yoto_tf.errors import InputError
+from yoto_tf.verification import VerificationError
 
 
 def double(x):
@@ -53,7 +54,7 @@ class Answers:
 
 def compared(function, **changes):
     session = Answers(serving_default=function, double=function)
-    return endpoint.compare(session, [make(**changes)])
+    return verification.compare(session, [make(**changes)])
 
 
 def test_right_answers_pass_and_the_worst_difference_is_told():
@@ -73,7 +74,7 @@ def test_right_answers_pass_and_the_worst_difference_is_told():
         (lambda x: {"y": 2000 * x}, "y of the C.. session differs by up to"),
         (lambda x: {"y": 2 * x + 2e-4}, "differs by up to 0.0002"),
         (lambda x: {"y": np.where(x == 9, np.nan, 2 * x)}, "up to nan"),
-        (lambda x: {"y": 2 * x[:1]}, r"of shape \(3,\), received: \(1,\)"),
+        (lambda x: {"y": 2 * x[:1]}, r"of shape \(8,\), received: \(1,\)"),
         (lambda x: {"y": 2 * x, "z": x}, r"\['y'\], received: \['y', 'z'\]"),
         (lambda x: {}, r"outputs \['y'\], received: \[\]"),
     ],
@@ -143,6 +144,100 @@ def test_a_row_does_not_depend_on_those_beside_it():
     assert compared(total, reference=total)[0].largest == 0
 
 
+def test_small_outputs_are_compared_by_their_own_size():
+    """As the rate of rare events, or lengths in metres."""
+
+    def small(x, factor=1e-6):
+        return {"y": factor * (x + 1)}
+
+    assert compared(small, reference=small)[0].largest == 0
+    for wrong in (
+        lambda x: small(x, 1.1e-6),
+        lambda x: {"y": 0 * x},
+        lambda x: {"y": 1e-6 * (x + 1) + 2e-6 * (x == 3)},
+    ):
+        with pytest.raises(VerificationError, match="differs by up to"):
+            compared(wrong, reference=small)
+
+    def mixed(x):
+        return {"y": 1e-6 * (x - x.mean())}
+
+    with pytest.raises(VerificationError, match="y of a row is not the"):
+        compared(mixed, reference=mixed)
+
+    # Zeros, of a layer that begins with them, are small and right.
+    def nothing(x):
+        return {"y": 0 * x}
+
+    assert compared(nothing, reference=nothing)[0].largest == 0
+
+
+def test_whole_numbers_of_a_row_are_the_same_to_the_last_one():
+    def ids(x):
+        return {"y": 10**9 + (x.astype("int64") + x.size)}
+
+    with pytest.raises(VerificationError, match="y of a row is not the"):
+        compared(ids, reference=ids)
+
+
+def test_texts_are_compared():
+    def said(x, at=3):
+        return {"y": np.where(x > at, b"yes", b"no")}
+
+    def by_keras(x):
+        return {"y": [["no", "yes"][int(v > 3)] for v in x]}
+
+    assert compared(said, reference=by_keras)[0].largest == 0
+    with pytest.raises(VerificationError, match="y of the C.. session differs"):
+        compared(lambda x: said(x, 4), reference=by_keras)
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        (
+            lambda rows, seed: {"z": np.ones(rows)},
+            r"\['x'\], received: \['z'\]",
+        ),
+        (lambda rows, seed: {"x": np.arange(16)}, r"for, 8, .*x.shape=\(16,\)"),
+        (lambda rows, seed: {"x": np.float32(1)}, r"for, 8, .*x.shape=\(\)"),
+        (lambda rows, seed: {"x": np.ones(rows)}, "differ.*8 equal rows"),
+    ],
+)
+def test_examples_that_show_nothing_are_refused(example, message):
+    with pytest.raises(InputError, match=f"example of double to be.*{message}"):
+        compared(double, example=example)
+
+
+def test_examples_ask_for_several_values_of_each_loss_parameter():
+    """One that the function takes no notice of would be found right."""
+    inputs = [tf.TensorSpec([None], tf.float32, name=n) for n in ("x", "beta")]
+
+    def deaf(x, beta):
+        return {"y": 2 * x}
+
+    def hearing(x, beta):
+        return {"y": 2 * x * beta}
+
+    def example(values):
+        return lambda rows, seed: {
+            **some(rows, seed),
+            "beta": np.resize(np.float32(values), rows),
+        }
+
+    session = Answers(serving_default=deaf, double=deaf)
+    for values, error, message in (
+        ([1], InputError, "double to have an example.*values of beta.*beta=1"),
+        ([1, 2], VerificationError, "differs"),
+    ):
+        one = make(
+            inputs=inputs, function=deaf, reference=hearing,
+            example=example(values),
+        )  # fmt: skip
+        with pytest.raises(error, match=message):
+            verification.compare(session, [one], asked=["beta"])
+
+
 def test_an_output_without_numbers_has_no_difference():
     def nothing(x):
         return {"y": x[:, None][:, :0]}
@@ -174,7 +269,7 @@ def test_the_signatures_must_be_the_endpoints(names):
     session = Answers(serving_default=double, **dict.fromkeys(names, double))
     wanted = [make("double")] if len(names) == 2 else [make(), make("more")]
     with pytest.raises(VerificationError, match="expected the signatures"):
-        endpoint.compare(session, wanted)
+        verification.compare(session, wanted)
 
 
 @pytest.mark.parametrize("role", ["function", "reference", "example", "inputs"])
@@ -215,7 +310,7 @@ def test_endpoints_that_could_not_be_served_or_compared(changes, message):
 def test_two_of_one_name_or_none_are_refused():
     for wrong in ([], [make(), make()]):
         with pytest.raises(InputError, match="names of their own"):
-            endpoint.by_signature(wrong)
+            by_signature(wrong)
 
 
 def test_requests_are_admitted_before_the_function_sees_them():

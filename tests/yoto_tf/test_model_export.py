@@ -6,10 +6,12 @@ import pytest
 import tensorflow as tf
 
 import yoto_tf
+from export.saved_model import export_model
 from yoto_tf import InputError
-from yoto_tf.endpoint import VerificationError
+from yoto_tf.errors import SaveError
 from yoto_tf.method.precision import default_policy
 from yoto_tf.session import Session
+from yoto_tf.verification import VerificationError
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
 Y = (X[:, 0] > 0.5).astype("float32")
@@ -359,3 +361,178 @@ def test_functions_of_python_are_not_published(tmp_path):
     with pytest.raises(VerificationError, match="PyFunc.*numpy_function"):
         model.export(tmp_path / "1")
     assert list(tmp_path.iterdir()) == []
+
+
+class Probability(Alarms):
+    def predict_step(self, data):
+        return keras.ops.sigmoid(super().predict_step(data))
+
+
+class ServedProbability(Probability):
+    def served_outputs(self, x, loss_parameters):
+        return keras.ops.sigmoid(super().served_outputs(x, loss_parameters))
+
+
+def test_what_predict_gives_is_served_or_nothing_is(tmp_path):
+    miss = {"miss": yoto_tf.LogUniform(0.1, 10.0)}
+    with pytest.raises(InputError, match="predict_step of its own.*Probabil"):
+        Probability(miss).export(tmp_path / "1", example=X)
+    model = ServedProbability(miss)
+    model.export(tmp_path / "1", example=X)
+    with Session(tmp_path / "1") as session:
+        asked = {"inputs": X, "miss": np.full(20, 1.0, "float32")}
+        found = session.run("predict", asked)["outputs"]
+    expected = model.predict(X, loss_parameters={"miss": 1.0}, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+class Described(Alarms):
+    """Looks codes up, and answers in words and whole numbers."""
+
+    def __init__(self, loss_parameters, **kwargs):
+        super().__init__(loss_parameters, **kwargs)
+        self.lookup = keras.layers.IntegerLookup(vocabulary=[30, 50, 70])
+        self.embedding = keras.layers.Embedding(4, 3)
+
+    def call(self, x, loss_parameters):
+        h = self.embedding(self.lookup(x))
+        outputs = super().call(h, loss_parameters)
+        place = keras.ops.cast(1000 * outputs, "int32")
+        return {"score": outputs, "place": place}
+
+    def served_outputs(self, x, loss_parameters):
+        outputs = super().served_outputs(x, loss_parameters)
+        named = tf.where(outputs["score"] > 0, "alarm", "none")
+        return {**outputs, "named": named}
+
+
+def test_tables_are_served_and_words_are_compared(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = Described({"miss": yoto_tf.LogUniform(0.1, 10.0)})
+    codes = np.array([30, 50, 70, 99, 30])
+    model(codes)
+    wide = model.embedding.embeddings
+    wide.assign(np.float32([[3, 0, 0], [-3, 0, 0], [0, 3, 0], [0, 0, 3]]))
+    model.export(tmp_path / "1", example=codes)
+    asked = {"miss": np.full(5, 1.0, "float32")}
+    with Session(tmp_path / "1") as session:
+        found = session.run("predict", {"inputs": codes, **asked})
+    expected = model.served_outputs(codes, asked)
+    np.testing.assert_allclose(found["score"], expected["score"], rtol=1e-4)
+    words = [b"alarm" if s > 0 else b"none" for s in found["score"]]
+    assert found["named"].tolist() == words
+    assert len(set(words)) == 2
+    # The weights are written once.
+    names = [
+        n
+        for n, _ in tf.train.list_variables(f"{tmp_path}/1/variables/variables")
+    ]
+    assert len(names) == 1 + len(model.weights)
+
+    # A word that is another one in the graph.
+    answer = model.served_outputs
+
+    def turned(x, loss_parameters):
+        outputs = answer(x, loss_parameters)
+        if not tf.executing_eagerly():
+            outputs["named"] = tf.where(outputs["score"] > 0, "none", "alarm")
+        return outputs
+
+    model.served_outputs = turned
+    with pytest.raises(VerificationError, match="named of the C.. session dif"):
+        model.export(tmp_path / "2", example=codes)
+
+
+class Counted(Alarms):
+    def call(self, x, loss_parameters):
+        outputs = super().call(x, loss_parameters)
+        return {"score": outputs, "place": keras.ops.cast(outputs > 0, "int32")}
+
+
+def test_whole_numbers_of_few_bits_are_right_or_wrong(tmp_path):
+    model = Counted(
+        {"miss": yoto_tf.LogUniform(0.1, 10.0)}, dtype="mixed_bfloat16"
+    )
+    answer = model.served_outputs
+
+    def more(x, loss_parameters):
+        outputs = answer(x, loss_parameters)
+        if not tf.executing_eagerly():
+            outputs["place"] = outputs["place"] + 1
+        return outputs
+
+    model.served_outputs = more
+    with pytest.raises(VerificationError, match="place .* differs by up to 1"):
+        model.export(tmp_path / "1", example=X)
+
+
+class HalfInside(Alarms):
+    """Of float32, with a layer that is not, as of a net that was loaded."""
+
+    def __init__(self, loss_parameters, **kwargs):
+        super().__init__(loss_parameters, **kwargs)
+        self.hidden = keras.layers.Dense(64, "tanh", dtype="mixed_bfloat16")
+
+    def call(self, x, loss_parameters):
+        return super().call(
+            keras.ops.cast(self.hidden(x), "float32"), loss_parameters
+        )
+
+
+def test_a_layer_of_few_bits_in_a_model_of_float32_is_served(tmp_path):
+    """As it computes, or all of it in float32."""
+    keras.utils.set_random_seed(0)
+    model = HalfInside({"miss": yoto_tf.LogUniform(0.1, 10.0)})
+    before = model.predict(X, verbose=0)
+    model.export(tmp_path / "1", example=X)
+    path, differences = export_model(model, tmp_path / "m", example=X)
+    assert all(d.largest < 1e-4 for d in differences)
+    asked = {"inputs": X, "miss": np.full(20, 1.0, "float32")}
+    found = []
+    for version in (tmp_path / "1", path):
+        with Session(version) as session:
+            found.append(session.run("predict", asked)["outputs"])
+    np.testing.assert_array_equal(model.predict(X, verbose=0), before)
+    weights = [w.astype("float64") for w in model.hidden.get_weights()]
+    hidden = np.tanh(X @ weights[0] + weights[1])
+    told = np.zeros((20, 1))  # 1 is the middle of the range
+    kernel, bias = model.logit.get_weights()
+    exact = (np.concatenate([hidden, told], 1) @ kernel + bias)[:, 0]
+    np.testing.assert_allclose(found[1], exact, atol=1e-5)
+    assert 1e-4 < np.abs(found[0] - exact).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        (X[:8].tolist(), "array.*inputs_0 of type list"),
+        (tf.data.Dataset.from_tensor_slices(X), "inputs of type .*Dataset"),
+        ({"a": {"b": X}}, "a of type dict"),
+        (np.float32(1), r"inputs.shape=\(\)"),
+    ],
+)
+def test_what_is_no_example_is_refused(exported, tmp_path, example, message):
+    with pytest.raises(InputError, match=f"one row or more.*{message}"):
+        exported[0].export(tmp_path / "1", example=example)
+
+
+def test_outputs_that_no_server_can_give_are_refused(tmp_path):
+    model = alarms()
+    answer = model.served_outputs
+    for wrong, message in (
+        (lambda x, p: {"a": answer(x, p), "b": None}, "b of type NoneType"),
+        (lambda x, p: {"a": [answer(x, p)]}, "a of type list"),
+    ):
+        model.served_outputs = wrong
+        with pytest.raises(InputError, match=f"tensors, received: {message}"):
+            model.export(tmp_path / "1", example=X)
+    model.served_outputs = lambda x, p: {"a": answer(x, p), "b": tf.ones(3)}
+    with pytest.raises(InputError, match=r"flagged.*b.shape=\(3,\)"):
+        export_model(model, tmp_path / "m", "flag", example=X)
+    assert not list(tmp_path.glob("*/[0-9]*"))
+
+
+def test_a_path_that_cannot_be_made_is_a_sentence(exported, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SaveError, match="could not write .*file/1"):
+        exported[0].export(tmp_path / "file" / "1", example=X)

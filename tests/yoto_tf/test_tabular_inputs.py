@@ -5,12 +5,15 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 import yoto_tf
+from export.saved_model import export_model
 from yoto_tf.errors import InputError
 from yoto_tf.families.tabular.config import TableModelConfig
 from yoto_tf.families.tabular.model import CostSensitiveClassifier
 from yoto_tf.families.tabular.model import QuantileRegressor
+from yoto_tf.session import Session
 
 X = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
 Y = (X[:, 0] > 0).astype("float32")
@@ -125,3 +128,28 @@ def test_a_served_row_with_a_hole_is_answered_by_nan_and_the_others_as_ever(
         np.testing.assert_allclose(
             answer[~holes], wanted[name][~holes], rtol=1e-6
         )
+
+
+def test_such_a_row_is_flagged_or_fails_its_request(alarms, tmp_path):
+    rows, asked = HOLE.astype("float32"), np.full(8, 3, "float32")
+    holes = np.isnan(HOLE).any(axis=1)
+    for invalid_rows in ("flag", "error"):
+        path, _ = export_model(
+            alarms, tmp_path / invalid_rows, invalid_rows, example=X
+        )
+        with Session(path) as session:
+            inputs = {"inputs": rows, "miss": asked}
+            if invalid_rows == "flag":
+                found = session.run("predict", inputs)
+                np.testing.assert_array_equal(found["in_range"], ~holes)
+                assert np.isnan(found["probability"][holes]).all()
+                assert np.isfinite(found["probability"][~holes]).all()
+            else:
+                at = np.flatnonzero(holes)[0]
+                with pytest.raises(
+                    tf.errors.InvalidArgumentError,
+                    match=rf"(?s)finite numbers in every row.*\[{at}\]",
+                ):
+                    session.run("predict", inputs)
+                whole = {n: v[~holes] for n, v in inputs.items()}
+                assert len(session.run("predict", whole)["logit"]) == 7

@@ -247,7 +247,7 @@ class Family:
             list of `yoto_tf.endpoint.Endpoint`: `loss_parameters` and others,
             of which the first is the default.
         """
-        from yoto_tf.method.exporting import generic_endpoints
+        from yoto_tf.method.generic_endpoints import generic_endpoints
 
         return generic_endpoints(model, example(), invalid_rows)
 

@@ -263,6 +263,11 @@ class LossConditionalModel(Steps):
         """
         return self(x, loss_parameters, training=False)
 
+    def usable_rows(self, x):
+        """Which rows of served inputs can be answered, bool `(batch,)`; None:
+        all. Others fail their request, or are flagged."""
+        return None
+
     def export(self, path, example=None):
         """Writes a SavedModel whose signatures take the loss parameters.
 
@@ -279,7 +284,7 @@ class LossConditionalModel(Steps):
                 default: of the first batch of `fit`, which no file keeps.
 
         Returns:
-            list of `yoto_tf.endpoint.Difference`.
+            list of `yoto_tf.verification.Difference`.
 
         Raises:
             InputError: without an example on a model that was not trained

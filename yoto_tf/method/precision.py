@@ -13,6 +13,14 @@ from keras import ops
 from yoto_tf.errors import InputError
 from yoto_tf.method import graph
 
+HALF = ("float16", "bfloat16")
+
+
+def half_of(model):
+    """The dtype of half precision that it or a layer computes in, or None."""
+    found = {layer.compute_dtype for layer in model._flatten_layers()}
+    return next((dtype for dtype in HALF if dtype in found), None)
+
 
 def dtype_at_least_float32(dtype):
     """The dtype's name, float32 in place of one of fewer bits."""
@@ -67,13 +75,16 @@ def in_float32(model):
     servers answer in float32, and in bfloat16 no two engines agree.
 
     It is the model itself, with all that was ever set of it, and no copy by
-    its configuration, which may know of less. Layers with a dtype other than
-    the model's keep it.
+    its configuration, which may know of less. Layers with another dtype than
+    the model's keep it, but for those of half precision.
     """
     own = model.dtype_policy.name
-    layers = model._flatten_layers() if own != "float32" else ()
-    changed = [(x, x.dtype_policy) for x in layers]
-    changed = [(x, before) for x, before in changed if before.name == own]
+    changed = [
+        (layer, layer.dtype_policy)
+        for layer in model._flatten_layers()
+        if layer.dtype_policy.name == own != "float32"
+        or layer.compute_dtype in HALF
+    ]
     try:
         for layer, before in changed:
             layer.dtype_policy = _Float32(before)
@@ -95,7 +106,7 @@ def _forget_graphs(layer):
 def check_policy(policy):
     """Raises `InputError` for variables of fewer bits than float32, to which
     the updates of training are mostly too small to be added."""
-    if policy.variable_dtype in ("float16", "bfloat16"):
+    if policy.variable_dtype in HALF:
         raise InputError(
             "expected a dtype policy with float32 variables, as "
             f"'mixed_bfloat16', received: {policy.name!r}"

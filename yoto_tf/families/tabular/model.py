@@ -158,13 +158,16 @@ class TableModel(LossConditionalModel):
         # A row with a hole is answered by NaN: it harms no other, which a
         # server may put beside it.
         x = tf.convert_to_tensor(x)
-        whole = _whole_rows(x)
+        whole = self.usable_rows(x)
         rows = tf.where(whole[:, None], x, tf.zeros_like(x))
         outputs = self(rows, loss_parameters, training=False)
         return {
             n: tf.where(whole, t, tf.constant(np.nan, t.dtype))
             for n, t in outputs.items()
         }
+
+    def usable_rows(self, x):
+        return _whole_rows(tf.convert_to_tensor(x))
 
     def get_config(self):
         return {

@@ -11,7 +11,8 @@ from yoto_tf.data import pictures
 from yoto_tf.endpoint import Endpoint
 from yoto_tf.families.vae.model.posterior import rate as rate_of
 from yoto_tf.families.vae.signatures import Signatures
-from yoto_tf.method.exporting import loss_parameters_endpoint
+from yoto_tf.method.generic_endpoints import loss_parameters_endpoint
+from yoto_tf.verification import VerificationError
 
 # Values of each loss parameter in examples, over the trained range.
 _NUM_VALUES = 5
@@ -132,13 +133,31 @@ class _Known:
         )
         made = self._model.reconstruct(image, loss_parameters=values)
         unit = image / np.float32(255) if image.dtype == np.uint8 else image
-        return {
+        scored = {
             "reconstruction": np.asarray(made),
             "rate": np.asarray(rate_of(mean, stddev)),
             "distortion": np.asarray(
                 self._model.likelihood.distortion(unit, outputs)
             ),
         }
+        self._check_call(image, complete, scored)
+        return scored
+
+    def _check_call(self, image, complete, scored):
+        """What is trained is `call`: one of a subclass may make something
+        else of an image than the methods that are served."""
+        by_call = self._model.served_outputs(image, complete)
+        for name, value in scored.items():
+            tolerance = _DISTORTION.get(name, 1e-3)
+            if not np.allclose(
+                by_call[name], value, 1e-3, tolerance, equal_nan=True
+            ):
+                raise VerificationError(
+                    f"expected call() of {type(self._model).__name__} to give "
+                    f"the {name} that encode() and reconstruct() lead to, "
+                    "which are served, received: another; a subclass changes "
+                    "posterior_of() and likelihood_of()"
+                )
 
     # Questions: `rows` of them; the seed None wants all alike.
 

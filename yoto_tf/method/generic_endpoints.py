@@ -1,0 +1,253 @@
+"""What any loss-conditional model can answer."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from yoto_tf import endpoint
+from yoto_tf.errors import InputError
+from yoto_tf.graph_checks import require
+from yoto_tf.rows import RowPolicy
+
+_TEXTS = ("name", "trained", "scale", "description")
+
+
+def generic_endpoints(model, example, invalid_rows="error"):
+    """What any loss-conditional model can answer.
+
+    Args:
+        model: `LossConditionalModel`.
+        example: a few inputs, `(n, ...)` or a structure of such, of rows that
+            differ; None is refused with a sentence.
+        invalid_rows: see `rows.RowPolicy`; only loss parameters are judged.
+
+    Returns:
+        list of `Endpoint`: `predict` and `loss_parameters`.
+
+    Raises:
+        InputError: for another example or other `invalid_rows`.
+    """
+    return [
+        predict_endpoint(model, example, invalid_rows),
+        loss_parameters_endpoint(model),
+    ]
+
+
+def predict_endpoint(model, example, invalid_rows="error"):
+    """The network's outputs; inputs by their names, `inputs`, or of a list
+    `inputs_0` and so on. With `invalid_rows="flag"` also `in_range`, whether a
+    row was answered."""
+    rows_policy = RowPolicy(model.loss_parameters, invalid_rows)
+    _check_own_predict(model)
+    arrays = _arrays_of(_required(example))
+    _check_rows_differ(arrays)
+    asked = model.loss_parameters.asked
+    specs = [
+        tf.TensorSpec((None, *a.shape[1:]), a.dtype, n)
+        for n, a in arrays.items()
+    ] + [tf.TensorSpec((None,), tf.float32, n) for n in asked]
+
+    def given(values):
+        if isinstance(example, dict):
+            return {n: values[n] for n in example}
+        if isinstance(example, list | tuple):
+            return type(example)(values[n] for n in arrays)
+        return values["inputs"]
+
+    def answered(values, asked_for):
+        outputs = model.served_outputs(given(values), asked_for)
+        outputs = _named(outputs, "outputs")
+        for name, value in outputs.items():
+            if not hasattr(value, "shape"):
+                raise InputError(
+                    "expected outputs of the model as a tensor, a list or a "
+                    f"dict of tensors, received: {name} of type "
+                    f"{type(value).__name__}"
+                )
+        return outputs
+
+    def reference(**values):
+        asked_for = {n: values.pop(n) for n in asked}
+        outputs = answered(values, asked_for)
+        if rows_policy.flags:
+            num = len(next(iter(asked_for.values())))
+            outputs["in_range"] = np.ones(num, bool)
+        return outputs
+
+    def function(*tensors):
+        # The same in a graph, in the order of the inputs.
+        names = [s.name for s in specs]
+        values = dict(zip(names, tensors, strict=True))
+        asked_for = {n: values.pop(n) for n in asked}
+        usable = model.usable_rows(given(values))
+        if not rows_policy.flags:
+            with tf.control_dependencies(_required_rows(usable)):
+                asked_for = {n: tf.identity(v) for n, v in asked_for.items()}
+            return answered(values, asked_for)
+        complete, _, valid = rows_policy.admit(asked_for)
+        if usable is not None:
+            valid &= usable
+        outputs = answered(values, {n: complete[n] for n in asked})
+        _check_flagged(outputs)
+        outputs = {n: rows_policy.blank(t, valid) for n, t in outputs.items()}
+        return {**outputs, "in_range": valid}
+
+    points = model.loss_parameters.watched()
+
+    def made(rows, seed):
+        index = np.arange(rows) + (seed or 0)
+        if seed is None:
+            index[:] = 0
+        inputs = {n: a[index % len(a)] for n, a in arrays.items()}
+        for n in asked:
+            values = [points[i % len(points)][n] for i in index]
+            inputs[n] = np.array(values, "float32")
+        return inputs
+
+    return endpoint.Endpoint(
+        name="predict",
+        inputs=specs,
+        function=function,
+        reference=reference,
+        example=made,
+    )
+
+
+def loss_parameters_endpoint(model):
+    """What may be asked for; a client needs nothing else.
+
+    For each of `rows` the same: for every loss parameter, in the order of
+    `JointParameters.asked`, what `JointParameters.facts` says. `ranges`,
+    `(rows, parameters, n, 2)`, are the trained values as closed intervals,
+    of which a parameter with fewer than the others repeats its last.
+    """
+    joint = model.loss_parameters
+    facts = [joint.facts(n) for n in joint.asked]
+    texts = {n: [f[n] for f in facts] for n in _TEXTS}
+    numbers = {n: [f[n] for f in facts] for n in ("low", "high", "default")}
+    most = max(len(f["ranges"]) for f in facts)
+    numbers["ranges"] = [
+        [*f["ranges"], *[f["ranges"][-1]] * (most - len(f["ranges"]))]
+        for f in facts
+    ]
+
+    def function(rows):
+        found = {n: tf.constant(v, tf.string) for n, v in texts.items()}
+        found |= {n: tf.constant(v, tf.float32) for n, v in numbers.items()}
+        num = tf.shape(rows)[0]
+        return {n: _repeated(tf.tile, t, num) for n, t in found.items()}
+
+    def reference(rows):
+        found = {n: np.array(v, object) for n, v in texts.items()}
+        found |= {n: np.array(v, "float32") for n, v in numbers.items()}
+        return {n: _repeated(np.tile, v, len(rows)) for n, v in found.items()}
+
+    return endpoint.Endpoint(
+        name="loss_parameters",
+        inputs=[tf.TensorSpec((None,), tf.int32, "rows")],
+        function=function,
+        reference=reference,
+        # What they are is not looked at.
+        example=lambda rows, seed: {
+            "rows": np.arange(rows, dtype="int32") * (seed is not None)
+        },
+    )
+
+
+def _repeated(tile, values, num):
+    return tile(values[None], [num, *[1] * len(values.shape)])
+
+
+def _required(example):
+    if example is None:
+        raise InputError(
+            "expected a few inputs to compare the exported model with, "
+            "as model.export(path, example=x[:8]), or fit() before, whose "
+            "first batch gives them, received: example=None"
+        )
+    return example
+
+
+def _as_fitted(values):
+    """An array of the dtype in which Keras' `fit` hands it to a model: a server
+    that took float64 would refuse what the model was trained on."""
+    values = np.asarray(values)
+    is_float = np.issubdtype(values.dtype, np.floating)
+    return values.astype(keras.config.floatx()) if is_float else values
+
+
+def _check_rows_differ(arrays):
+    """Of equal rows nothing can be told apart: a model that subtracts the
+    batch's mean would answer them as it answers each alone. One input that
+    differs is enough: columns that are nearly always 0 are no fault."""
+    if all((rows == rows[:1]).all() for rows in arrays.values()):
+        name, rows = next(iter(arrays.items()))
+        raise InputError(
+            "expected an example of rows that differ, as x[:8], so that it "
+            "is noticed if one changes the answer to another, received: "
+            f"equal rows, {name}.shape={rows.shape}"
+        )
+
+
+def _check_own_predict(model):
+    """What `predict` gives to users is served, or nothing is."""
+    for kind in type(model).__mro__:
+        if "served_outputs" in vars(kind):
+            return
+        own = [n for n in ("predict", "predict_step") if n in vars(kind)]
+        if own:
+            raise InputError(
+                "expected served_outputs(x, loss_parameters) to give what is "
+                f"served of a model with a {own[0]} of its own, received: "
+                f"{kind.__name__} without"
+            )
+
+
+def _arrays_of(example):
+    """dict, name of an input -> array of rows."""
+    arrays = _named(example, "inputs")
+    for name, value in arrays.items():
+        is_array = hasattr(value, "shape") and hasattr(value, "__array__")
+        if not is_array or np.ndim(value) < 1 or not len(value):
+            raise InputError(
+                "expected an example with one row or more, as an array, a "
+                "list or a dict of arrays, received: "
+                + (
+                    f"{name}.shape={tuple(value.shape)}"
+                    if is_array
+                    else f"{name} of type {type(value).__name__}"
+                )
+            )
+    return {n: _as_fitted(a) for n, a in arrays.items()}
+
+
+def _required_rows(usable):
+    """Operations that fail for rows that cannot be answered."""
+    if usable is None:
+        return []
+    sentence = "expected finite numbers in every row, received those of rows:"
+    return [require(usable, sentence, tf.range(tf.size(usable)))]
+
+
+def _check_flagged(outputs):
+    for name, value in outputs.items():
+        rank = value.shape.rank
+        if rank == 0 or (rank and value.shape[0] is not None):
+            raise InputError(
+                "expected outputs with a row for each of the inputs, of which "
+                "some may be flagged, received: "
+                f"{name}.shape={tuple(value.shape)}"
+            )
+    if "in_range" in outputs:
+        raise InputError(
+            "expected outputs that leave the name in_range free, which says "
+            f"of flagged rows that they are, received: {sorted(outputs)}"
+        )
+
+
+def _named(tensors, single):
+    if isinstance(tensors, dict):
+        return dict(tensors)
+    if isinstance(tensors, list | tuple):
+        return {f"{single}_{i}": t for i, t in enumerate(tensors)}
+    return {single: tensors}

@@ -1,0 +1,268 @@
+"""Compares what a session answers with the Keras model, before anyone is
+served.
+"""
+
+import dataclasses
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from yoto_tf.endpoint import by_signature
+from yoto_tf.errors import InputError
+
+# The session fuses operations that Keras runs one by one.
+_TOLERANCE = 1e-4
+_RELATIVE_TOLERANCE = 1e-5
+# Of an output that is small itself, as a rate of rare events, the tolerance is
+# this share of its largest value.
+_SHARE = 1e-2
+_PYTHON = {"EagerPyFunc", "PyFunc", "PyFuncStateless"}
+_TEXTS = "OSU"
+
+
+class VerificationError(RuntimeError):
+    """The C++ session does not answer as the Keras model does."""
+
+
+@dataclasses.dataclass
+class Difference:
+    """The worst difference of one output, over all that was compared.
+
+    Attributes:
+        signature: name of the signature.
+        output: name of the output.
+        largest: the largest absolute difference.
+        of: the value of the reference there.
+    """
+
+    signature: str
+    output: str
+    largest: float = 0.0
+    of: float = 0.0
+
+
+def compare(session, endpoints, asked=(), batch_sizes=(1, 1, 1, 1, 1, 3, 8)):
+    """Compares every signature in a session with its reference.
+
+    Args:
+        session: `yoto_tf.session.Session`.
+        endpoints: list of `Endpoint`.
+        asked: names of the loss parameters that vary: examples have to ask
+            for several values of each.
+        batch_sizes: of the compared requests; the place in it is the seed of
+            the example.
+
+    Returns:
+        list of `Difference`, one per output.
+
+    Raises:
+        InputError: for an example that is none, or of which nothing can be
+            seen.
+        VerificationError: for a signature that no endpoint has or that is
+            missing, or a difference.
+        tf.errors.OpError: if the graph refuses an example.
+    """
+    wanted = by_signature(endpoints)
+    if session.signatures != set(wanted):
+        raise VerificationError(
+            f"expected the signatures {sorted(wanted)}, received: "
+            f"{sorted(session.signatures)}"
+        )
+    python = sorted(_PYTHON & session.operations)
+    if python:
+        # Here it would be found, in the process that has the function.
+        raise VerificationError(
+            "expected operations of TensorFlow alone, which a server can run, "
+            f"received: {', '.join(python)}, of tf.py_function or "
+            "tf.numpy_function"
+        )
+    compared = {
+        signature: _Compared(session, signature, endpoint, asked)
+        for signature, endpoint in wanted.items()
+    }
+    # The largest first: it tells how large outputs are.
+    for seed, rows in sorted(enumerate(batch_sizes), key=lambda b: -b[1]):
+        for one in compared.values():
+            one.compare(rows, seed)
+    for one in compared.values():
+        one.check_asked()
+    return [d for one in compared.values() for d in one.worst.values()]
+
+
+class _Compared:
+    """One signature, request after request."""
+
+    def __init__(self, session, signature, endpoint, asked):
+        self.session, self.signature = session, signature
+        self.endpoint = endpoint
+        self.worst = {}
+        self._sizes = {}
+        self._names = sorted(spec.name for spec in endpoint.inputs)
+        self._seen = {n: set() for n in asked if n in self._names}
+
+    def compare(self, rows, seed):
+        inputs = self._example(rows, seed)
+        found = self._run(inputs)
+        if not self._sizes:
+            self._check_pure(found, self._run(inputs))
+        for name, value in found.items():
+            size = _size(value)
+            self._sizes[name] = max(size, self._sizes.get(name, 0.0))
+        for row in range(rows if rows > 1 else 0):
+            one = slice(row, row + 1)
+            alone = self._run({n: v[one] for n, v in inputs.items()})
+            self._check_alone(found, alone, rows, one)
+        with tf.device("/CPU:0"):
+            expected = self.endpoint.reference(**inputs)
+        self._compare_outputs(found, expected)
+
+    def check_asked(self):
+        """Refuses examples that do not vary a loss parameter: a signature
+        that takes no notice of it would be found to be right."""
+        for name, seen in self._seen.items():
+            if len(seen) < 2:
+                raise InputError(
+                    f"expected {self.endpoint.name} to have an example that "
+                    f"asks for several values of {name}, received: "
+                    f"{name}={', '.join(map(str, seen))} alone"
+                )
+
+    def _run(self, inputs):
+        found = self.session.run(self.signature, inputs)
+        # What is no number is compared as one, that differs where it does.
+        return {n: self._as_number(n, v) for n, v in found.items()}
+
+    def _as_number(self, name, value):
+        if name in self.endpoint.as_numbers:
+            return np.asarray(self.endpoint.as_numbers[name](value))
+        value = np.asarray(value)
+        return hashes(value) if value.dtype.kind in _TEXTS else value
+
+    def _example(self, rows, seed):
+        inputs = self.endpoint.example(rows, seed)
+        said = f"expected the example of {self.endpoint.name} to be"
+        if sorted(inputs) != self._names:
+            raise InputError(
+                f"{said} a dict of {self._names}, received: {sorted(inputs)}"
+            )
+        inputs = {n: np.asarray(v) for n, v in inputs.items()}
+        for name, value in inputs.items():
+            if value.shape[:1] != (rows,):
+                raise InputError(
+                    f"{said} of as many rows as it is asked for, {rows}, "
+                    f"received: {name}.shape={value.shape}"
+                )
+            if name in self._seen:
+                self._seen[name] |= set(value.ravel().tolist())
+        if rows > 1 and all((v == v[:1]).all() for v in inputs.values()):
+            raise InputError(
+                f"{said} of rows that differ, so that it is noticed if one "
+                f"changes the answer to another, received: {rows} equal rows"
+            )
+        return inputs
+
+    def _tolerance(self, name):
+        given = self.endpoint.tolerances.get(name)
+        if given is not None:
+            return given
+        return min(_TOLERANCE, _SHARE * self._sizes[name])
+
+    def _check_pure(self, found, again):
+        """Refuses answers that change, as of a model that draws noise."""
+        for name, value in found.items():
+            # Threads may add up in another order.
+            if _is_float(value):
+                same = np.allclose(value, again[name], equal_nan=True)
+            else:
+                same = np.array_equal(value, again[name])
+            if not same:
+                raise VerificationError(
+                    f"{self.signature}: {name} is not the same for the same "
+                    "request; expected a function of its inputs alone"
+                )
+
+    def _check_alone(self, found, alone, rows, one):
+        """Refuses a row whose answer changes with those beside it: a server
+        that puts the requests of several clients together would mix them up.
+        Each is asked: of sums along the batch, the first is right."""
+        for name, value in found.items():
+            if value.shape[:1] != (rows,):
+                continue
+            got, beside = alone[name], value[one]
+            if got.shape != beside.shape or not np.allclose(
+                got,
+                beside,
+                _relative_tolerance(got),
+                self._tolerance(name),
+                equal_nan=True,
+            ):
+                raise VerificationError(
+                    f"{self.signature}: {name} of a row is not the same when "
+                    "the row is asked for alone; expected a function of each "
+                    "row by itself"
+                )
+
+    def _compare_outputs(self, found, expected):
+        if set(found) != set(expected):
+            raise VerificationError(
+                f"{self.signature}: expected the outputs {sorted(expected)}, "
+                f"received: {sorted(found)}"
+            )
+        for name, wanted in expected.items():
+            self._compare_output(name, found[name], wanted)
+
+    def _compare_output(self, name, got, wanted):
+        wanted = np.asarray(wanted)
+        if wanted.dtype.kind in _TEXTS:
+            wanted = hashes(wanted)
+        number = np.result_type(wanted, got, "float64")
+        value = np.asarray(wanted, number)
+        if got.shape != value.shape:
+            raise VerificationError(
+                f"{self.signature}: expected {name} of shape {value.shape}, "
+                f"received: {got.shape}"
+            )
+        share, tolerance = _relative_tolerance(got), self._tolerance(name)
+        got = np.asarray(got, number)
+        # Where they are the same, infinities too, there is no difference.
+        difference = np.abs(
+            np.subtract(got, value, np.zeros_like(value), where=got != value)
+        )
+        # False for NaN, which a model that diverged gives.
+        if not np.isclose(got, value, share, tolerance).all():
+            raise VerificationError(
+                f"{self.signature}: {name} of the C++ session differs by up to "
+                f"{difference.max():g} from the Keras model"
+            )
+        record = self.worst.setdefault(name, Difference(self.signature, name))
+        at = difference.argmax() if difference.size else None
+        if at is not None and difference.flat[at] >= record.largest:
+            record.largest = float(difference.flat[at])
+            record.of = float(np.real(value.flat[at]))
+
+
+def hashes(texts):
+    """Texts as whole numbers that differ where they do."""
+    return np.vectorize(
+        lambda t: zlib.crc32(t if isinstance(t, bytes) else str(t).encode()),
+        otypes=["int64"],
+    )(np.asarray(texts, object))
+
+
+def _size(value):
+    """The largest of the finite numbers, 0 if there is none."""
+    if not _is_float(value):
+        return 1.0
+    finite = np.abs(value[np.isfinite(value)])
+    return float(finite.max()) if finite.size else 0.0
+
+
+def _relative_tolerance(value):
+    # Of two large whole numbers, as indices, no other one is as good.
+    return _RELATIVE_TOLERANCE * _is_float(value)
+
+
+def _is_float(value):
+    dtype = tf.as_dtype(value.dtype)
+    return dtype.is_floating or dtype.is_complex
