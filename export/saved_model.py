@@ -134,7 +134,7 @@ def export_model(
         with publish.unfinished(to) as folder:
             write(folder, endpoints, sizes, model)
             differences = verify.verify(
-                folder, endpoints, model.loss_parameters.asked
+                folder, endpoints, model.loss_parameters.varying
             )
             if view:
                 verify.check_view(folder, view, model.loss_parameters.asked)

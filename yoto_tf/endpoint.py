@@ -7,6 +7,7 @@ nothing is published that was not compared.
 
 import dataclasses
 import inspect
+import keyword
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -66,18 +67,19 @@ class Endpoint:
     max_rows: int = MAX_ROWS
 
     def __post_init__(self):
-        if not self.name.isidentifier() or self.name == DEFAULT_SIGNATURE:
+        if not _is_name(self.name) or self.name == DEFAULT_SIGNATURE:
             raise InputError(
                 "expected a signature's name of letters, digits and _, other "
                 f"than {DEFAULT_SIGNATURE}, received: name={self.name!r}"
             )
         names = [spec.name for spec in self.inputs]
         if len(set(names)) < max(len(names), 1) or not all(
-            name and name.isidentifier() for name in names
+            name and _is_name(name) for name in names
         ):
             raise InputError(
                 f"expected {self.name} to have inputs with names of their "
-                f"own, of letters, digits and _, received: {names}"
+                f"own, of letters, digits and _ and no keywords of Python, "
+                f"received: {names}"
             )
         for spec in self.inputs:
             if not spec.shape.rank or spec.shape[0] is not None:
@@ -147,6 +149,11 @@ class Endpoint:
             checks += [same, few]
         with tf.control_dependencies(checks):
             return [tf.identity(tensor) for tensor in tensors]
+
+
+def _is_name(text):
+    # A keyword, as lambda, can be no parameter of a Python function.
+    return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def by_signature(endpoints):

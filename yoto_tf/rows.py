@@ -97,16 +97,19 @@ class RowPolicy:
     def blank(self, outputs, valid):
         """Empties the rows of an output that are not `valid`: NaN, or what
         stands for nothing in its dtype."""
-        if not self.flags:
-            return outputs
-        missing = len(outputs.shape) - len(valid.shape)
-        shape = tf.concat([tf.shape(valid), [1] * missing], 0)
-        empty = (
-            tf.constant(np.nan, outputs.dtype)
-            if outputs.dtype.is_floating
-            else tf.zeros([], outputs.dtype)
-        )
-        return tf.where(tf.reshape(valid, shape), outputs, empty)
+        return blanked(outputs, valid) if self.flags else outputs
+
+
+def blanked(outputs, valid):
+    """`RowPolicy.blank`, whatever the policy."""
+    missing = len(outputs.shape) - len(valid.shape)
+    shape = tf.concat([tf.shape(valid), [1] * missing], 0)
+    empty = (
+        tf.constant(np.nan, outputs.dtype)
+        if outputs.dtype.is_floating
+        else tf.zeros([], outputs.dtype)
+    )
+    return tf.where(tf.reshape(valid, shape), outputs, empty)
 
 
 def _all_of_row(good):

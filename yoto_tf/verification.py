@@ -15,8 +15,11 @@ from yoto_tf.errors import InputError
 _TOLERANCE = 1e-4
 _RELATIVE_TOLERANCE = 1e-5
 # Of an output that is small itself, as a rate of rare events, the tolerance is
-# this share of its largest value.
-_SHARE = 1e-2
+# this share of its largest value, but what rounding makes of a sum near 1.
+_SHARE, _LEAST = 1e-2, 3e-7
+# Of one that is large, it is this share of the largest value of a column: near
+# 0 a number has the roundings of those that it is made of.
+_SHARE_OF_LARGE = 1e-6
 _PYTHON = {"EagerPyFunc", "PyFunc", "PyFuncStateless"}
 _TEXTS = "OSU"
 
@@ -49,7 +52,8 @@ def compare(session, endpoints, asked=(), batch_sizes=(1, 1, 1, 1, 1, 3, 8)):
         session: `yoto_tf.session.Session`.
         endpoints: list of `Endpoint`.
         asked: names of the loss parameters that vary: examples have to ask
-            for several values of each.
+            for several values of each, and rows that differ in these alone
+            count as equal.
         batch_sizes: of the compared requests; the place in it is the seed of
             the example.
 
@@ -102,13 +106,14 @@ class _Compared:
         self._seen = {n: set() for n in asked if n in self._names}
 
     def compare(self, rows, seed):
+        rows = min(rows, self.endpoint.max_rows)
         inputs = self._example(rows, seed)
         found = self._run(inputs)
         if not self._sizes:
             self._check_pure(found, self._run(inputs))
         for name, value in found.items():
-            size = _size(value)
-            self._sizes[name] = max(size, self._sizes.get(name, 0.0))
+            sizes = _sizes(value)
+            self._sizes[name] = np.maximum(sizes, self._sizes.get(name, 0.0))
         for row in range(rows if rows > 1 else 0):
             one = slice(row, row + 1)
             alone = self._run({n: v[one] for n, v in inputs.items()})
@@ -155,7 +160,10 @@ class _Compared:
                 )
             if name in self._seen:
                 self._seen[name] |= set(value.ravel().tolist())
-        if rows > 1 and all((v == v[:1]).all() for v in inputs.values()):
+        # A row of its loss parameters alone has nothing else to differ in.
+        others = [v for n, v in inputs.items() if n not in self._seen]
+        others = others or list(inputs.values())
+        if rows > 1 and all((v == v[:1]).all() for v in others):
             raise InputError(
                 f"{said} of rows that differ, so that it is noticed if one "
                 f"changes the answer to another, received: {rows} equal rows"
@@ -166,7 +174,10 @@ class _Compared:
         given = self.endpoint.tolerances.get(name)
         if given is not None:
             return given
-        return min(_TOLERANCE, _SHARE * self._sizes[name])
+        sizes = self._sizes[name]
+        largest = float(np.max(sizes, initial=0.0))
+        small = min(_TOLERANCE, max(_SHARE * largest, _LEAST))
+        return np.maximum(small, _SHARE_OF_LARGE * sizes)
 
     def _check_pure(self, found, again):
         """Refuses answers that change, as of a model that draws noise."""
@@ -187,9 +198,11 @@ class _Compared:
         that puts the requests of several clients together would mix them up.
         Each is asked: of sums along the batch, the first is right."""
         for name, value in found.items():
-            if value.shape[:1] != (rows,):
+            got = alone[name]
+            if value.shape[:1] != (rows,) or got.shape[:1] != (1,):
+                # It has no rows, and no server puts such together.
                 continue
-            got, beside = alone[name], value[one]
+            beside = value[one]
             if got.shape != beside.shape or not np.allclose(
                 got,
                 beside,
@@ -250,12 +263,15 @@ def hashes(texts):
     )(np.asarray(texts, object))
 
 
-def _size(value):
-    """The largest of the finite numbers, 0 if there is none."""
+def _sizes(value):
+    """The largest of the finite numbers, of each column; 0 if there is
+    none."""
     if not _is_float(value):
-        return 1.0
-    finite = np.abs(value[np.isfinite(value)])
-    return float(finite.max()) if finite.size else 0.0
+        return 0.0
+    value = np.abs(value).astype("float64")
+    finite = np.where(np.isfinite(value), value, 0.0)
+    axes = tuple(range(max(finite.ndim - 1, 1)))
+    return finite.max(axes, initial=0.0) if finite.ndim else finite
 
 
 def _relative_tolerance(value):

@@ -223,6 +223,16 @@ class Penalised(ConditionalVAE):
         return {**outputs, "rate": outputs["rate"] + 5}
 
 
+class Sharpened(ConditionalVAE):
+    def predict_step(self, data):
+        return {"reconstruction": super().predict_step(data)["mean"]}
+
+
+class Fitted(ConditionalVAE):
+    def sample(self, num, **kwargs):
+        return 1 - super().sample(num, **kwargs)
+
+
 class Bent(ConditionalVAE):
     """As subclasses are to be written."""
 
@@ -246,6 +256,12 @@ def test_what_call_makes_of_an_image_is_served_or_nothing_is(
         model.set_weights(exported.model.get_weights())
         with pytest.raises(
             VerificationError, match=f"call.. of {kind.__name__}.*the {name} "
+        ):
+            saved_model.export_model(model, tmp_path / "m")
+    for kind, name in ((Sharpened, "predict_step"), (Fitted, "sample")):
+        model = kind.from_config(config)
+        with pytest.raises(
+            InputError, match=rf"a {name}\(\) of {kind.__name__}"
         ):
             saved_model.export_model(model, tmp_path / "m")
     model = Bent.from_config(config)

@@ -20,6 +20,7 @@ from yoto_tf.families.view import Output
 from yoto_tf.families.view import Traversal
 from yoto_tf.families.view import View
 from yoto_tf.session import Session
+from yoto_tf.verification import VerificationError
 
 
 def manifest(version):
@@ -150,6 +151,54 @@ def test_of_another_precision_the_model_itself_is_served(tmp_path, policy):
     np.testing.assert_array_equal(
         model.predict(x, verbose=0)["logit"], expected
     )
+
+
+class Lazy(served_families.AlarmsOfRows):
+    """Makes a layer at its first call."""
+
+    def build(self, *_):
+        self.last = keras.layers.Dense(1, dtype=self.dtype_policy)
+
+    def call(self, x, loss_parameters):
+        found = super().call(x, loss_parameters)["logit"]
+        return {"logit": self.last(found[:, None])[:, 0]}
+
+
+def test_layers_that_an_export_builds_have_the_models_precision(tmp_path):
+    model = Lazy(
+        {"miss": yoto_tf.LogUniform(0.1, 10.0)}, dtype="mixed_bfloat16"
+    )
+    x = served_families.rows(3)
+    saved_model.export_model(model, tmp_path / "m", example=x)
+    assert model.last.dtype_policy is model.dtype_policy
+    assert model.last.compute_dtype == "bfloat16"
+
+
+def test_a_quantised_model_is_served_as_it_answers_or_refused(tmp_path):
+    """Its whole-number weights mean nothing without their policy."""
+    x = served_families.rows(8)
+    for policy in ("float32", "mixed_bfloat16"):
+        keras.utils.set_random_seed(0)
+        model = served_families.AlarmsOfRows(
+            {"miss": yoto_tf.LogUniform(0.1, 10.0)}, dtype=policy
+        )
+        model(x)
+        for layer in (model.hidden, model.logit):
+            layer.quantize("int8")
+        expected = model.predict(x, verbose=0)["logit"]
+        try:
+            path, _ = saved_model.export_model(
+                model, tmp_path / policy, example=x
+            )
+        except VerificationError:
+            assert policy != "float32"
+            continue
+        asked = {
+            "miss": np.full(8, model.loss_parameters.defaults["miss"], "f")
+        }
+        with Session(path) as session:
+            found = session.run("predict", {"inputs": x, **asked})["logit"]
+        np.testing.assert_allclose(found, expected, atol=0.02)
 
 
 def test_shares_that_sum_to_one_are_judged_together(tmp_path):

@@ -172,6 +172,43 @@ def test_small_outputs_are_compared_by_their_own_size():
     assert compared(nothing, reference=nothing)[0].largest == 0
 
 
+def test_large_outputs_are_compared_by_their_columns():
+    """A number near 0 has the roundings of those that it is made of."""
+
+    def watts(x, off=0.0):
+        large = 1e6 * (x - 3)
+        return {"y": np.stack([large + off * (x == 3), x], 1)}
+
+    assert compared(lambda x: watts(x, 0.3), reference=watts)
+    with pytest.raises(VerificationError, match="differs by up to 30"):
+        compared(lambda x: watts(x, 30.0), reference=watts)
+    # The other column is as exact as ever.
+    with pytest.raises(VerificationError, match="differs by up to 0.3"):
+        compared(lambda x: {"y": watts(x)["y"] + [0, 0.3]}, reference=watts)
+
+
+def test_what_rounding_leaves_of_a_sum_is_no_difference():
+    def left(x, off=0.0):
+        return {"y": 1.2e-7 * (x % 2) + off}
+
+    assert compared(lambda x: left(x, 1.2e-7), reference=left)
+
+
+def test_an_output_without_rows_may_have_as_many_entries_as_rows():
+    def weights(x):
+        return {"y": 2 * x, "w": np.arange(8.0)}
+
+    assert compared(weights, reference=weights)
+
+
+def test_no_more_rows_are_compared_than_may_be_asked_for():
+    def few(x):
+        assert len(x) <= 2
+        return {"y": 2 * x}
+
+    assert compared(few, max_rows=2)[0].largest == 0
+
+
 def test_whole_numbers_of_a_row_are_the_same_to_the_last_one():
     def ids(x):
         return {"y": 10**9 + (x.astype("int64") + x.size)}

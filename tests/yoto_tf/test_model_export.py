@@ -324,7 +324,15 @@ class Centred(Alarms):
         return super().call(x, loss_parameters)
 
 
-@pytest.mark.parametrize("example", [X[:1], np.zeros_like(X), X[[3, 3]]])
+@pytest.mark.parametrize(
+    "example",
+    [
+        X[:1],
+        np.zeros_like(X),
+        X[[3, 3]],
+        np.concatenate([X[:3], np.full_like(X, np.nan)])[:1],
+    ],
+)
 def test_equal_rows_say_nothing_of_rows_that_change_each_other(
     tmp_path, example
 ):
@@ -332,9 +340,53 @@ def test_equal_rows_say_nothing_of_rows_that_change_each_other(
     model(X)
     with pytest.raises(InputError, match=r"rows that differ.*equal rows"):
         model.export(tmp_path / "1", example=example)
-    with pytest.raises(VerificationError, match="row is asked for alone"):
-        model.export(tmp_path / "1", example=X)
+    # Also where the rows that differ are the last ones.
+    for rows in (X, np.concatenate([np.zeros((40, 3), "float32"), X])):
+        with pytest.raises(VerificationError, match="row is asked for alone"):
+            model.export(tmp_path / "1", example=rows)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("num", [0, 1, 9])
+def test_any_number_of_loss_parameters_is_asked_for(tmp_path, num):
+    """None that varies, as of a fixed weight, and more than there are rows."""
+    given = {f"w{i}": yoto_tf.LogUniform(0.1, 10.0) for i in range(num)}
+    model = Alarms({"miss": 2.0, **given})
+    model.loss_terms = None
+    model(X)
+    model.export(tmp_path / "1", example=X)
+    export_model(model, tmp_path / "m", example=X)
+    with Session(tmp_path / "1") as session:
+        asked = {n: np.full(20, 3.0, "float32") for n in given}
+        asked = asked or {"miss": np.full(20, 2.0, "float32")}
+        found = session.run("predict", {"inputs": X, **asked})["outputs"]
+    expected = model.predict(
+        X, loss_parameters=dict.fromkeys(given, 3.0), verbose=0
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_names_that_no_function_can_have_are_refused(tmp_path):
+    model = Alarms({"lambda": yoto_tf.LogUniform(0.1, 10.0)})
+    with pytest.raises(InputError, match="no keywords of Python.*'lambda'"):
+        model.export(tmp_path / "1", example=X)
+
+
+class Checked(Alarms):
+    def check_inputs(self, x):
+        return tf.debugging.assert_all_finite(x, "holes")
+
+    def usable_rows(self, x):
+        return tf.reduce_all(tf.math.is_finite(x), 1)
+
+
+def test_rows_that_cannot_be_answered_are_left_out_of_an_example(tmp_path):
+    model = Checked({"miss": yoto_tf.LogUniform(0.1, 10.0)})
+    rows = X.copy()
+    rows[::2, 1] = np.nan
+    model.export(tmp_path / "1", example=rows)
+    with pytest.raises(InputError, match="fewer that can be answered"):
+        model.export(tmp_path / "2", example=rows[:3])
 
 
 def test_one_of_several_inputs_that_differs_is_enough(tmp_path):
@@ -375,7 +427,7 @@ class ServedProbability(Probability):
 
 def test_what_predict_gives_is_served_or_nothing_is(tmp_path):
     miss = {"miss": yoto_tf.LogUniform(0.1, 10.0)}
-    with pytest.raises(InputError, match="predict_step of its own.*Probabil"):
+    with pytest.raises(InputError, match="predict_step.. of its own.*Probabil"):
         Probability(miss).export(tmp_path / "1", example=X)
     model = ServedProbability(miss)
     model.export(tmp_path / "1", example=X)

@@ -46,7 +46,7 @@ def export(model, path, example):
         write(aside, endpoints, model)
         with _few_bits(model), Session(aside) as session:
             differences = verification.compare(
-                session, endpoints, model.loss_parameters.asked
+                session, endpoints, model.loss_parameters.varying
             )
         os.rename(aside, path)
     except OSError as error:

@@ -38,9 +38,8 @@ def predict_endpoint(model, example, invalid_rows="error"):
     `inputs_0` and so on. With `invalid_rows="flag"` also `in_range`, whether a
     row was answered."""
     rows_policy = RowPolicy(model.loss_parameters, invalid_rows)
-    _check_own_predict(model)
+    check_own(model, ("predict", "predict_step"))
     arrays = _arrays_of(_required(example))
-    _check_rows_differ(arrays)
     asked = model.loss_parameters.asked
     specs = [
         tf.TensorSpec((None, *a.shape[1:]), a.dtype, n)
@@ -53,6 +52,8 @@ def predict_endpoint(model, example, invalid_rows="error"):
         if isinstance(example, list | tuple):
             return type(example)(values[n] for n in arrays)
         return values["inputs"]
+
+    arrays = _telling_rows(arrays, model.usable_rows(given(arrays)))
 
     def answered(values, asked_for):
         outputs = model.served_outputs(given(values), asked_for)
@@ -92,7 +93,7 @@ def predict_endpoint(model, example, invalid_rows="error"):
         outputs = {n: rows_policy.blank(t, valid) for n, t in outputs.items()}
         return {**outputs, "in_range": valid}
 
-    points = model.loss_parameters.watched()
+    points = _points(model.loss_parameters)
 
     def made(rows, seed):
         index = np.arange(rows) + (seed or 0)
@@ -176,30 +177,62 @@ def _as_fitted(values):
     return values.astype(keras.config.floatx()) if is_float else values
 
 
-def _check_rows_differ(arrays):
-    """Of equal rows nothing can be told apart: a model that subtracts the
-    batch's mean would answer them as it answers each alone. One input that
-    differs is enough: columns that are nearly always 0 are no fault."""
-    if all((rows == rows[:1]).all() for rows in arrays.values()):
+def _telling_rows(arrays, usable):
+    """Those of an example that can be answered, each once. Of equal rows
+    nothing can be told apart: a model that subtracts the batch's mean would
+    answer them as it answers each alone. One input that differs is enough:
+    columns that are nearly always 0 are no fault."""
+    num = min(len(rows) for rows in arrays.values())
+    good = np.ones(num, bool) if usable is None else np.asarray(usable)[:num]
+    keys = {}
+    for i in np.flatnonzero(good):
+        key = tuple(repr(rows[i].tolist()) for rows in arrays.values())
+        keys.setdefault(key, i)
+    if len(keys) < 2:
         name, rows = next(iter(arrays.items()))
+        what = "equal rows" if good.all() else "fewer that can be answered"
         raise InputError(
             "expected an example of rows that differ, as x[:8], so that it "
             "is noticed if one changes the answer to another, received: "
-            f"equal rows, {name}.shape={rows.shape}"
+            f"{what}, {name}.shape={rows.shape}"
         )
+    return {n: rows[list(keys.values())] for n, rows in arrays.items()}
 
 
-def _check_own_predict(model):
-    """What `predict` gives to users is served, or nothing is."""
+def _points(joint):
+    """The watched ones; of several parameters also all at their lowest and
+    all at their highest, so that a few rows ask for each."""
+    points = joint.watched()
+    ends = [
+        {n: joint.facts(n)[end] for n in points[0]} for end in ("low", "high")
+    ]
+    try:
+        joint.check({n: np.array([e[n] for e in ends]) for n in points[0]})
+    except InputError:
+        # Shares, that sum to 1.
+        return points
+    return [points[0], *ends, *points[1:]]
+
+
+def check_own(model, names, served="served_outputs"):
+    """What users are given is served, or nothing is.
+
+    Args:
+        model: `LossConditionalModel`.
+        names: of methods that nobody serves.
+        served: of the method that is served, which a class may say it by.
+
+    Raises:
+        InputError: for a class with one of the former and not the latter.
+    """
     for kind in type(model).__mro__:
-        if "served_outputs" in vars(kind):
+        if served in vars(kind):
             return
-        own = [n for n in ("predict", "predict_step") if n in vars(kind)]
+        own = [n for n in names if n in vars(kind)]
         if own:
             raise InputError(
-                "expected served_outputs(x, loss_parameters) to give what is "
-                f"served of a model with a {own[0]} of its own, received: "
-                f"{kind.__name__} without"
+                f"expected {served}() to give what is served of a model with "
+                f"a {own[0]}() of its own, received: {kind.__name__} without"
             )
 
 
@@ -225,7 +258,10 @@ def _required_rows(usable):
     """Operations that fail for rows that cannot be answered."""
     if usable is None:
         return []
-    sentence = "expected finite numbers in every row, received those of rows:"
+    sentence = (
+        "expected rows that the model can answer, as of finite numbers, "
+        "received rows:"
+    )
     return [require(usable, sentence, tf.range(tf.size(usable)))]
 
 

@@ -62,11 +62,11 @@ class _Float32(keras.DTypePolicy):
 
     def __init__(self, before):
         super().__init__("float32")
-        self._before = before
+        self.before = before
 
     @property
     def variable_dtype(self):
-        return self._before.variable_dtype
+        return self.before.variable_dtype
 
 
 @contextlib.contextmanager
@@ -76,24 +76,30 @@ def in_float32(model):
 
     It is the model itself, with all that was ever set of it, and no copy by
     its configuration, which may know of less. Layers with another dtype than
-    the model's keep it, but for those of half precision.
+    the model's keep it, but for those of half precision; quantised ones keep
+    theirs, without which their weights mean nothing.
     """
     own = model.dtype_policy.name
     changed = [
-        (layer, layer.dtype_policy)
+        layer
         for layer in model._flatten_layers()
-        if layer.dtype_policy.name == own != "float32"
-        or layer.compute_dtype in HALF
+        if layer.dtype_policy.quantization_mode is None
+        and (
+            layer.dtype_policy.name == own != "float32"
+            or layer.compute_dtype in HALF
+        )
     ]
     try:
-        for layer, before in changed:
-            layer.dtype_policy = _Float32(before)
+        for layer in changed:
+            layer.dtype_policy = _Float32(layer.dtype_policy)
             _forget_graphs(layer)
         yield
     finally:
-        for layer, before in changed:
-            layer.dtype_policy = before
-            _forget_graphs(layer)
+        # Those that were built meanwhile have it, too.
+        for layer in model._flatten_layers():
+            if isinstance(layer.dtype_policy, _Float32):
+                layer.dtype_policy = layer.dtype_policy.before
+                _forget_graphs(layer)
 
 
 def _forget_graphs(layer):

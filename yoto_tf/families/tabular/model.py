@@ -14,6 +14,7 @@ from yoto_tf.layers.factory import make_conditioning
 from yoto_tf.method import precision
 from yoto_tf.method.assertions import checked
 from yoto_tf.method.model import LossConditionalModel
+from yoto_tf.rows import blanked
 
 
 class TableModel(LossConditionalModel):
@@ -161,10 +162,7 @@ class TableModel(LossConditionalModel):
         whole = self.usable_rows(x)
         rows = tf.where(whole[:, None], x, tf.zeros_like(x))
         outputs = self(rows, loss_parameters, training=False)
-        return {
-            n: tf.where(whole, t, tf.constant(np.nan, t.dtype))
-            for n, t in outputs.items()
-        }
+        return {n: blanked(t, whole) for n, t in outputs.items()}
 
     def usable_rows(self, x):
         return _whole_rows(tf.convert_to_tensor(x))

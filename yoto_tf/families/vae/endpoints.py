@@ -9,6 +9,8 @@ from PIL import Image
 
 from yoto_tf.data import pictures
 from yoto_tf.endpoint import Endpoint
+from yoto_tf.errors import InputError
+from yoto_tf.families.vae.model.conv_vae import ConditionalVAE
 from yoto_tf.families.vae.model.posterior import rate as rate_of
 from yoto_tf.families.vae.signatures import Signatures
 from yoto_tf.method.generic_endpoints import loss_parameters_endpoint
@@ -35,8 +37,16 @@ def vae_endpoints(model, invalid_rows="error"):
         list of `Endpoint`; the first is the default one.
 
     Raises:
-        InputError: for other `invalid_rows`.
+        InputError: for other `invalid_rows`, or a subclass that answers
+            users by other methods.
     """
+    for name in ("predict", "predict_step", "sample", "served_outputs"):
+        if getattr(type(model), name) is not getattr(ConditionalVAE, name):
+            raise InputError(
+                "expected a ConditionalVAE whose encode(), decode() and "
+                f"reconstruct() say what is served, received: a {name}() of "
+                f"{type(model).__name__}'s own, which model.export may serve"
+            )
     served, known = Signatures(model, invalid_rows), _Known(model)
     image = _spec("image", *model.image_shape)
     data = tf.TensorSpec([None], tf.string, name="image_bytes")
