@@ -136,6 +136,14 @@ def test_the_report_says_steps_and_shares_of_time(table):
     ]
 
 
+def test_values_are_written_as_they_are(tmp_path):
+    row = dict.fromkeys(("steps", "of_steps"), 1) | {"lmbda": 0.0018}
+    table = pd.DataFrame([row | {"cpu_seconds": 1.23456, "of_cpu_seconds": 2}])
+    reached.write(table, tmp_path / "reached.csv")
+    found = reached.read(tmp_path / "reached.csv").iloc[0]
+    assert (found.lmbda, found.cpu_seconds) == (0.0018, 1.235)
+
+
 def test_without_watched_losses_there_is_no_file(tmp_path):
     spec = load_spec("smoke")
     found = reached.collect(spec, planned_runs(spec), tmp_path)

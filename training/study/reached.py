@@ -119,7 +119,8 @@ def write(table, path):
     """Writes the table as CSV, whole; nothing if it is empty."""
     if len(table):
         with written_whole(path) as aside:
-            table.round(3).to_csv(aside, index=False, lineterminator="\n")
+            seconds = {"cpu_seconds": 3, "of_cpu_seconds": 3}
+            table.round(seconds).to_csv(aside, index=False, lineterminator="\n")
 
 
 def read(path):
