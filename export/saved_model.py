@@ -2,6 +2,7 @@
 `export_model` for a model that was trained in Python.
 """
 
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,7 @@ def export_model(
     sizes = batching.read(batching_config).allowed_batch_sizes
     _check_finite(model, run)
     first_rows = model._first_rows.inputs
-    with precision.in_float32(model):
+    with _draws_kept(model), precision.in_float32(model):
         endpoints = family.endpoints(
             model,
             invalid_rows,
@@ -186,6 +187,21 @@ def write(folder, endpoints, batch_sizes, model=None):
             f"could not write the SavedModel ({error.message}); the "
             "published versions are as they were"
         ) from error
+
+
+@contextlib.contextmanager
+def _draws_kept(model):
+    """Training that goes on draws as if nothing had been exported."""
+    states = [
+        (v, v.numpy())
+        for v in model.variables
+        if v.path.endswith("seed_generator_state")
+    ]
+    try:
+        yield
+    finally:
+        for variable, state in states:
+            variable.assign(state)
 
 
 def _check_finite(model, run):

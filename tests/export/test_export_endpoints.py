@@ -266,4 +266,9 @@ def test_what_call_makes_of_an_image_is_served_or_nothing_is(
             saved_model.export_model(model, tmp_path / "m")
     model = Bent.from_config(config)
     model.set_weights(exported.model.get_weights())
+    seeds = [v for v in model.variables if "seed_generator" in v.path]
+    before = [v.numpy() for v in seeds]
     saved_model.export_model(model, tmp_path / "m")
+    # Training that goes on draws as if nothing had happened.
+    assert len(seeds) >= 2
+    np.testing.assert_array_equal([v.numpy() for v in seeds], before)
