@@ -43,7 +43,7 @@ TRIED = {
     "model.conditioning.knots": [4],
     "model.conditioning.hidden_units": [6],
     "model.conditioning.strength": [0.3],
-    "model.conditioning.gain_exponent": [0.25],
+    "model.conditioning.gain_exponent": [0.4],
     "parameter.name": ["other"],
     "parameter.distribution": OTHERS,
     "parameter.low": [0.001],
