@@ -1,6 +1,7 @@
 """The trained models that come with the library."""
 
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from yoto_tf.errors import InputError
 from yoto_tf.families import DEFAULT
 from yoto_tf.families import get_family
 from yoto_tf.families import get_preset
+from yoto_tf.strict_config import with_settings
 
 NAMES = released.names()
+PHOTOGRAPHS = pathlib.Path(__file__).parents[3] / "shared/photos/train"
 
 
 def points(family, curve):
@@ -125,12 +128,16 @@ def test_a_released_model_has_the_curve_of_its_card(name, tmp_path):
     family = run.family()
     if "rendered" not in name:
         # A folder of this name may hold other pictures.
-        pytest.skip(f"{config.data.name} does not come with the library")
+        if not PHOTOGRAPHS.is_dir():
+            pytest.skip(f"{config.data.name} does not come with the library")
+        config = with_settings(config, {"data.name": str(PHOTOGRAPHS)})
     test = family.load(config, ("test",)).test
     curve = run.read_curve()[::4]
     facts = json.loads(run.evaluation_file.read_text())
     assert len(test) == facts["num_examples"]
     rows = family.score(run.load_model(), test, points(family, curve))
+    # Another processor may round a latent to another whole number.
+    share = 2e-4 if "rendered" in name else 1e-3
     for row, kept in zip(rows, curve, strict=True):
-        for name in ("distortion", "rate", "full_loss"):
-            assert row[name] == pytest.approx(kept[name], rel=2e-4, abs=2e-3)
+        for key in ("distortion", "rate", "full_loss"):
+            assert row[key] == pytest.approx(kept[key], rel=share, abs=2e-3)
