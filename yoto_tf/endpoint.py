@@ -152,8 +152,10 @@ class Endpoint:
 
 
 def _is_name(text):
-    # A keyword, as lambda, can be no parameter of a Python function.
-    return text.isidentifier() and not keyword.iskeyword(text)
+    # A keyword, as lambda, can be no parameter of a Python function, and TF
+    # takes `self` for a method's.
+    is_taken = keyword.iskeyword(text) or text == "self"
+    return text.isidentifier() and not is_taken
 
 
 def by_signature(endpoints):

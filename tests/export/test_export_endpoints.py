@@ -223,6 +223,12 @@ class Penalised(ConditionalVAE):
         return {**outputs, "rate": outputs["rate"] + 5}
 
 
+class Scaled(ConditionalVAE):
+    def call(self, x, loss_parameters, noise=None):
+        outputs = super().call(x, loss_parameters, noise)
+        return {**outputs, "mean": outputs["mean"] * 100}
+
+
 class Sharpened(ConditionalVAE):
     def predict_step(self, data):
         return {"reconstruction": super().predict_step(data)["mean"]}
@@ -251,7 +257,11 @@ def test_what_call_makes_of_an_image_is_served_or_nothing_is(
     )
     monkeypatch.setattr(verify, "check_view", lambda *_: None)
     config = exported.model.get_config()
-    for kind, name in ((Negative, "reconstruction"), (Penalised, "rate")):
+    for kind, name in (
+        (Negative, "reconstruction"),
+        (Penalised, "rate"),
+        (Scaled, "mean"),
+    ):
         model = kind.from_config(config)
         model.set_weights(exported.model.get_weights())
         with pytest.raises(
@@ -272,3 +282,13 @@ def test_what_call_makes_of_an_image_is_served_or_nothing_is(
     # Training that goes on draws as if nothing had happened.
     assert len(seeds) >= 2
     np.testing.assert_array_equal([v.numpy() for v in seeds], before)
+
+
+def test_a_family_without_endpoints_or_with_two_of_a_name_is_a_sentence(
+    exported, tmp_path, monkeypatch
+):
+    one = named(exported.model)["decode"]
+    for wrong in ([], [one, one]):
+        monkeypatch.setattr(VAE_ENDPOINTS, lambda *_, wrong=wrong: wrong)
+        with pytest.raises(InputError, match="one or more endpoints with nam"):
+            saved_model.export_model(exported.model, tmp_path / "m")

@@ -174,6 +174,33 @@ def test_layers_that_an_export_builds_have_the_models_precision(tmp_path):
     assert model.last.compute_dtype == "bfloat16"
 
 
+class Placed(keras.layers.Layer):
+    """Keeps a constant of its first dtype."""
+
+    def build(self, shape):
+        self.place = keras.ops.cast(np.arange(shape[-1]), self.compute_dtype)
+
+    def call(self, x):
+        return x + self.place
+
+
+def test_a_layer_that_keeps_its_dtype_is_a_sentence(tmp_path):
+    class Own(served_families.AlarmsOfRows):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.placed = Placed(dtype=self.dtype_policy)
+
+        def call(self, x, loss_parameters):
+            return super().call(self.placed(x), loss_parameters)
+
+    model = Own({"miss": yoto_tf.LogUniform(0.1, 10.0)}, dtype="mixed_bfloat16")
+    x = served_families.rows(3)
+    model(x)
+    with pytest.raises(InputError, match="ask for their compute_dtype.*bfloat"):
+        saved_model.export_model(model, tmp_path / "m", example=x)
+    assert model.placed.compute_dtype == "bfloat16"
+
+
 def test_a_quantised_model_is_served_as_it_answers_or_refused(tmp_path):
     """Its whole-number weights mean nothing without their policy."""
     x = served_families.rows(8)

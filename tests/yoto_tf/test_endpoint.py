@@ -182,6 +182,13 @@ def test_large_outputs_are_compared_by_their_columns():
     assert compared(lambda x: watts(x, 0.3), reference=watts)
     with pytest.raises(VerificationError, match="differs by up to 30"):
         compared(lambda x: watts(x, 30.0), reference=watts)
+
+    # As of counts, whose small ones are exact as well.
+    def counts(x):
+        return {"y": np.exp(x / 2)}
+
+    with pytest.raises(VerificationError, match="differs by up to"):
+        compared(lambda x: {"y": np.floor(counts(x)["y"])}, reference=counts)
     # The other column is as exact as ever.
     with pytest.raises(VerificationError, match="differs by up to 0.3"):
         compared(lambda x: {"y": watts(x)["y"] + [0, 0.3]}, reference=watts)
@@ -215,6 +222,14 @@ def test_whole_numbers_of_a_row_are_the_same_to_the_last_one():
 
     with pytest.raises(VerificationError, match="y of a row is not the"):
         compared(ids, reference=ids)
+
+    def large(x, more=0):
+        # Of float64 these are the same.
+        return {"y": 10**18 + x.astype("int64") + more}
+
+    assert compared(large, reference=large)[0].largest == 0
+    with pytest.raises(VerificationError, match="y of the C.. session differs"):
+        compared(lambda x: large(x, 3), reference=large)
 
 
 def test_texts_are_compared():

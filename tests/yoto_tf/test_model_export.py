@@ -367,9 +367,10 @@ def test_any_number_of_loss_parameters_is_asked_for(tmp_path, num):
 
 
 def test_names_that_no_function_can_have_are_refused(tmp_path):
-    model = Alarms({"lambda": yoto_tf.LogUniform(0.1, 10.0)})
-    with pytest.raises(InputError, match="no keywords of Python.*'lambda'"):
-        model.export(tmp_path / "1", example=X)
+    for name in ("lambda", "self"):
+        model = Alarms({name: yoto_tf.LogUniform(0.1, 10.0)})
+        with pytest.raises(InputError, match=f"no keywords of Python.*'{name}"):
+            model.export(tmp_path / "1", example=X)
 
 
 class Checked(Alarms):

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from yoto_tf import verification
+from yoto_tf.endpoint import by_signature
 from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
 from yoto_tf.method import precision
@@ -66,6 +67,7 @@ def write(path, endpoints, model=None):
         endpoints: list of `Endpoint`; the first is also the default.
         model: whose layers they use, if any have tables.
     """
+    by_signature(endpoints)
     # Not tf.saved_model.save: sessions find no variables in its result.
     archive = keras.export.ExportArchive()
     for layer in model._flatten_layers() if model else ():

@@ -94,6 +94,15 @@ def in_float32(model):
             layer.dtype_policy = _Float32(layer.dtype_policy)
             _forget_graphs(layer)
         yield
+    except (TypeError, tf.errors.InvalidArgumentError) as error:
+        said = [t for t in str(error).splitlines() if "float16" in t]
+        if not changed or not said:
+            raise
+        raise InputError(
+            "expected layers that ask for their compute_dtype when they are "
+            "called, and keep nothing of it from before, or a model with "
+            f"dtype='float32' that loads the weights, received: {said[0]}"
+        ) from error
     finally:
         # Those that were built meanwhile have it, too.
         for layer in model._flatten_layers():

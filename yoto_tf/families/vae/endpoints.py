@@ -150,7 +150,8 @@ class _Known:
                 self._model.likelihood.distortion(unit, outputs)
             ),
         }
-        self._check_call(image, complete, scored)
+        encoded = {"mean": np.asarray(mean), "stddev": np.asarray(stddev)}
+        self._check_call(image, complete, {**scored, **encoded})
         return scored
 
     def _check_call(self, image, complete, scored):
