@@ -126,10 +126,12 @@ def export_model(
     _check_finite(model, run)
     first_rows = model._first_rows.inputs
     with _draws_kept(model), precision.in_float32(model):
-        endpoints = family.endpoints(
-            model,
-            invalid_rows,
-            lambda: _example(family, run, example, first_rows),
+        endpoints = list(
+            family.endpoints(
+                model,
+                invalid_rows,
+                lambda: _example(family, run, example, first_rows),
+            )
         )
         view = family.view_of(model)
         with publish.unfinished(to) as folder:

@@ -103,7 +103,10 @@ class _Compared:
         self.worst = {}
         self._sizes = {}
         self._names = sorted(spec.name for spec in endpoint.inputs)
-        self._seen = {n: set() for n in asked if n in self._names}
+        # Of each loss parameter whether rows of one request differ in it,
+        # and of two of them whether a row does.
+        self._asked = [n for n in asked if n in self._names]
+        self._told_apart = set()
 
     def compare(self, rows, seed):
         rows = min(rows, self.endpoint.max_rows)
@@ -123,15 +126,31 @@ class _Compared:
         self._compare_outputs(found, expected)
 
     def check_asked(self):
-        """Refuses examples that do not vary a loss parameter: a signature
-        that takes no notice of it would be found to be right."""
-        for name, seen in self._seen.items():
-            if len(seen) < 2:
+        """Refuses examples that do not tell loss parameters apart: a
+        signature that takes no notice of one, takes one for another, or that
+        of the first row for all, would be found to be right."""
+        said = f"expected {self.endpoint.name} to have an example "
+        for i, name in enumerate(self._asked):
+            if self.endpoint.max_rows > 1 and name not in self._told_apart:
                 raise InputError(
-                    f"expected {self.endpoint.name} to have an example that "
-                    f"asks for several values of {name}, received: "
-                    f"{name}={', '.join(map(str, seen))} alone"
+                    f"{said}that asks for several values of {name} at once, "
+                    "received: the same in every row"
                 )
+            for other in self._asked[:i]:
+                if (other, name) not in self._told_apart:
+                    raise InputError(
+                        f"{said}whose rows ask for another value of {name} "
+                        f"than of {other}, received: the same of both"
+                    )
+
+    def _note_asked(self, inputs):
+        for i, name in enumerate(self._asked):
+            values = inputs[name]
+            if (values != values[:1]).any():
+                self._told_apart.add(name)
+            for other in self._asked[:i]:
+                if (values != inputs[other]).any():
+                    self._told_apart.add((other, name))
 
     def _run(self, inputs):
         found = self.session.run(self.signature, inputs)
@@ -158,10 +177,9 @@ class _Compared:
                     f"{said} of as many rows as it is asked for, {rows}, "
                     f"received: {name}.shape={value.shape}"
                 )
-            if name in self._seen:
-                self._seen[name] |= set(value.ravel().tolist())
         # A row of its loss parameters alone has nothing else to differ in.
-        others = [v for n, v in inputs.items() if n not in self._seen]
+        self._note_asked(inputs)
+        others = [v for n, v in inputs.items() if n not in self._asked]
         others = others or list(inputs.values())
         if rows > 1 and all((v == v[:1]).all() for v in others):
             raise InputError(
@@ -236,7 +254,8 @@ class _Compared:
                 f"{self.signature}: expected {name} of shape {value.shape}, "
                 f"received: {got.shape}"
             )
-        share, tolerance = _relative_tolerance(got), self._tolerance(name)
+        share = _relative_tolerance(got) * _is_float(wanted)
+        tolerance = self._tolerance(name)
         # As numbers of float64, large whole ones may be the same.
         whole = got.dtype.kind in "iu" and wanted.dtype.kind in "iu"
         same = np.equal(got, wanted) if whole else True

@@ -261,33 +261,55 @@ def test_examples_that_show_nothing_are_refused(example, message):
         compared(double, example=example)
 
 
-def test_examples_ask_for_several_values_of_each_loss_parameter():
-    """One that the function takes no notice of would be found right."""
-    inputs = [tf.TensorSpec([None], tf.float32, name=n) for n in ("x", "beta")]
+@pytest.mark.parametrize(
+    ("a", "b", "error", "message"),
+    [
+        # One that the function takes no notice of would be found right,
+        ([1], [1, 2], InputError, "several values of a at once"),
+        # the first row's for all,
+        ("seed", [1, 2], InputError, "several values of a at once"),
+        # and one for the other.
+        ([1, 2], [1, 2], InputError, "another value of b than of a"),
+        ([1, 2], [2, 1, 1], VerificationError, "differs"),
+    ],
+)
+def test_examples_tell_loss_parameters_apart(a, b, error, message):
+    inputs = [tf.TensorSpec([None], tf.float32, name=n) for n in "xab"]
 
-    def deaf(x, beta):
-        return {"y": 2 * x}
+    def swapped(x, a, b):
+        return {"y": 2 * x * b + a}
 
-    def hearing(x, beta):
-        return {"y": 2 * x * beta}
+    def right(x, a, b):
+        return {"y": 2 * x * a + b}
 
-    def example(values):
-        return lambda rows, seed: {
+    def example(rows, seed):
+        given = [seed + 1] if a == "seed" else a
+        return {
             **some(rows, seed),
-            "beta": np.resize(np.float32(values), rows),
+            "a": np.resize(np.float32(given), rows),
+            "b": np.resize(np.float32(b), rows),
         }
 
-    session = Answers(serving_default=deaf, double=deaf)
-    for values, error, message in (
-        ([1], InputError, "double to have an example.*values of beta.*beta=1"),
-        ([1, 2], VerificationError, "differs"),
-    ):
-        one = make(
-            inputs=inputs, function=deaf, reference=hearing,
-            example=example(values),
-        )  # fmt: skip
-        with pytest.raises(error, match=message):
-            verification.compare(session, [one], asked=["beta"])
+    session = Answers(serving_default=swapped, double=swapped)
+    one = make(
+        inputs=inputs, function=swapped, reference=right, example=example
+    )
+    if message != "differs":
+        # Where both are right in what is asked, too.
+        session = Answers(serving_default=right, double=right)
+    with pytest.raises(error, match=message):
+        verification.compare(session, [one], asked=["a", "b"])
+
+
+def test_whole_numbers_as_floats_are_whole_numbers():
+    def ids(x, more=0):
+        return {"y": 123456789 + x.astype("int64") + more}
+
+    def as_floats(x):
+        return {"y": ids(x, 100)["y"].astype("float64")}
+
+    with pytest.raises(VerificationError, match="differs by up to 100"):
+        compared(as_floats, reference=ids)
 
 
 def test_an_output_without_numbers_has_no_difference():

@@ -347,7 +347,7 @@ def test_equal_rows_say_nothing_of_rows_that_change_each_other(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("num", [0, 1, 9])
+@pytest.mark.parametrize("num", [0, 1, 2, 9])
 def test_any_number_of_loss_parameters_is_asked_for(tmp_path, num):
     """None that varies, as of a fixed weight, and more than there are rows."""
     given = {f"w{i}": yoto_tf.LogUniform(0.1, 10.0) for i in range(num)}

@@ -100,8 +100,11 @@ def predict_endpoint(model, example, invalid_rows="error"):
         if seed is None:
             index[:] = 0
         inputs = {n: a[index % len(a)] for n, a in arrays.items()}
+        # Several rows begin with those that tell parameters apart.
+        plain = rows == 1 or seed is None
+        asked_at = index if plain else np.arange(rows)
         for n in asked:
-            values = [points[i % len(points)][n] for i in index]
+            values = [points[i % len(points)][n] for i in asked_at]
             inputs[n] = np.array(values, "float32")
         return inputs
 
@@ -200,18 +203,26 @@ def _telling_rows(arrays, usable):
 
 
 def _points(joint):
-    """The watched ones; of several parameters also all at their lowest and
-    all at their highest, so that a few rows ask for each."""
-    points = joint.watched()
+    """The watched ones. Of several parameters before them all at an end, so
+    that a few rows vary each and tell each pair apart: at the lowest, at the
+    highest, and by the binary digits of their numbers."""
+    middle, *others = joint.watched()
+    facts = [joint.facts(n) for n in middle]
+    num = len(facts)
+    codes = [0] + [1 << bit for bit in range(num.bit_length())] + [~0]
     ends = [
-        {n: joint.facts(n)[end] for n in points[0]} for end in ("low", "high")
+        {
+            n: f["high" if code & (i + 1) else "low"]
+            for i, (n, f) in enumerate(zip(middle, facts, strict=True))
+        }
+        for code in codes
     ]
     try:
-        joint.check({n: np.array([e[n] for e in ends]) for n in points[0]})
+        joint.check({n: np.array([e[n] for e in ends]) for n in middle})
     except InputError:
         # Shares, that sum to 1.
-        return points
-    return [points[0], *ends, *points[1:]]
+        ends = []
+    return [middle, *ends, *others]
 
 
 def check_own(model, names, served="served_outputs"):
