@@ -38,7 +38,7 @@ def predict_endpoint(model, example, invalid_rows="error"):
     `inputs_0` and so on. With `invalid_rows="flag"` also `in_range`, whether a
     row was answered."""
     rows_policy = RowPolicy(model.loss_parameters, invalid_rows)
-    check_own(model, ("predict", "predict_step"))
+    _check_own_predict(model)
     arrays = _arrays_of(_required(example))
     asked = model.loss_parameters.asked
     specs = [
@@ -135,19 +135,35 @@ def loss_parameters_endpoint(model):
         for f in facts
     ]
 
+    return constants_endpoint(
+        "loss_parameters",
+        {
+            **{n: np.array(v, object) for n, v in texts.items()},
+            **{n: np.array(v, "float32") for n, v in numbers.items()},
+        },
+    )
+
+
+def constants_endpoint(name, values):
+    """What a model says of itself, for each of `rows` the same.
+
+    Args:
+        name: of the signature.
+        values: dict, name of an output -> array.
+    """
+
     def function(rows):
-        found = {n: tf.constant(v, tf.string) for n, v in texts.items()}
-        found |= {n: tf.constant(v, tf.float32) for n, v in numbers.items()}
-        num = tf.shape(rows)[0]
-        return {n: _repeated(tf.tile, t, num) for n, t in found.items()}
+        num = tf.shape(rows)[:1]
+        return {
+            n: tf.tile(tf.constant(v)[None], tf.concat([num, [1] * v.ndim], 0))
+            for n, v in values.items()
+        }
 
     def reference(rows):
-        found = {n: np.array(v, object) for n, v in texts.items()}
-        found |= {n: np.array(v, "float32") for n, v in numbers.items()}
-        return {n: _repeated(np.tile, v, len(rows)) for n, v in found.items()}
+        return {n: np.stack([v] * len(rows)) for n, v in values.items()}
 
     return endpoint.Endpoint(
-        name="loss_parameters",
+        name=name,
         inputs=[tf.TensorSpec((None,), tf.int32, "rows")],
         function=function,
         reference=reference,
@@ -156,10 +172,6 @@ def loss_parameters_endpoint(model):
             "rows": np.arange(rows, dtype="int32") * (seed is not None)
         },
     )
-
-
-def _repeated(tile, values, num):
-    return tile(values[None], [num, *[1] * len(values.shape)])
 
 
 def _required(example):
@@ -225,25 +237,17 @@ def _points(joint):
     return [middle, *ends, *others]
 
 
-def check_own(model, names, served="served_outputs"):
-    """What users are given is served, or nothing is.
-
-    Args:
-        model: `LossConditionalModel`.
-        names: of methods that nobody serves.
-        served: of the method that is served, which a class may say it by.
-
-    Raises:
-        InputError: for a class with one of the former and not the latter.
-    """
+def _check_own_predict(model):
+    """What `predict` gives to users is served, or nothing is."""
     for kind in type(model).__mro__:
-        if served in vars(kind):
+        if "served_outputs" in vars(kind):
             return
-        own = [n for n in names if n in vars(kind)]
+        own = [n for n in ("predict", "predict_step") if n in vars(kind)]
         if own:
             raise InputError(
-                f"expected {served}() to give what is served of a model with "
-                f"a {own[0]}() of its own, received: {kind.__name__} without"
+                "expected served_outputs() to give what is served of a model "
+                f"with a {own[0]}() of its own, received: {kind.__name__} "
+                "without"
             )
 
 

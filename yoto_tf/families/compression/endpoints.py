@@ -19,6 +19,7 @@ from yoto_tf.families.compression.config import STRIDE
 from yoto_tf.families.compression.model.entropy import coded_gaussian_bits
 from yoto_tf.families.compression.model.entropy import coded_hyper_bits
 from yoto_tf.graph_checks import require
+from yoto_tf.method.generic_endpoints import constants_endpoint
 from yoto_tf.method.generic_endpoints import loss_parameters_endpoint
 from yoto_tf.rows import RowPolicy
 
@@ -261,30 +262,7 @@ def _coding_endpoint(known):
         "fingerprint": known.fingerprint,
         "lambdas": known.lambdas,
     }
-
-    def function(rows):
-        num = tf.shape(rows)[:1]
-        return {
-            name: tf.tile(
-                tf.constant(value)[None],
-                tf.concat([num, [1] * value.ndim], 0),
-            )
-            for name, value in facts.items()
-        }
-
-    def reference(rows):
-        return {n: np.stack([v] * len(rows)) for n, v in facts.items()}
-
-    return Endpoint(
-        name="coding",
-        inputs=[tf.TensorSpec((None,), tf.int32, "rows")],
-        function=function,
-        reference=reference,
-        # What they are is not looked at.
-        example=lambda rows, seed: {
-            "rows": np.arange(rows, dtype="int32") * (seed is not None)
-        },
-    )
+    return constants_endpoint("coding", facts)
 
 
 def _psnr(log, mse):
