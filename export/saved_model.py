@@ -18,6 +18,7 @@ from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
+from yoto_tf.errors import VerificationError
 from yoto_tf.families import family_of_model
 from yoto_tf.families import get_family
 from yoto_tf.run_directory import RunDirectory
@@ -137,7 +138,7 @@ def export_model(
         with publish.unfinished(to) as folder:
             write(folder, endpoints, sizes, model)
             differences = verify.verify(
-                folder, endpoints, model.loss_parameters.varying
+                folder, endpoints, model.loss_parameters, invalid_rows
             )
             if view:
                 verify.check_view(folder, view, model.loss_parameters.asked)
@@ -237,8 +238,6 @@ def main(argv=None):
         run.read_curve()
         import_keras_quietly()
         started = time.monotonic()
-        from yoto_tf.verification import VerificationError
-
         try:
             version, differences = export(
                 run,

@@ -8,20 +8,20 @@ from tensorflow.core.protobuf import saved_model_pb2
 from export import warmup
 from yoto_tf import verification
 from yoto_tf.errors import InputError
+from yoto_tf.errors import VerificationError
 from yoto_tf.session import Session
-from yoto_tf.verification import VerificationError
 
 _Signature = collections.namedtuple("_Signature", "inputs outputs")
 _Spec = collections.namedtuple("_Spec", "dtype shape")
 
 
-def verify(folder, endpoints, asked=()):
+def verify(folder, endpoints, joint=None, invalid_rows="error"):
     """Runs every signature and the warm-up records in the C++ session.
 
     Args:
         folder: of the version, with its warm-up records.
         endpoints: list of `Endpoint`: all that it may serve.
-        asked: names of the loss parameters that vary.
+        joint, invalid_rows: as of `yoto_tf.verification.compare`.
 
     Returns:
         list of `Difference`, one per output.
@@ -33,7 +33,9 @@ def verify(folder, endpoints, asked=()):
     """
     try:
         with _loaded(folder) as session:
-            differences = verification.compare(session, endpoints, asked)
+            differences = verification.compare(
+                session, endpoints, joint, invalid_rows
+            )
             warmup.replay(folder, session)
     except (tf.errors.OpError, KeyError) as error:
         reason = getattr(error, "message", str(error))

@@ -93,7 +93,7 @@ class Endpoint:
                     f"expected {self.name} to have a {role} to call, "
                     f"received: {role}={getattr(self, role)!r}"
                 )
-        if self.reference == self.function:
+        if _python(self.reference) == _python(self.function):
             raise InputError(
                 f"expected {self.name} to have a reference that is not the "
                 "served function itself"
@@ -149,6 +149,11 @@ class Endpoint:
             checks += [same, few]
         with tf.control_dependencies(checks):
             return [tf.identity(tensor) for tensor in tensors]
+
+
+def _python(function):
+    """What a `tf.function` was made of."""
+    return getattr(function, "python_function", function)
 
 
 def _is_name(text):

@@ -20,6 +20,11 @@ class SaveError(OSError):
     was one, is still there, whole."""
 
 
+class VerificationError(RuntimeError):
+    """The C++ session does not answer as the Keras model does, or answers
+    what it should refuse. Nothing is published then."""
+
+
 class TrainingDiverged(RuntimeError):
     """The loss stopped being a finite number, or one of the size of before.
 

@@ -8,8 +8,10 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
+from yoto_tf import rows_check
 from yoto_tf.endpoint import by_signature
 from yoto_tf.errors import InputError
+from yoto_tf.errors import VerificationError
 
 # The session fuses operations that Keras runs one by one.
 _TOLERANCE = 1e-4
@@ -22,10 +24,6 @@ _SHARE, _LEAST = 1e-2, 3e-7
 _SHARE_OF_LARGE = 2 * float(np.finfo("float32").eps)
 _PYTHON = {"EagerPyFunc", "PyFunc", "PyFuncStateless"}
 _TEXTS = "OSU"
-
-
-class VerificationError(RuntimeError):
-    """The C++ session does not answer as the Keras model does."""
 
 
 @dataclasses.dataclass
@@ -45,15 +43,23 @@ class Difference:
     of: float = 0.0
 
 
-def compare(session, endpoints, asked=(), batch_sizes=(1, 1, 1, 1, 1, 3, 8)):
+def compare(
+    session,
+    endpoints,
+    joint=None,
+    invalid_rows="error",
+    batch_sizes=(1, 1, 1, 1, 1, 3, 8),
+):
     """Compares every signature in a session with its reference.
 
     Args:
         session: `yoto_tf.session.Session`.
         endpoints: list of `Endpoint`.
-        asked: names of the loss parameters that vary: examples have to ask
-            for several values of each, and rows that differ in these alone
-            count as equal.
+        joint: `JointParameters` of the model, None if it has none. Examples
+            have to ask for several values of each that varies, and rows that
+            differ in these alone count as equal.
+        invalid_rows: what becomes of values that were not trained, see
+            `yoto_tf.rows.RowPolicy`.
         batch_sizes: of the compared requests; the place in it is the seed of
             the example.
 
@@ -64,7 +70,8 @@ def compare(session, endpoints, asked=(), batch_sizes=(1, 1, 1, 1, 1, 3, 8)):
         InputError: for an example that is none, or of which nothing can be
             seen.
         VerificationError: for a signature that no endpoint has or that is
-            missing, or a difference.
+            missing, a difference, or values that were not trained and are
+            answered.
         tf.errors.OpError: if the graph refuses an example.
     """
     wanted = by_signature(endpoints)
@@ -81,8 +88,9 @@ def compare(session, endpoints, asked=(), batch_sizes=(1, 1, 1, 1, 1, 3, 8)):
             f"received: {', '.join(python)}, of tf.py_function or "
             "tf.numpy_function"
         )
+    varying = joint.varying if joint else ()
     compared = {
-        signature: _Compared(session, signature, endpoint, asked)
+        signature: _Compared(session, signature, endpoint, varying)
         for signature, endpoint in wanted.items()
     }
     # The largest first: it tells how large outputs are.
@@ -91,13 +99,15 @@ def compare(session, endpoints, asked=(), batch_sizes=(1, 1, 1, 1, 1, 3, 8)):
             one.compare(rows, seed)
     for one in compared.values():
         one.check_asked()
+    if joint:
+        rows_check.check(session, endpoints, joint, invalid_rows)
     return [d for one in compared.values() for d in one.worst.values()]
 
 
 class _Compared:
     """One signature, request after request."""
 
-    def __init__(self, session, signature, endpoint, asked):
+    def __init__(self, session, signature, endpoint, varying):
         self.session, self.signature = session, signature
         self.endpoint = endpoint
         self.worst = {}
@@ -105,7 +115,7 @@ class _Compared:
         self._names = sorted(spec.name for spec in endpoint.inputs)
         # Of each loss parameter whether rows of one request differ in it,
         # and of two of them whether a row does.
-        self._asked = [n for n in asked if n in self._names]
+        self._asked = [n for n in varying if n in self._names]
         self._told_apart = set()
 
     def compare(self, rows, seed):

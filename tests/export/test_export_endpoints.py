@@ -15,11 +15,11 @@ from export import verify
 from export import warmup
 from yoto_tf.endpoint import Endpoint
 from yoto_tf.errors import InputError
+from yoto_tf.errors import VerificationError
 from yoto_tf.families.vae import picture_files
 from yoto_tf.families.vae.endpoints import vae_endpoints
 from yoto_tf.families.vae.model.conv_vae import ConditionalVAE
 from yoto_tf.session import Session
-from yoto_tf.verification import VerificationError
 
 VAE_ENDPOINTS = "yoto_tf.families.vae.endpoints.vae_endpoints"
 

@@ -11,6 +11,7 @@ import served_families
 import yoto_tf
 from export import saved_model
 from yoto_tf.errors import InputError
+from yoto_tf.errors import VerificationError
 from yoto_tf.families import Family
 from yoto_tf.families import family_of_model
 from yoto_tf.families import get_family
@@ -20,7 +21,6 @@ from yoto_tf.families.view import Output
 from yoto_tf.families.view import Traversal
 from yoto_tf.families.view import View
 from yoto_tf.session import Session
-from yoto_tf.verification import VerificationError
 
 
 def manifest(version):

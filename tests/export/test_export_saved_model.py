@@ -254,7 +254,7 @@ def test_the_command_that_follows_can_be_pasted(
 
 
 def test_a_mismatch_is_one_sentence(exported, tmp_path, monkeypatch, capsys):
-    from yoto_tf.verification import VerificationError
+    from yoto_tf.errors import VerificationError
 
     stub_export(monkeypatch, exported, VerificationError("mean differs by 1"))
     with pytest.raises(SystemExit) as caught:

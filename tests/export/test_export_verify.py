@@ -14,9 +14,9 @@ from export import saved_model
 from export import verify
 from export import warmup
 from yoto_tf.errors import InputError
+from yoto_tf.errors import VerificationError
 from yoto_tf.families.vae.endpoints import vae_endpoints
 from yoto_tf.families.vae.signatures import Signatures
-from yoto_tf.verification import VerificationError
 
 OUTPUTS = {
     "serving_default": {

@@ -25,6 +25,7 @@ from training.study import outcome
 from training.study import results as results_module
 from training.study import runner
 from training.study import worker
+from training.study.kept import Kept
 from training.study.pictures import pictured_runs
 from training.study.pictures import row_label
 from training.study.plan import planned_runs
@@ -267,7 +268,7 @@ def test_a_dry_run_prepares_no_data_set(
     if preset == "cifar10":
         settings += ["training.steps=12000", 'training.epochs="unset"']
     spec = load_spec(spec_file, preset, settings)
-    costs.print_estimate(spec, planned_runs(spec), tmp_path / "runs", 2)
+    costs.print_estimate(spec, planned_runs(spec), tmp_path / "runs", 2, Kept())
     *runs, total = capsys.readouterr().out.splitlines()
     length = "12,000 steps" if preset == "cifar10" else "4 epochs"
     assert runs == [

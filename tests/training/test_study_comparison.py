@@ -70,6 +70,7 @@ def _rows(loss, widths=(1,), spec=SPEC):
                             "run": run + (f"-beta{beta:g}" if m.fixed else ""),
                             "processor": "Some CPU",
                             "commit": "abc",
+                            "data": "0123456789abcdef",
                             "protocol": "",
                             "failure": "",
                         }

@@ -6,6 +6,7 @@ import math
 import pandas as pd
 import pytest
 
+from training.study import courses
 from training.study import reached
 from training.study.plan import planned_runs
 from training.study.report import reached_table
@@ -85,8 +86,11 @@ def table(tmp_path_factory):
             last = columns(LAST["paper", 1][one.seed], "beta=1")
             # What it had before does not count.
             log(path, [last | columns((0, 0), "beta=1"), last], 12.0)
+    found = courses.collect(spec, planned, folder / "runs")
+    courses.write(found, folder / "courses.csv")
+    found = courses.read(folder / "courses.csv")
     path = folder / "reached.csv"
-    reached.write(reached.collect(spec, planned, folder / "runs"), path)
+    reached.write(reached.collect(spec, planned, found), path)
     return reached.read(path), spec
 
 
@@ -146,6 +150,10 @@ def test_values_are_written_as_they_are(tmp_path):
 
 def test_without_watched_losses_there_is_no_file(tmp_path):
     spec = load_spec("smoke")
-    found = reached.collect(spec, planned_runs(spec), tmp_path)
+    planned = planned_runs(spec)
+    course = courses.collect(spec, planned, tmp_path)
+    courses.write(course, tmp_path / "courses.csv")
+    assert courses.read(tmp_path / "courses.csv") is None
+    found = reached.collect(spec, planned, course)
     reached.write(found, tmp_path / "reached.csv")
     assert reached.read(tmp_path / "reached.csv") is None

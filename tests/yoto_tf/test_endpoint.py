@@ -10,7 +10,9 @@ from yoto_tf import verification
 from yoto_tf.endpoint import Endpoint
 from yoto_tf.endpoint import by_signature
 from yoto_tf.errors import InputError
-from yoto_tf.verification import VerificationError
+from yoto_tf.errors import VerificationError
+from yoto_tf.method.joint import Independent
+from yoto_tf.method.parameters import Uniform
 
 
 def double(x):
@@ -55,6 +57,10 @@ class Answers:
 def compared(function, **changes):
     session = Answers(serving_default=function, double=function)
     return verification.compare(session, [make(**changes)])
+
+
+def of_two():
+    return Independent({"a": Uniform(0.5, 2.5), "b": Uniform(0.5, 2.5)})
 
 
 def test_right_answers_pass_and_the_worst_difference_is_told():
@@ -298,7 +304,7 @@ def test_examples_tell_loss_parameters_apart(a, b, error, message):
         # Where both are right in what is asked, too.
         session = Answers(serving_default=right, double=right)
     with pytest.raises(error, match=message):
-        verification.compare(session, [one], asked=["a", "b"])
+        verification.compare(session, [one], of_two())
 
 
 def test_whole_numbers_as_floats_are_whole_numbers():
@@ -366,6 +372,10 @@ def _spec(*shape, name="x"):
         ({"reference": None}, "a reference to call, received: reference=None"),
         ({"example": {}}, "an? example to call"),
         ({"reference": double}, "not the served function itself"),
+        (
+            {"function": tf.function(double), "reference": double},
+            "not the served function itself",
+        ),
         ({"inputs": []}, r"received: \[\]"),
         ({"inputs": _spec(None, name=None)}, "names of their own"),
         ({"inputs": _spec(None, name="a b")}, "letters, digits and _"),

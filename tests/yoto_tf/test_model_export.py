@@ -9,9 +9,9 @@ import yoto_tf
 from export.saved_model import export_model
 from yoto_tf import InputError
 from yoto_tf.errors import SaveError
+from yoto_tf.errors import VerificationError
 from yoto_tf.method.precision import default_policy
 from yoto_tf.session import Session
-from yoto_tf.verification import VerificationError
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
 Y = (X[:, 0] > 0.5).astype("float32")

@@ -91,9 +91,11 @@ def _run(arguments, spec, planned, runs, to):
     runner.check_settings(runs, planned)
     if arguments.dry_run:
         from training.study import costs
+        from training.study import kept
 
         import_keras_quietly()
-        costs.print_estimate(spec, planned, runs, jobs or len(planned))
+        known = kept.read(spec, planned, runs, to)
+        costs.print_estimate(spec, planned, runs, jobs or len(planned), known)
         return 0
     failures = outcome.run_study(
         spec,

@@ -17,19 +17,20 @@ _STEPS = 10
 _SCORED = 500
 
 
-def known_costs(planned, folder):
+def known_costs(planned, folder, kept):
     """Mean seconds per run, by kind, of the runs that are finished."""
     seconds = {}
     for one in planned:
-        if is_finished(folder, one):
+        took = kept.seconds(one)
+        if took is None and is_finished(folder, one):
             log = run_directory(folder, one).read_log()
-            seconds.setdefault(one.kind, []).append(
-                sum(row["seconds"] for row in log)
-            )
+            took = sum(row["seconds"] for row in log)
+        if took is not None:
+            seconds.setdefault(one.kind, []).append(took)
     return {kind: statistics.mean(s) for kind, s in seconds.items()}
 
 
-def print_estimate(spec, planned, folder, jobs):
+def print_estimate(spec, planned, folder, jobs, kept):
     """Prints the runs and what they will cost.
 
     Of every kind of which no run is finished a few steps are timed here, with
@@ -42,11 +43,11 @@ def print_estimate(spec, planned, folder, jobs):
 
     set_threads(threads_of_a_run(planned, jobs))
     jobs = max(1, min(jobs, len(planned)))
-    costs = known_costs(planned, folder)
+    costs = known_costs(planned, folder, kept)
     total = 0.0
     unknown = []
     for one in planned:
-        if is_finished(folder, one):
+        if one in kept or is_finished(folder, one):
             print(f"{one.name}: finished")
             continue
         if not spec.model_family.is_here(one.config):

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from training.metrics import columns_of
+from training.study import courses
+from training.study import kept as kept_module
 from training.study import protocol
 from training.study import reached
 from training.study import results
@@ -13,8 +15,6 @@ from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.families import LineFigure
 from yoto_tf.files import written_whole
 
-RESULTS = "results.csv"
-REACHED = "reached.csv"
 REPORT = "report.md"
 
 
@@ -36,23 +36,31 @@ def run_study(
     Returns:
         dict, name of a run -> why it failed.
     """
+    to = Path(to)
+    kept = kept_module.read(spec, planned, folder, to)
     waiting = [
         one
         for one in planned
-        if not runner.is_finished(folder, one)
+        if one not in kept
+        and not runner.is_finished(folder, one)
         and not runner.divergence(folder, one)
     ]
     log(
         f"{spec.name}: {len(planned)} runs, {len(planned) - len(waiting)} of "
         f"them finished; {jobs or 'all'} at a time; run directories in {folder}"
     )
+    if kept.rows:
+        log(
+            f"by their rows in {to / results.FILE} alone, without run "
+            f"directories: {len(kept.rows)} of the finished runs"
+        )
     unknown = runner.without_record(folder, planned)
     if unknown:
         log(
             "runs with no record of their data, as those of earlier versions: "
             f"{len(unknown)}; whether it is the same is not known"
         )
-    decided = protocol.commit_of(spec, folder)
+    decided = protocol.commit_of(spec, folder, kept.protocol)
     if decided:
         log(f"by the protocol of commit {decided[:7]}")
     elif spec.protocol:
@@ -61,12 +69,15 @@ def run_study(
         waiting,
         len(planned),
         jobs or len(waiting),
-        known_costs(planned, folder),
+        known_costs(planned, folder, kept),
     )
 
     def write_results(failures):
-        table = results.collect(spec, planned, folder, failures, decided)
-        results.write(table, Path(to) / RESULTS)
+        table = results.collect(spec, planned, folder, failures, decided, kept)
+        results.write(table, to / results.FILE)
+        course = courses.collect(spec, planned, folder, kept)
+        courses.write(course, to / courses.FILE)
+        return course
 
     # Rows of runs that ended are not lost with what ends the study.
     failures = runner.train_all(
@@ -77,10 +88,11 @@ def run_study(
         progress,
         make_executor,
         write_results,
+        kept,
     )
-    write_results(failures)
-    reached.write(reached.collect(spec, planned, folder), Path(to) / REACHED)
-    log(f"{Path(to) / RESULTS}: one row per method, width, seed and point")
+    found = reached.collect(spec, planned, write_results(failures))
+    reached.write(found, to / reached.FILE)
+    log(f"{to / results.FILE}: one row per method, width, seed and point")
     write_report(spec, planned, folder, to, command, log)
     return failures
 
@@ -93,7 +105,7 @@ def write_report(spec, planned, folder, to, command, log=print):
     that is there stays.
     """
     to = Path(to)
-    table = results.read(to / RESULTS, spec.model_family)
+    table = results.read(to / results.FILE, spec.model_family)
     # Not before the runs: their processes start meanwhile.
     import_keras_quietly()
     from training import figures as common_figures
@@ -162,7 +174,7 @@ def write_report(spec, planned, folder, to, command, log=print):
             shown[name] = meaning
             log(f"{to / name}: {meaning}")
     with written_whole(to / REPORT) as aside:
-        found = reached.read(to / REACHED)
+        found = reached.read(to / reached.FILE)
         aside.write_text(report.report(table, spec, command, shown, found))
     log(f"{to / REPORT}: tables and figures")
 

@@ -16,12 +16,13 @@ from yoto_tf.run_directory import RunDirectory
 RECORD = "protocol.json"
 
 
-def commit_of(spec, folder):
+def commit_of(spec, folder, known=""):
     """Returns the commit of a study's protocol, recorded at its first run.
 
     Args:
         spec: `StudySpec`.
         folder: where its run directories lie.
+        known: the commit that results of earlier runs name.
 
     Returns:
         The commit in which the protocol or the study's file changed last;
@@ -42,13 +43,10 @@ def commit_of(spec, folder):
                 f"their runs, received: {path.name} with changes that are not"
             )
     record = Path(folder) / RECORD
-    if not record.exists():
-        commit = _git(
-            paths[0], "log", "-1", "--format=%H", "--", *map(str, paths)
-        ).strip()
-        RunDirectory.write_json(record, {"commit": commit})
-        return commit
-    commit = json.loads(record.read_text())["commit"]
+    if record.exists():
+        commit = json.loads(record.read_text())["commit"]
+    else:
+        commit = known or _last_commit(paths)
     for path in paths:
         if _git(path, "show", f"{commit}:./{path.name}") != path.read_text():
             raise InputError(
@@ -56,7 +54,14 @@ def commit_of(spec, folder):
                 f"{folder} were begun (commit {commit[:7]}), received: "
                 f"{path.name}, changed since"
             )
+    if not record.exists():
+        RunDirectory.write_json(record, {"commit": commit})
     return commit
+
+
+def _last_commit(paths):
+    words = "log", "-1", "--format=%H", "--", *map(str, paths)
+    return _git(paths[0], *words).strip()
 
 
 def _git(path, *words):

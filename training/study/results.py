@@ -11,6 +11,7 @@ from yoto_tf import points
 from yoto_tf.errors import InputError
 from yoto_tf.files import written_whole
 
+FILE = "results.csv"
 _OF_RUN = [
     # The same in all rows of a run.
     "train_seconds",
@@ -23,12 +24,14 @@ _OF_RUN = [
     # With what it was made.
     "processor",
     "commit",
+    # The fingerprint of what it was trained on.
+    "data",
     # Of what was decided before the scores; empty: nothing was.
     "protocol",
     # Why the run has no scores; empty if it has.
     "failure",
 ]
-_MADE_WITH = ("processor", "commit", "protocol")
+_MADE_WITH = ("processor", "commit", "data", "protocol")
 _TEXTS = (*_MADE_WITH, "failure")
 
 
@@ -51,7 +54,7 @@ def columns(family):
     return [*keys(family), *dict.fromkeys([*with_errors, *measured]), *_OF_RUN]
 
 
-def collect(spec, planned, folder, failures, protocol=""):
+def collect(spec, planned, folder, failures, protocol="", kept=None):
     """Reads the results of a study from its run directories.
 
     Args:
@@ -60,6 +63,7 @@ def collect(spec, planned, folder, failures, protocol=""):
         folder: where their run directories lie.
         failures: dict, name of a run -> why it failed.
         protocol: the commit of the study's protocol.
+        kept: `training.study.kept.Kept`, of runs whose directories are gone.
 
     Returns:
         `pandas.DataFrame`: the `columns`, those of the hypervolume's
@@ -69,6 +73,9 @@ def collect(spec, planned, folder, failures, protocol=""):
     family = spec.model_family
     rows = []
     for one in planned:
+        if kept and one.name in kept.rows:
+            rows += kept.rows[one.name]
+            continue
         key = {"method": one.method, "width": one.width, "seed": one.seed}
         if one.name in failures:
             rows += [
@@ -123,6 +130,7 @@ def _facts_of_run(run):
         "parameters": evaluation["parameters"],
         "processor": evaluation.get("processor", ""),
         "commit": evaluation.get("git_revision") or "",
+        "data": (run.data.read() or {}).get("fingerprint", ""),
         "example_values": math.prod(evaluation["example_shape"]),
         **{f"reference_{name}": value for name, value in reference.items()},
     }

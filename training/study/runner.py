@@ -97,7 +97,14 @@ def check_settings(folder, planned):
 
 
 def train_all(
-    planned, folder, preset, jobs, progress, make_executor=None, ended=None
+    planned,
+    folder,
+    preset,
+    jobs,
+    progress,
+    make_executor=None,
+    ended=None,
+    kept=None,
 ):
     """Trains and scores what is not finished.
 
@@ -110,6 +117,7 @@ def train_all(
         make_executor: makes a `training.executors.base.Executor` of a number
             of runs at a time.
         ended: called after each run with the failures so far.
+        kept: `training.study.kept.Kept`: runs that are not trained again.
 
     Returns:
         dict, name of a run -> why it failed.
@@ -119,9 +127,11 @@ def train_all(
             run was begun on.
     """
     make_executor = make_executor or local_executor(planned, jobs)
-    failures = {}
+    failures = dict(kept.failures) if kept else {}
     waiting = []
     for one in planned:
+        if kept and one in kept:
+            continue
         reason = divergence(folder, one)
         if reason:
             failures[one.name] = reason
@@ -131,13 +141,15 @@ def train_all(
         return failures
     with make_executor(min(jobs or len(waiting), len(waiting))) as executor:
         for first in differing_data(waiting):
-            begun = [
-                folder / one.name
-                for one in planned
-                if one.config.data == first.config.data
+            same = [
+                one for one in planned if one.config.data == first.config.data
             ]
+            begun = [folder / one.name for one in same]
+            known = kept.data(same) if kept else {}
             try:
-                reason = executor.call(worker.prepare, first.config, begun)
+                reason = executor.call(
+                    worker.prepare, first.config, begun, known
+                )
             except Lost as lost:
                 reason = (
                     f"expected data.name={first.config.data.name!r} to be "

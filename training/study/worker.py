@@ -15,6 +15,7 @@ import traceback
 from training.study.plan import num_steps
 from yoto_tf import provenance
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.data_record import fingerprint
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
 from yoto_tf.families import family_for
@@ -92,13 +93,15 @@ def splits_of(config):
     return _loaded[key]
 
 
-def prepare(config, begun):
+def prepare(config, begun, known=()):
     """Loads a data set, and so downloads or renders it, once for all workers.
 
     Args:
         config: settings with its data.
         begun: paths of the study's runs on it, those that are not begun
             included.
+        known: dict, name of a run without a directory -> fingerprint of the
+            data that it was trained on.
 
     Returns:
         None, or the sentence that says why it cannot be used, as that a run
@@ -109,6 +112,13 @@ def prepare(config, begun):
         splits = splits_of(config)
         for path in begun:
             RunDirectory(path).data.require_same(splits)
+        for name in known:
+            if fingerprint(splits.trained_digests) != known[name]:
+                raise InputError(
+                    f"expected the {splits.noun} that {name} of the results "
+                    "was trained on, received: others; bring those back, or "
+                    "write other results (--to)"
+                )
     except InputError as error:
         return str(error)
     return None

@@ -16,6 +16,7 @@ from yoto_tf import verification
 from yoto_tf.endpoint import by_signature
 from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
+from yoto_tf.errors import VerificationError
 from yoto_tf.method import precision
 from yoto_tf.method.generic_endpoints import generic_endpoints
 from yoto_tf.session import Session
@@ -47,7 +48,7 @@ def export(model, path, example):
         write(aside, endpoints, model)
         with _few_bits(model), Session(aside) as session:
             differences = verification.compare(
-                session, endpoints, model.loss_parameters.varying
+                session, endpoints, model.loss_parameters
             )
         os.rename(aside, path)
     except OSError as error:
@@ -104,13 +105,13 @@ def _few_bits(model):
     """Says what to do where a model of half precision cannot be served."""
     try:
         yield
-    except (tf.errors.OpError, verification.VerificationError) as error:
+    except (tf.errors.OpError, VerificationError) as error:
         dtype = precision.half_of(model)
         if not dtype:
             raise
         mend = "one with dtype='float32' that loads the weights can be exported"
-        if isinstance(error, verification.VerificationError):
-            raise verification.VerificationError(
+        if isinstance(error, VerificationError):
+            raise VerificationError(
                 f"{error}, both in {dtype}; {mend}"
             ) from error
         missing = re.search(

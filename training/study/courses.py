@@ -1,0 +1,98 @@
+"""`courses.csv`: the validation losses of a study's runs, epoch by epoch."""
+
+import json
+import re
+
+import pandas as pd
+
+from training.study.runner import run_directory
+from yoto_tf import points
+from yoto_tf.files import written_whole
+
+FILE = "courses.csv"
+_WATCHED = re.compile(r"val_(?P<column>.+)_at_(?P<label>.+)")
+_FIXED = "fixed"
+
+
+def collect(spec, planned, folder, kept=None):
+    """Reads what the runs that are scored logged: a model that is told its
+    loss parameters at the values that it is watched at, a fixed one at its
+    own.
+
+    Args:
+        spec: `StudySpec`.
+        planned: list of `PlannedRun`.
+        folder: where their run directories lie.
+        kept: `training.study.kept.Kept`, of runs whose directories are gone.
+
+    Returns:
+        `pandas.DataFrame`, a row for each run, value of its loss parameters
+        and epoch: `steps` and `cpu_seconds` so far, and `loss`, as the family
+        judges it.
+    """
+    names = list(spec.model_family.parameters)
+    rows = []
+    for one in planned:
+        if kept and one.name in kept.rows:
+            if kept.courses is not None:
+                of_run = kept.courses[kept.courses.run == one.name]
+                rows += of_run.to_dict("records")
+            continue
+        run = run_directory(folder, one)
+        if run.evaluation_file.exists():
+            rows += _of_run(spec, one, run)
+    columns = ["run", *names, "steps", "cpu_seconds", "loss"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _of_run(spec, planned, run):
+    log = run.read_log()
+    of_epoch = json.loads(run.evaluation_file.read_text())["steps"] / len(log)
+    # As `JointParameters.label` writes them.
+    by_label = {points.label(p).replace(", ", ","): p for p in planned.points}
+    if planned.fixed:
+        by_label[_FIXED] = planned.points[0]
+    rows, seconds = [], 0.0
+    for epoch, row in enumerate(log, 1):
+        seconds += row["cpu_seconds"]
+        watched = {}
+        for name, value in row.items():
+            match = _WATCHED.fullmatch(name)
+            if match and match["label"] in by_label:
+                columns = watched.setdefault(match["label"], {})
+                columns[match["column"]] = value
+        for label, columns in watched.items():
+            point = by_label[label]
+            loss = _loss(spec.model_family, columns, point)
+            if loss is not None:
+                rows.append(
+                    {
+                        "run": planned.name,
+                        **point,
+                        "steps": round(epoch * of_epoch),
+                        "cpu_seconds": seconds,
+                        "loss": loss,
+                    }
+                )
+    return rows
+
+
+def _loss(family, columns, point):
+    try:
+        return family.judged(columns, point)
+    except KeyError:
+        # It is made of more than what is watched.
+        return None
+
+
+def write(table, path):
+    """Writes the table as CSV, whole; nothing if it is empty."""
+    if len(table):
+        with written_whole(path) as aside:
+            rounded = table.round({"cpu_seconds": 3, "loss": 6})
+            rounded.to_csv(aside, index=False, lineterminator="\n")
+
+
+def read(path):
+    """What `write` wrote; None: there is none."""
+    return pd.read_csv(path) if path.exists() else None
