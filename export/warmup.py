@@ -33,8 +33,7 @@ def write(folder, endpoints, batch_sizes):
                 log = prediction_log_pb2.PredictionLog()
                 request = log.predict_log.request
                 request.model_spec.signature_name = name
-                rows = min(batch_size, endpoint.max_rows)
-                inputs = endpoint.example(rows, None)
+                inputs = endpoint.request(batch_size, None)
                 for spec in endpoint.inputs:
                     request.inputs[spec.name].CopyFrom(
                         _as_proto(spec.dtype, inputs[spec.name])

@@ -121,6 +121,29 @@ class Endpoint:
         )
         return serve
 
+    def request(self, rows, seed):
+        """What `example` makes, `max_rows` at most, as arrays.
+
+        Raises:
+            InputError: for other inputs or another number of rows.
+        """
+        rows = min(rows, self.max_rows)
+        inputs = self.example(rows, seed)
+        names = sorted(spec.name for spec in self.inputs)
+        said = f"expected the example of {self.name} to be"
+        if sorted(inputs) != names:
+            raise InputError(
+                f"{said} a dict of {names}, received: {sorted(inputs)}"
+            )
+        inputs = {n: np.asarray(v) for n, v in inputs.items()}
+        for name, value in inputs.items():
+            if value.shape[:1] != (rows,):
+                raise InputError(
+                    f"{said} of as many rows as it is asked for, {rows}, "
+                    f"received: {name}.shape={value.shape}"
+                )
+        return inputs
+
     def _admitted(self, tensors):
         """Checks the shapes of a request: sessions enforce neither those that
         a signature declares nor equal batch sizes. Loss parameters of shape

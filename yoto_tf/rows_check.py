@@ -22,8 +22,7 @@ def check(session, endpoints, joint, invalid_rows):
             others, or fails where it should flag.
     """
     for signature, endpoint in by_signature(endpoints).items():
-        inputs = endpoint.example(min(2, endpoint.max_rows), 0)
-        inputs = {n: np.asarray(v) for n, v in inputs.items()}
+        inputs = endpoint.request(2, 0)
         for name in joint.asked:
             if name not in inputs:
                 continue

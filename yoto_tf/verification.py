@@ -112,10 +112,10 @@ class _Compared:
         self.endpoint = endpoint
         self.worst = {}
         self._sizes = {}
-        self._names = sorted(spec.name for spec in endpoint.inputs)
+        names = {spec.name for spec in endpoint.inputs}
         # Of each loss parameter whether rows of one request differ in it,
         # and of two of them whether a row does.
-        self._asked = [n for n in varying if n in self._names]
+        self._asked = [n for n in varying if n in names]
         self._told_apart = set()
 
     def compare(self, rows, seed):
@@ -174,27 +174,16 @@ class _Compared:
         return hashes(value) if value.dtype.kind in _TEXTS else value
 
     def _example(self, rows, seed):
-        inputs = self.endpoint.example(rows, seed)
-        said = f"expected the example of {self.endpoint.name} to be"
-        if sorted(inputs) != self._names:
-            raise InputError(
-                f"{said} a dict of {self._names}, received: {sorted(inputs)}"
-            )
-        inputs = {n: np.asarray(v) for n, v in inputs.items()}
-        for name, value in inputs.items():
-            if value.shape[:1] != (rows,):
-                raise InputError(
-                    f"{said} of as many rows as it is asked for, {rows}, "
-                    f"received: {name}.shape={value.shape}"
-                )
+        inputs = self.endpoint.request(rows, seed)
         # A row of its loss parameters alone has nothing else to differ in.
         self._note_asked(inputs)
         others = [v for n, v in inputs.items() if n not in self._asked]
         others = others or list(inputs.values())
         if rows > 1 and all((v == v[:1]).all() for v in others):
             raise InputError(
-                f"{said} of rows that differ, so that it is noticed if one "
-                f"changes the answer to another, received: {rows} equal rows"
+                f"expected the example of {self.endpoint.name} to be of rows "
+                "that differ, so that it is noticed if one changes the answer "
+                f"to another, received: {rows} equal rows"
             )
         return inputs
 

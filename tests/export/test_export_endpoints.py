@@ -239,6 +239,11 @@ class Fitted(ConditionalVAE):
         return 1 - super().sample(num, **kwargs)
 
 
+class Noiseless(ConditionalVAE):
+    def call(self, x, loss_parameters):
+        return super().call(x, loss_parameters)
+
+
 class Bent(ConditionalVAE):
     """As subclasses are to be written."""
 
@@ -274,6 +279,8 @@ def test_what_call_makes_of_an_image_is_served_or_nothing_is(
             InputError, match=rf"a {name}\(\) of {kind.__name__}"
         ):
             saved_model.export_model(model, tmp_path / "m")
+    with pytest.raises(InputError, match="Noiseless's own that takes no n"):
+        saved_model.export_model(Noiseless.from_config(config), tmp_path / "m")
     model = Bent.from_config(config)
     model.set_weights(exported.model.get_weights())
     seeds = [v for v in model.variables if "seed_generator" in v.path]
@@ -282,6 +289,23 @@ def test_what_call_makes_of_an_image_is_served_or_nothing_is(
     # Training that goes on draws as if nothing had happened.
     assert len(seeds) >= 2
     np.testing.assert_array_equal([v.numpy() for v in seeds], before)
+
+
+def test_an_example_without_an_input_is_a_sentence(
+    exported, tmp_path, monkeypatch
+):
+    one = named(exported.model)["decode"]
+
+    def example(rows, seed):
+        inputs = dict(one.example(rows, seed))
+        del inputs["beta"]
+        return inputs
+
+    wrong = dataclasses.replace(one, example=example)
+    monkeypatch.setattr(VAE_ENDPOINTS, lambda *_: [wrong])
+    with pytest.raises(InputError, match=r"of decode.*received: \['latent'\]"):
+        saved_model.export_model(exported.model, tmp_path / "m")
+    assert list((tmp_path / "m").iterdir()) == []
 
 
 def test_a_family_without_endpoints_or_with_two_of_a_name_is_a_sentence(

@@ -1,6 +1,7 @@
 """The conditional beta-VAE: the first loss-conditional model."""
 
 import dataclasses
+import inspect
 
 import keras
 import numpy as np
@@ -268,6 +269,13 @@ class ConditionalVAE(Coding, LossConditionalModel):
 
     def served_outputs(self, x, loss_parameters):
         # At the posterior's mean.
+        if "noise" not in inspect.signature(self.call).parameters:
+            raise InputError(
+                "expected call(x, loss_parameters, noise=None) of a "
+                "ConditionalVAE, which is asked without noise what it makes "
+                f"of an image, received: a call() of {type(self).__name__}'s "
+                "own that takes no noise"
+            )
         noise = ops.zeros((ops.shape(x)[0], self.model_config.latent_size))
         return self(x, loss_parameters, noise=noise)
 
