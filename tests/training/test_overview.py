@@ -1,0 +1,102 @@
+"""What several studies say, against sums done by hand."""
+
+import pandas as pd
+import pytest
+
+from training import overview
+from training.study.plan import planned_runs
+from training.study.spec_file import load_spec
+
+# By seed, then beta: ours, and the four forms.
+LOSSES = {
+    0: {
+        1: [100, 101, 103, 104, 105],
+        16: [210, 209, 205, 220, 221],
+        64: [300, 300, 301, 302, 303],
+        256: [400, 404, 402, 410, 411],
+    },
+    1: {
+        1: [103, 101, 103, 104, 105],
+        16: [206, 209, 205, 220, 221],
+        64: [300, 300, 301, 302, 303],
+        256: [400, 404, 402, 410, 411],
+    },
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    spec = load_spec("short_mnist")
+    methods = list(spec.methods)
+    rows = []
+    for one in planned_runs(spec):
+        if one.seed not in LOSSES:
+            continue
+        for point in one.points:
+            beta = int(point["beta"])
+            loss = LOSSES[one.seed][beta][methods.index(one.method)]
+            rows.append(
+                {
+                    "method": one.method,
+                    "width": 1,
+                    "seed": one.seed,
+                    "beta": beta,
+                    "full_loss": loss,
+                    "rate": 1.0,
+                    "distortion": 1.0,
+                    "train_seconds": 1.0,
+                    "train_cpu_seconds": 6.6 if not one.fixed else 6.0,
+                    "cpu_ms_per_step": 1.0,
+                    "steps": 1000,
+                    "parameters": 10,
+                    "example_values": 784,
+                    "run": one.name,
+                    "failure": "",
+                }
+            )
+    folder = tmp_path / "short_mnist"
+    folder.mkdir()
+    pd.DataFrame(rows).to_csv(folder / "results.csv", index=False)
+    return folder
+
+
+def test_losses_are_those_above_the_best_form(folder, capsys):
+    overview.main([str(folder)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == (
+        # -1, 2; 5, 1; 0, 0; -2, -2: of one seed 2 in all, of the other 1. Of
+        # 784 values 3 nats are 0.0055 bits each.
+        "| `short_mnist` | +0.5 ± 2.1 | +3.0 ± 2.8 | +0.0 ± 0.0 | -2.0 ± 0.0 "
+        "| +0.4 ± 0.2 | +3.0 | +0.0055 | 1.10 | 2 |"
+    )
+    # Best at 1 and 64, and at 16 and 256; 0, 4, 0, 2 and 2, 0, 1, 0 above.
+    assert lines[-1].startswith("| `short_mnist` | 4 (+1.5) | 4 (+0.8) | 0 (")
+    assert lines[-1].endswith("| 8 |")
+
+
+def test_seeds_that_are_not_whole_are_left_out(folder, capsys):
+    path = folder / "results.csv"
+    rows = pd.read_csv(path)
+    last = rows[(rows.seed == 1) & (rows.method == "fixed_softplus")].index[0]
+    rows.drop(last).to_csv(path, index=False)
+    overview.main([str(folder)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].startswith("| `short_mnist` | -1.0 | +5.0 | +0.0 | -2.0 |")
+    assert lines[2].endswith("| 1 |")
+
+
+def test_what_cannot_be_told_is_a_sentence(folder, tmp_path, capsys):
+    other = tmp_path / "no_study"
+    folder.rename(other)
+    assert _refused(other, capsys).startswith("error: expected a TOML file or")
+    other.rename(folder)
+    rows = pd.read_csv(folder / "results.csv")
+    rows[rows.beta == 1].to_csv(folder / "results.csv", index=False)
+    assert "of which every seed lacks some" in _refused(folder, capsys)
+
+
+def _refused(folder, capsys):
+    with pytest.raises(SystemExit) as ended:
+        overview.main([str(folder)])
+    assert ended.value.code == 2
+    return capsys.readouterr().err

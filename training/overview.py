@@ -1,0 +1,39 @@
+"""What several studies say: `python -m training.overview FOLDER ...`."""
+
+import sys
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+
+import tyro
+
+from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import reported_on_the_command_line
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Print what studies that come with the project say: full loss of the
+    first method that is told its loss parameters, less that of the best
+    fixed weight of the same seed and point; and which form of fixed weights
+    was best how often. Seeds of which runs are missing are left out."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]] = field(kw_only=True)
+    """Of results.csv, each named like its study (training/studies)."""
+
+
+def main(argv=None):
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = tyro.cli(
+        Arguments, prog="python -m training.overview", args=argv
+    )
+    with reported_on_the_command_line():
+        import_keras_quietly()
+        from training.study import across
+
+        studies = [across.Study(folder) for folder in arguments.folders]
+        print(across.overview(studies))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Several studies in one table each for what they claim."""
+
+import math
+from collections import defaultdict
+from pathlib import Path
+
+from training.study import comparison
+from training.study import results as results_module
+from training.study.plan import planned_runs
+from training.study.report import markdown
+from training.study.spec_file import load_spec
+from yoto_tf.errors import InputError
+
+
+def overview(studies):
+    """Losses and best forms as Markdown tables, a pair of them for each set
+    of points that studies are compared at.
+
+    Args:
+        studies: list of `Study`.
+    """
+    groups = defaultdict(list)
+    for one in studies:
+        groups[tuple(one.spec.labels())].append(one)
+    parts = []
+    for labels, group in groups.items():
+        parts += [_losses(labels, group), _forms(group)]
+    return "\n\n".join(parts)
+
+
+class Study:
+    """What is whole of a study's results: seeds with all their runs.
+
+    Args:
+        folder: of `results.csv`, named like the study.
+
+    Raises:
+        InputError: if there are none, or nothing is compared in it.
+    """
+
+    def __init__(self, folder):
+        self.name = Path(folder).name
+        self.spec = load_spec(self.name)
+        told = [
+            m for m in self.spec.methods if m not in self.spec.fixed_methods
+        ]
+        if not told or not self.spec.fixed_methods:
+            raise InputError(
+                "expected studies that compare a model that is told its loss "
+                f"parameters with fixed weights, received: {self.name}"
+            )
+        self.method = told[0]
+        table = results_module.read(
+            Path(folder) / results_module.FILE, self.spec.model_family
+        )
+        missing = {
+            one.seed
+            for one in planned_runs(self.spec)
+            if one.name not in set(table.run)
+        }
+        self.results = table[~table.seed.isin(missing)]
+        self.seeds = sorted(int(s) for s in self.results.seed.unique())
+        if not self.seeds:
+            raise InputError(
+                "expected the results of one seed or more with all runs, "
+                f"received: {folder}, of which every seed lacks some"
+            )
+
+
+def _losses(labels, studies):
+    rows = []
+    for one in studies:
+        summaries = comparison.summarize(one.results, one.spec)
+        own = next(s for s in summaries if s.method == one.method)
+        fixed = [
+            s
+            for s in summaries
+            if s.method in one.spec.fixed_methods and s.width == own.width
+        ]
+        values = one.results.example_values.dropna().iloc[0]
+        scale = one.spec.model_family.per_value((values,))
+        # A family whose loss is the same on all data sets has none.
+        scales = [scale] if scale else []
+        # Of one training, of the first form.
+        time = fixed[0].cpu_seconds[0] / fixed[0].num_runs
+        form = one.spec.model_family.objective.form
+        rows.append(
+            [
+                f"`{one.name}`",
+                *(_spread(own.differences[at], form) for at in labels),
+                _spread(own.mean_difference, form),
+                format(own.largest_difference, f"+{form.lstrip('+')}"),
+                *(f"{own.largest_difference * f:+.4f}" for f, _ in scales),
+                f"{own.cpu_seconds[0] / time:.2f}",
+                str(len(one.seeds)),
+            ]
+        )
+    header = [
+        "study",
+        *(at.replace("=", " ") for at in labels),
+        "mean",
+        "worst",
+        *(f"worst, {unit}" for _, unit in scales),
+        "its time",
+        "seeds",
+    ]
+    return markdown(header, rows)
+
+
+def _spread(pair, form):
+    mean, deviation = pair
+    text = format(mean, f"+{form.lstrip('+')}")
+    plain = format(deviation, form.lstrip("+"))
+    return text if math.isnan(deviation) else f"{text} ± {plain}"
+
+
+def _forms(studies):
+    """How often each form of fixed weights was the best of a seed and point,
+    and its mean loss above that best."""
+    titles = dict.fromkeys(
+        one.spec.title(m) for one in studies for m in one.spec.fixed_methods
+    )
+    rows = []
+    for one in studies:
+        losses = comparison.full_losses(one.results, one.spec)
+        fixed = losses[
+            losses.index.get_level_values("method").isin(one.spec.fixed_methods)
+        ]
+        fixed = fixed.stack().unstack("method").droplevel("width")
+        best = fixed.idxmin(axis=1)
+        above = fixed.sub(fixed.min(axis=1), axis=0).mean()
+        by_title = {one.spec.title(m): m for m in one.spec.fixed_methods}
+        cells = [
+            f"{(best == by_title[t]).sum()} (+{above[by_title[t]]:.1f})"
+            if t in by_title
+            else "—"
+            for t in titles
+        ]
+        rows.append([f"`{one.name}`", *cells, str(len(best))])
+    return markdown(["best form", *titles, "of"], rows)
