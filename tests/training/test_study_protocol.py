@@ -155,3 +155,14 @@ def test_the_rates_of_the_protocol_are_those_of_the_search():
     for file in (ROOT / "training" / "studies").glob("short_*.toml"):
         for planned in planned_runs(load_spec(file)):
             assert planned.config.optimizer.learning_rate == 5e-3
+
+
+def test_a_method_of_the_base_is_left_out(study):
+    own = study.parent / "own.toml"
+    start = 'base = "mine.toml"\n[methods]\nmore.fixed = true\n'
+    own.write_text(start + 'default = "unset"\n')
+    assert list(load_spec(str(own)).methods) == ["more"]
+    own.write_text(start + 'defualt = "unset"\n')
+    message = r"of the base.*\['default'\], received: methods.defualt=\"unset\""
+    with pytest.raises(InputError, match=message):
+        load_spec(str(own))

@@ -19,7 +19,8 @@
     [methods.fixed]                 # one run per width, seed and point
     fixed = true
 
-`base = "other.toml"`, a file beside it, gives all that it does not say itself.
+`base = "other.toml"`, a file beside it, gives all that it does not say itself;
+`methods.NAME = "unset"` leaves one of its methods out.
 A method may have seeds, widths and a grid of its own. A family of one's own
 is named by `family = "module:name"`. Imports no TensorFlow.
 """
@@ -97,8 +98,23 @@ def _read(path, above=()):
             f"study's, received: base={base!r}"
         )
     found, files = _read(file, above)
+    _leave_out(found, content)
     _merge(found, content)
     return found, [path, *files]
+
+
+def _leave_out(found, content):
+    """Takes methods that are `unset` out of both."""
+    methods = content.get("methods", {})
+    unset = [n for n, m in methods.items() if m == "unset"]
+    for name in unset:
+        del methods[name]
+        if found.get("methods", {}).pop(name, None) is None:
+            raise InputError(
+                "expected a method of the base to be left out, among "
+                f"{sorted(found.get('methods', {}))}, received: "
+                f'methods.{name}="unset"'
+            )
 
 
 def _replaced(content, preset, settings):
