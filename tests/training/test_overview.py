@@ -1,5 +1,8 @@
 """What several studies say, against sums done by hand."""
 
+import re
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -7,6 +10,7 @@ from training import overview
 from training.study.plan import planned_runs
 from training.study.spec_file import load_spec
 
+ROOT = Path(__file__).parents[2]
 # By seed, then beta: ours, and the four forms.
 LOSSES = {
     0: {
@@ -100,3 +104,18 @@ def _refused(folder, capsys):
         overview.main([str(folder)])
     assert ended.value.code == 2
     return capsys.readouterr().err
+
+
+def test_the_results_are_those_of_the_command(capsys):
+    text = (ROOT / "docs/results.md").read_text()
+    commands = re.findall(
+        r"```sh\n(python -m training.overview docs/studies/(.*))\n```\n\n", text
+    )
+    assert commands
+    for command, pattern in commands:
+        folders = sorted((ROOT / "docs/studies").glob(pattern))
+        overview.main([str(f) for f in folders])
+        tables = capsys.readouterr().out
+        assert f"{command}\n```\n\n{tables}" in text, (
+            f"{command} prints other tables than docs/results.md has"
+        )
