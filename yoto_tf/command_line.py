@@ -9,6 +9,7 @@ import tempfile
 from yoto_tf import matplotlib_backend
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
+from yoto_tf.errors import VerificationError
 
 
 def command(module, *words):
@@ -29,7 +30,7 @@ def held_back_stderr():
             os.dup2(held.fileno(), 2)
             try:
                 yield
-            except InputError:
+            except (InputError, VerificationError):
                 raise
             except BaseException:
                 held.seek(0)

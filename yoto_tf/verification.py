@@ -3,19 +3,24 @@ served.
 """
 
 import dataclasses
-import zlib
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from yoto_tf import rows_check
+from yoto_tf.answers import hashes
+from yoto_tf.answers import is_float
+from yoto_tf.answers import is_text
+from yoto_tf.answers import relative_tolerance
+from yoto_tf.answers import sizes as sizes_of
+from yoto_tf.command_line import held_back_stderr
 from yoto_tf.endpoint import by_signature
 from yoto_tf.errors import InputError
 from yoto_tf.errors import VerificationError
 
 # The session fuses operations that Keras runs one by one.
 _TOLERANCE = 1e-4
-_RELATIVE_TOLERANCE = 1e-5
 # Of an output that is small itself, as a rate of rare events, the tolerance is
 # this share of its largest value, but what rounding makes of a sum near 1.
 _SHARE, _LEAST = 1e-2, 3e-7
@@ -23,7 +28,6 @@ _SHARE, _LEAST = 1e-2, 3e-7
 # value of a column: near 0 a number has the roundings of what it is made of.
 _SHARE_OF_LARGE = 2 * float(np.finfo("float32").eps)
 _PYTHON = {"EagerPyFunc", "PyFunc", "PyFuncStateless"}
-_TEXTS = "OSU"
 
 
 @dataclasses.dataclass
@@ -100,7 +104,15 @@ def compare(
     for one in compared.values():
         one.check_asked()
     if joint:
-        rows_check.check(session, endpoints, joint, invalid_rows)
+        # TensorFlow logs each request that fails.
+        with held_back_stderr():
+            rows_check.check(
+                session,
+                endpoints,
+                joint,
+                invalid_rows,
+                lambda signature, *pair: compared[signature].is_close(*pair),
+            )
     return [d for one in compared.values() for d in one.worst.values()]
 
 
@@ -114,9 +126,11 @@ class _Compared:
         self._sizes = {}
         names = {spec.name for spec in endpoint.inputs}
         # Of each loss parameter whether rows of one request differ in it,
-        # and of two of them whether a row does.
+        # where there is but one row, requests, and several values of a row
+        # from each other; and of two of them whether a row does.
         self._asked = [n for n in varying if n in names]
         self._told_apart = set()
+        self._first_values = {}
 
     def compare(self, rows, seed):
         rows = min(rows, self.endpoint.max_rows)
@@ -125,7 +139,7 @@ class _Compared:
         if not self._sizes:
             self._check_pure(found, self._run(inputs))
         for name, value in found.items():
-            sizes = _sizes(value)
+            sizes = sizes_of(value)
             self._sizes[name] = np.maximum(sizes, self._sizes.get(name, 0.0))
         for row in range(rows if rows > 1 else 0):
             one = slice(row, row + 1)
@@ -141,10 +155,19 @@ class _Compared:
         of the first row for all, would be found to be right."""
         said = f"expected {self.endpoint.name} to have an example "
         for i, name in enumerate(self._asked):
-            if self.endpoint.max_rows > 1 and name not in self._told_apart:
+            if name not in self._told_apart:
+                at_once = self.endpoint.max_rows > 1
                 raise InputError(
-                    f"{said}that asks for several values of {name} at once, "
-                    "received: the same in every row"
+                    f"{said}that asks for several values of {name}"
+                    f"{' at once' * at_once}, received: the same in every "
+                    + ("row" if at_once else "request")
+                )
+            if (name, "columns") in self._told_apart:
+                continue
+            if np.ndim(self._first_values[name]) > 1:
+                raise InputError(
+                    f"{said}that asks for several values of {name} in one "
+                    "row, received: the same in every column"
                 )
             for other in self._asked[:i]:
                 if (other, name) not in self._told_apart:
@@ -156,8 +179,12 @@ class _Compared:
     def _note_asked(self, inputs):
         for i, name in enumerate(self._asked):
             values = inputs[name]
-            if (values != values[:1]).any():
+            first = self._first_values.setdefault(name, values)[:1]
+            before = first if self.endpoint.max_rows == 1 else values[:1]
+            if before.shape[1:] != values.shape[1:] or (values != before).any():
                 self._told_apart.add(name)
+            if values.ndim > 1 and (values != values[:, :1]).any():
+                self._told_apart.add((name, "columns"))
             for other in self._asked[:i]:
                 if (values != inputs[other]).any():
                     self._told_apart.add((other, name))
@@ -171,7 +198,7 @@ class _Compared:
         if name in self.endpoint.as_numbers:
             return np.asarray(self.endpoint.as_numbers[name](value))
         value = np.asarray(value)
-        return hashes(value) if value.dtype.kind in _TEXTS else value
+        return hashes(value) if is_text(value) else value
 
     def _example(self, rows, seed):
         inputs = self.endpoint.request(rows, seed)
@@ -200,7 +227,7 @@ class _Compared:
         """Refuses answers that change, as of a model that draws noise."""
         for name, value in found.items():
             # Threads may add up in another order.
-            if _is_float(value):
+            if is_float(value):
                 same = np.allclose(value, again[name], equal_nan=True)
             else:
                 same = np.array_equal(value, again[name])
@@ -220,20 +247,33 @@ class _Compared:
                 # It has no rows, and no server puts such together.
                 continue
             beside = value[one]
-            if got.shape != beside.shape or not np.allclose(
-                got,
-                beside,
-                _relative_tolerance(got),
-                self._tolerance(name),
-                equal_nan=True,
-            ):
+            if not self._is_close(name, got, beside):
                 raise VerificationError(
                     f"{self.signature}: {name} of a row is not the same when "
                     "the row is asked for alone; expected a function of each "
                     "row by itself"
                 )
 
+    def is_close(self, name, got, wanted):
+        """Whether two answers of the session are the same."""
+        numbers = self._as_number(name, got), self._as_number(name, wanted)
+        return self._is_close(name, *numbers)
+
+    def _is_close(self, name, got, wanted):
+        return got.shape == wanted.shape and np.allclose(
+            got,
+            wanted,
+            relative_tolerance(got),
+            self._tolerance(name),
+            equal_nan=True,
+        )
+
     def _compare_outputs(self, found, expected):
+        if not isinstance(expected, Mapping):
+            raise InputError(
+                f"expected the reference of {self.endpoint.name} to return a "
+                f"dict of arrays, received: {type(expected).__name__}"
+            )
         if set(found) != set(expected):
             raise VerificationError(
                 f"{self.signature}: expected the outputs {sorted(expected)}, "
@@ -244,7 +284,7 @@ class _Compared:
 
     def _compare_output(self, name, got, wanted):
         wanted = np.asarray(wanted)
-        if wanted.dtype.kind in _TEXTS:
+        if is_text(wanted):
             wanted = hashes(wanted)
         number = np.result_type(wanted, got, "float64")
         value = np.asarray(wanted, number)
@@ -253,7 +293,7 @@ class _Compared:
                 f"{self.signature}: expected {name} of shape {value.shape}, "
                 f"received: {got.shape}"
             )
-        share = _relative_tolerance(got) * _is_float(wanted)
+        share = relative_tolerance(got) * is_float(wanted)
         tolerance = self._tolerance(name)
         # As numbers of float64, large whole ones may be the same.
         whole = got.dtype.kind in "iu" and wanted.dtype.kind in "iu"
@@ -274,32 +314,3 @@ class _Compared:
         if at is not None and difference.flat[at] >= record.largest:
             record.largest = float(difference.flat[at])
             record.of = float(np.real(value.flat[at]))
-
-
-def hashes(texts):
-    """Texts as whole numbers that differ where they do."""
-    return np.vectorize(
-        lambda t: zlib.crc32(t if isinstance(t, bytes) else str(t).encode()),
-        otypes=["int64"],
-    )(np.asarray(texts, object))
-
-
-def _sizes(value):
-    """The largest of the finite numbers, of each column; 0 if there is
-    none."""
-    if not _is_float(value):
-        return 0.0
-    value = np.abs(value).astype("float64")
-    finite = np.where(np.isfinite(value), value, 0.0)
-    axes = tuple(range(max(finite.ndim - 1, 1)))
-    return finite.max(axes, initial=0.0) if finite.ndim else finite
-
-
-def _relative_tolerance(value):
-    # Of two large whole numbers, as indices, no other one is as good.
-    return _RELATIVE_TOLERANCE * _is_float(value)
-
-
-def _is_float(value):
-    dtype = tf.as_dtype(value.dtype)
-    return dtype.is_floating or dtype.is_complex

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import compression_models
 import keras
 import numpy as np
 import pytest
@@ -356,3 +357,22 @@ def test_a_view_travels_as_json_and_fits_what_is_served():
 def test_views_that_do_not_fit_say_why(change, sentence):
     view = dataclasses.replace(VIEW, **change)
     assert sentence in view.problem(SERVED, ["beta"])
+
+
+@pytest.mark.slow
+def test_a_compression_model_flags_rows_and_keeps_its_mark(tmp_path):
+    model = compression_models.tiny()
+    path, _ = saved_model.export_model(model, tmp_path / "m", "flag")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), "uint8")
+    with Session(path) as session:
+        found = session.run(
+            "analyze", {"image": pixels, "lmbda": np.float32([0.01, 0.5])}
+        )
+        one = session.run(
+            "analyze", {"image": pixels[:1], "lmbda": np.float32([0.01])}
+        )
+    assert np.isnan(found["bits"]).tolist() == [False, True]
+    assert not found["symbols"][1].any()
+    np.testing.assert_array_equal(found["symbols"][:1], one["symbols"])
+    # Whose answer it is does not depend on what was asked.
+    np.testing.assert_array_equal(*found["fingerprint"])

@@ -74,6 +74,16 @@ def test_several_are_watched_one_after_the_other(three):
         assert found == pytest.approx(point)
 
 
+def test_a_switch_beside_a_weight_is_watched_once_at_each_value():
+    joint = Independent({"a": Uniform(0, 2), "on": Choice([0, 1])})
+    assert joint.watched() == [
+        {"a": 1.0, "on": 0.0},
+        {"a": 0.0, "on": 0.0},
+        {"a": 2.0, "on": 0.0},
+        {"a": 1.0, "on": 1.0},
+    ]
+
+
 def test_a_single_one_is_watched_over_its_range():
     points = Independent({"a": 2.0, "b": LogUniform(0.25, 4.0)}).watched()
     assert [p["b"] for p in points] == pytest.approx([0.25, 1.0, 4.0])

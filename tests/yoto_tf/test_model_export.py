@@ -10,6 +10,7 @@ from export.saved_model import export_model
 from yoto_tf import InputError
 from yoto_tf.errors import SaveError
 from yoto_tf.errors import VerificationError
+from yoto_tf.method.generic_endpoints import generic_endpoints
 from yoto_tf.method.precision import default_policy
 from yoto_tf.session import Session
 
@@ -494,6 +495,56 @@ def test_tables_are_served_and_words_are_compared(tmp_path):
     model.served_outputs = turned
     with pytest.raises(VerificationError, match="named of the C.. session dif"):
         model.export(tmp_path / "2", example=codes)
+
+
+def test_a_text_vectorization_is_served(tmp_path):
+    """Its table is in a layer of its own, that is never built."""
+    words = keras.layers.TextVectorization(output_sequence_length=3)
+    words.adapt(["the cat sat", "a dog ran"])
+    x = keras.Input((1,), dtype="string")
+    h = keras.layers.Embedding(9, 4)(words(x))
+    net = keras.Model(x, keras.layers.Dense(1)(keras.layers.Flatten()(h)))
+
+    def miss(x, y, outputs, loss_parameters):
+        return keras.ops.sum(outputs, -1)
+
+    model = yoto_tf.condition(
+        net,
+        terms={"miss": miss},
+        loss_parameters={"miss": yoto_tf.LogUniform(0.1, 10.0)},
+    )
+    texts = np.array([["the cat"], ["a dog ran"], ["who"]], object)
+    model.export(tmp_path / "1", example=texts)
+    asked = {"miss": np.float32([0.1, 1, 10])}
+    with Session(tmp_path / "1") as session:
+        found = session.run("predict", {"inputs": texts, **asked})["outputs"]
+    expected = net(tf.constant(texts))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert len(set(found[:, 0])) == 3
+
+
+class Forgetful(Alarms):
+    def served_outputs(self, x, loss_parameters):
+        return self(x, training=False)
+
+
+class HalfForgetful(Alarms):
+    def served_outputs(self, x, loss_parameters):
+        return self(x, {"miss": loss_parameters["miss"]})
+
+
+@pytest.mark.parametrize("invalid_rows", ["error", "flag"])
+@pytest.mark.parametrize(
+    ("kind", "forgotten"), [(Forgetful, "miss"), (HalfForgetful, "false_alarm")]
+)
+def test_served_outputs_hand_on_every_loss_parameter(
+    kind, forgotten, invalid_rows
+):
+    """It is what is compared: the comparison would not see it."""
+    both = {n: yoto_tf.LogUniform(0.1, 10.0) for n in ("miss", "false_alarm")}
+    message = f"{kind.__name__}, whose outputs take no notice of {forgotten}"
+    with pytest.raises(InputError, match=message):
+        generic_endpoints(kind(both), X[:4], invalid_rows)
 
 
 class Counted(Alarms):

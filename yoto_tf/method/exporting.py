@@ -75,7 +75,7 @@ def write(path, endpoints, model=None):
         # Their tables are found by it alone; of others it would write the
         # weights twice.
         if isinstance(layer, _WITH_TABLES):
-            archive.track(layer)
+            archive.track(layer.lookup_table)
     for one in endpoints:
         archive.add_endpoint(one.name, one.served, list(one.inputs))
     archive.write_out(path, verbose=False)

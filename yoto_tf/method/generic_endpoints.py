@@ -5,11 +5,11 @@ import numpy as np
 import tensorflow as tf
 
 from yoto_tf import endpoint
+from yoto_tf.command_line import held_back_stderr
 from yoto_tf.errors import InputError
 from yoto_tf.graph_checks import require
+from yoto_tf.method.constant_endpoints import loss_parameters_endpoint
 from yoto_tf.rows import RowPolicy
-
-_TEXTS = ("name", "trained", "scale", "description")
 
 
 def generic_endpoints(model, example, invalid_rows="error"):
@@ -54,6 +54,7 @@ def predict_endpoint(model, example, invalid_rows="error"):
         return values["inputs"]
 
     arrays = _telling_rows(arrays, model.usable_rows(given(arrays)))
+    _check_handed_on(model, given({n: a[:1] for n, a in arrays.items()}))
 
     def answered(values, asked_for):
         outputs = model.served_outputs(given(values), asked_for)
@@ -114,63 +115,6 @@ def predict_endpoint(model, example, invalid_rows="error"):
         function=function,
         reference=reference,
         example=made,
-    )
-
-
-def loss_parameters_endpoint(model):
-    """What may be asked for; a client needs nothing else.
-
-    For each of `rows` the same: for every loss parameter, in the order of
-    `JointParameters.asked`, what `JointParameters.facts` says. `ranges`,
-    `(rows, parameters, n, 2)`, are the trained values as closed intervals,
-    of which a parameter with fewer than the others repeats its last.
-    """
-    joint = model.loss_parameters
-    facts = [joint.facts(n) for n in joint.asked]
-    texts = {n: [f[n] for f in facts] for n in _TEXTS}
-    numbers = {n: [f[n] for f in facts] for n in ("low", "high", "default")}
-    most = max(len(f["ranges"]) for f in facts)
-    numbers["ranges"] = [
-        [*f["ranges"], *[f["ranges"][-1]] * (most - len(f["ranges"]))]
-        for f in facts
-    ]
-
-    return constants_endpoint(
-        "loss_parameters",
-        {
-            **{n: np.array(v, object) for n, v in texts.items()},
-            **{n: np.array(v, "float32") for n, v in numbers.items()},
-        },
-    )
-
-
-def constants_endpoint(name, values):
-    """What a model says of itself, for each of `rows` the same.
-
-    Args:
-        name: of the signature.
-        values: dict, name of an output -> array.
-    """
-
-    def function(rows):
-        num = tf.shape(rows)[:1]
-        return {
-            n: tf.tile(tf.constant(v)[None], tf.concat([num, [1] * v.ndim], 0))
-            for n, v in values.items()
-        }
-
-    def reference(rows):
-        return {n: np.stack([v] * len(rows)) for n, v in values.items()}
-
-    return endpoint.Endpoint(
-        name=name,
-        inputs=[tf.TensorSpec((None,), tf.int32, "rows")],
-        function=function,
-        reference=reference,
-        # What they are is not looked at.
-        example=lambda rows, seed: {
-            "rows": np.arange(rows, dtype="int32") * (seed is not None)
-        },
     )
 
 
@@ -249,6 +193,36 @@ def _check_own_predict(model):
                 f"with a {own[0]}() of its own, received: {kind.__name__} "
                 "without"
             )
+
+
+def _check_handed_on(model, x):
+    """What is compared is `served_outputs`: one that forgets a parameter
+    would be found to be right."""
+    joint = model.loss_parameters
+    asked = {n: np.float32([joint.defaults[n]]) for n in joint.asked}
+    for name in asked:
+        found = _answer_to_nan(model, x, asked, name)
+        if found is None:
+            continue
+        expected = _named(model.served_outputs(x, asked), "outputs")
+        if all(np.array_equal(found[n], expected[n]) for n in expected):
+            raise InputError(
+                "expected served_outputs() to hand on all loss parameters, as "
+                f"self(x, loss_parameters), received: {type(model).__name__}, "
+                f"whose outputs take no notice of {name}"
+            )
+
+
+def _answer_to_nan(model, x, asked, name):
+    with held_back_stderr():
+        try:
+            found = model.served_outputs(
+                x, {**asked, name: np.float32([np.nan])}
+            )
+        except Exception:
+            # Whatever it says of it, it has taken notice.
+            return None
+    return _named(found, "outputs")
 
 
 def _arrays_of(example):

@@ -103,7 +103,8 @@ class Independent(JointParameters):
         points = [middle]
         for name in self.varying:
             p = self.parameters[name]
-            points += [{**middle, name: v} for v in (p.low, p.high)]
+            ends = [v for v in (p.low, p.high) if v != middle[name]]
+            points += [{**middle, name: v} for v in ends]
         return points
 
     def check(self, values):

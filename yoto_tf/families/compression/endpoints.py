@@ -19,8 +19,8 @@ from yoto_tf.families.compression.config import STRIDE
 from yoto_tf.families.compression.model.entropy import coded_gaussian_bits
 from yoto_tf.families.compression.model.entropy import coded_hyper_bits
 from yoto_tf.graph_checks import require
-from yoto_tf.method.generic_endpoints import constants_endpoint
-from yoto_tf.method.generic_endpoints import loss_parameters_endpoint
+from yoto_tf.method.constant_endpoints import constants_endpoint
+from yoto_tf.method.constant_endpoints import loss_parameters_endpoint
 from yoto_tf.rows import RowPolicy
 
 # The session's sums differ in their last digits; a value on the edge between

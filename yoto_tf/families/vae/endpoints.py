@@ -14,7 +14,7 @@ from yoto_tf.errors import VerificationError
 from yoto_tf.families.vae.model.conv_vae import ConditionalVAE
 from yoto_tf.families.vae.model.posterior import rate as rate_of
 from yoto_tf.families.vae.signatures import Signatures
-from yoto_tf.method.generic_endpoints import loss_parameters_endpoint
+from yoto_tf.method.constant_endpoints import loss_parameters_endpoint
 
 # Values of each loss parameter in examples, over the trained range.
 _NUM_VALUES = 5
