@@ -293,6 +293,12 @@ class _Compared:
                 f"{self.signature}: expected {name} of shape {value.shape}, "
                 f"received: {got.shape}"
             )
+        if np.isnan(value).any():
+            raise VerificationError(
+                f"{self.signature}: expected the example to be of rows that "
+                f"the model can answer, received: one of which {name} of the "
+                "Keras model is not a number"
+            )
         share = relative_tolerance(got) * is_float(wanted)
         tolerance = self._tolerance(name)
         # As numbers of float64, large whole ones may be the same.

@@ -307,6 +307,14 @@ def test_examples_tell_loss_parameters_apart(a, b, error, message):
         verification.compare(session, [one], of_two())
 
 
+def test_an_example_that_the_model_cannot_answer_is_told_as_such():
+    def missing(x):
+        return {"y": np.where(x == 3, np.nan, 2 * x)}
+
+    with pytest.raises(VerificationError, match="y of the Keras model is not"):
+        compared(missing, reference=missing)
+
+
 def test_whole_numbers_as_floats_are_whole_numbers():
     def ids(x, more=0):
         return {"y": 123456789 + x.astype("int64") + more}

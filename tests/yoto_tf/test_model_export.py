@@ -523,6 +523,17 @@ def test_a_text_vectorization_is_served(tmp_path):
     assert len(set(found[:, 0])) == 3
 
 
+def test_an_example_that_the_model_does_not_take_is_a_sentence(tmp_path):
+    model = Alarms({"miss": yoto_tf.LogUniform(0.1, 10.0)})
+    model(X, {"miss": 1.0})
+    for wrong, received in (
+        (X[:4, :2], r"inputs.shape=\(4, 2\), which the model does not take"),
+        (X[:4].astype(object), ".* does not take .*Unsupported object type"),
+    ):
+        with pytest.raises(InputError, match=f"for x, received: {received}"):
+            model.export(tmp_path / "1", example=wrong)
+
+
 class Forgetful(Alarms):
     def served_outputs(self, x, loss_parameters):
         return self(x, training=False)

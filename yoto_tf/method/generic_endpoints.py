@@ -54,6 +54,7 @@ def predict_endpoint(model, example, invalid_rows="error"):
         return values["inputs"]
 
     arrays = _telling_rows(arrays, model.usable_rows(given(arrays)))
+    _check_taken(model, arrays, given)
     _check_handed_on(model, given({n: a[:1] for n, a in arrays.items()}))
 
     def answered(values, asked_for):
@@ -193,6 +194,25 @@ def _check_own_predict(model):
                 f"with a {own[0]}() of its own, received: {kind.__name__} "
                 "without"
             )
+
+
+def _check_taken(model, arrays, given):
+    """Inputs that the model cannot take, as `(x, y)` in place of `x`."""
+    joint = model.loss_parameters
+    num = min(len(a) for a in arrays.values())
+    x = given({n: a[:num] for n, a in arrays.items()})
+    asked = {n: np.full(num, joint.defaults[n], "float32") for n in joint.asked}
+    try:
+        model.served_outputs(x, asked)
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:
+        shapes = ", ".join(f"{n}.shape={a.shape}" for n, a in arrays.items())
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            "expected an example of inputs as fit() takes them for x, "
+            f"received: {shapes}, which the model does not take ({reason})"
+        ) from error
 
 
 def _check_handed_on(model, x):
