@@ -31,7 +31,8 @@ class RowPolicy:
     """
 
     def __init__(self, joint, invalid_rows):
-        if invalid_rows not in INVALID_ROWS:
+        is_text = isinstance(invalid_rows, str)
+        if not is_text or invalid_rows not in INVALID_ROWS:
             raise InputError(
                 f"expected invalid_rows to be one of {INVALID_ROWS}, "
                 f"received: invalid_rows={invalid_rows!r}"

@@ -18,6 +18,7 @@ from yoto_tf.command_line import held_back_stderr
 from yoto_tf.endpoint import by_signature
 from yoto_tf.errors import InputError
 from yoto_tf.errors import VerificationError
+from yoto_tf.examples_check import ExamplesCheck
 
 # The session fuses operations that Keras runs one by one.
 _TOLERANCE = 1e-4
@@ -102,7 +103,7 @@ def compare(
         for one in compared.values():
             one.compare(rows, seed)
     for one in compared.values():
-        one.check_asked()
+        one.examples.end()
     if joint:
         # TensorFlow logs each request that fails.
         with held_back_stderr():
@@ -124,20 +125,17 @@ class _Compared:
         self.endpoint = endpoint
         self.worst = {}
         self._sizes = {}
-        names = {spec.name for spec in endpoint.inputs}
-        # Of each loss parameter whether rows of one request differ in it,
-        # where there is but one row, requests, and several values of a row
-        # from each other; and of two of them whether a row does.
-        self._asked = [n for n in varying if n in names]
-        self._told_apart = set()
-        self._first_values = {}
+        self.examples = ExamplesCheck(endpoint, varying)
+        self._heads = {}
 
     def compare(self, rows, seed):
         rows = min(rows, self.endpoint.max_rows)
-        inputs = self._example(rows, seed)
+        inputs = self.endpoint.request(rows, seed)
+        self.examples.look(inputs)
         found = self._run(inputs)
         if not self._sizes:
             self._check_pure(found, self._run(inputs))
+        self._check_rows(found, rows)
         for name, value in found.items():
             sizes = sizes_of(value)
             self._sizes[name] = np.maximum(sizes, self._sizes.get(name, 0.0))
@@ -148,46 +146,6 @@ class _Compared:
         with tf.device("/CPU:0"):
             expected = self.endpoint.reference(**inputs)
         self._compare_outputs(found, expected)
-
-    def check_asked(self):
-        """Refuses examples that do not tell loss parameters apart: a
-        signature that takes no notice of one, takes one for another, or that
-        of the first row for all, would be found to be right."""
-        said = f"expected {self.endpoint.name} to have an example "
-        for i, name in enumerate(self._asked):
-            if name not in self._told_apart:
-                at_once = self.endpoint.max_rows > 1
-                raise InputError(
-                    f"{said}that asks for several values of {name}"
-                    f"{' at once' * at_once}, received: the same in every "
-                    + ("row" if at_once else "request")
-                )
-            if (name, "columns") in self._told_apart:
-                continue
-            if np.ndim(self._first_values[name]) > 1:
-                raise InputError(
-                    f"{said}that asks for several values of {name} in one "
-                    "row, received: the same in every column"
-                )
-            for other in self._asked[:i]:
-                if (other, name) not in self._told_apart:
-                    raise InputError(
-                        f"{said}whose rows ask for another value of {name} "
-                        f"than of {other}, received: the same of both"
-                    )
-
-    def _note_asked(self, inputs):
-        for i, name in enumerate(self._asked):
-            values = inputs[name]
-            first = self._first_values.setdefault(name, values)[:1]
-            before = first if self.endpoint.max_rows == 1 else values[:1]
-            if before.shape[1:] != values.shape[1:] or (values != before).any():
-                self._told_apart.add(name)
-            if values.ndim > 1 and (values != values[:, :1]).any():
-                self._told_apart.add((name, "columns"))
-            for other in self._asked[:i]:
-                if (values != inputs[other]).any():
-                    self._told_apart.add((other, name))
 
     def _run(self, inputs):
         found = self.session.run(self.signature, inputs)
@@ -200,20 +158,6 @@ class _Compared:
         value = np.asarray(value)
         return hashes(value) if is_text(value) else value
 
-    def _example(self, rows, seed):
-        inputs = self.endpoint.request(rows, seed)
-        # A row of its loss parameters alone has nothing else to differ in.
-        self._note_asked(inputs)
-        others = [v for n, v in inputs.items() if n not in self._asked]
-        others = others or list(inputs.values())
-        if rows > 1 and all((v == v[:1]).all() for v in others):
-            raise InputError(
-                f"expected the example of {self.endpoint.name} to be of rows "
-                "that differ, so that it is noticed if one changes the answer "
-                f"to another, received: {rows} equal rows"
-            )
-        return inputs
-
     def _tolerance(self, name):
         given = self.endpoint.tolerances.get(name)
         if given is not None:
@@ -222,6 +166,20 @@ class _Compared:
         largest = float(np.max(sizes, initial=0.0))
         small = min(_TOLERANCE, max(_SHARE * largest, _LEAST))
         return np.maximum(small, _SHARE_OF_LARGE * sizes)
+
+    def _check_rows(self, found, rows):
+        """Refuses outputs of fewer rows where more are asked for, but not of
+        those. Some have none, as a batch's mean: no server puts such
+        together."""
+        for name, value in found.items():
+            heads = self._heads.setdefault(name, {})
+            heads[rows] = value.shape[:1]
+            are_rows = all(head == (num,) for num, head in heads.items())
+            if not are_rows and len(set(heads.values())) > 1:
+                raise VerificationError(
+                    f"{self.signature}: expected {name} to have a row for "
+                    f"each of {rows}, received: shape {value.shape}"
+                )
 
     def _check_pure(self, found, again):
         """Refuses answers that change, as of a model that draws noise."""

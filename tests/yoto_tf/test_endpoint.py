@@ -307,6 +307,14 @@ def test_examples_tell_loss_parameters_apart(a, b, error, message):
         verification.compare(session, [one], of_two())
 
 
+def test_a_row_for_some_alone_is_refused():
+    def four(x):
+        return {"y": 2 * x[:4]}
+
+    with pytest.raises(VerificationError, match=r"a row for each of 3, .*3,\)"):
+        compared(four, reference=four)
+
+
 def test_an_example_that_the_model_cannot_answer_is_told_as_such():
     def missing(x):
         return {"y": np.where(x == 3, np.nan, 2 * x)}

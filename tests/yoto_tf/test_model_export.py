@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -504,15 +505,7 @@ def test_a_text_vectorization_is_served(tmp_path):
     x = keras.Input((1,), dtype="string")
     h = keras.layers.Embedding(9, 4)(words(x))
     net = keras.Model(x, keras.layers.Dense(1)(keras.layers.Flatten()(h)))
-
-    def miss(x, y, outputs, loss_parameters):
-        return keras.ops.sum(outputs, -1)
-
-    model = yoto_tf.condition(
-        net,
-        terms={"miss": miss},
-        loss_parameters={"miss": yoto_tf.LogUniform(0.1, 10.0)},
-    )
+    model = _conditioned(net)
     texts = np.array([["the cat"], ["a dog ran"], ["who"]], object)
     model.export(tmp_path / "1", example=texts)
     asked = {"miss": np.float32([0.1, 1, 10])}
@@ -528,10 +521,51 @@ def test_an_example_that_the_model_does_not_take_is_a_sentence(tmp_path):
     model(X, {"miss": 1.0})
     for wrong, received in (
         (X[:4, :2], r"inputs.shape=\(4, 2\), which the model does not take"),
-        (X[:4].astype(object), ".* does not take .*Unsupported object type"),
+        (np.array([["a"] * 3, ["b"] * 3]), ".* which the model does not take"),
     ):
         with pytest.raises(InputError, match=f"for x, received: {received}"):
             model.export(tmp_path / "1", example=wrong)
+
+
+def _net_of_two(names):
+    inputs = {n: keras.Input((2,), name=n) for n in names}
+    both = keras.layers.Concatenate()(list(inputs.values()))
+    return keras.Model(inputs, keras.layers.Dense(1)(both))
+
+
+def _conditioned(net):
+    def miss(x, y, outputs, loss_parameters):
+        return keras.ops.sum(outputs, -1)
+
+    return yoto_tf.condition(
+        net,
+        terms={"miss": miss},
+        loss_parameters={"miss": yoto_tf.LogUniform(0.1, 10.0)},
+    )
+
+
+@pytest.mark.parametrize(
+    "names", [("left", "rigth"), ("left", "right", "id"), ("left",)]
+)
+def test_an_example_of_other_names_is_a_sentence(names, tmp_path):
+    """Keras takes misspelt ones by their order."""
+    model = _conditioned(_net_of_two(["left", "right"]))
+    example = {n: X[:4, :2] for n in names}
+    message = rf"dict with 'left', 'right', received: .*'{names[-1]}'"
+    with pytest.raises(InputError, match=message):
+        model.export(tmp_path / "1", example=example)
+
+
+def test_a_table_of_several_dtypes_is_an_example(tmp_path):
+    net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model = _conditioned(net)
+    table = pd.DataFrame(X[:6]).assign(**{"last": X[:6, 2] > 0}).drop(columns=2)
+    model.export(tmp_path / "1", example=table)
+    values = table.to_numpy("float32")
+    with Session(tmp_path / "1") as session:
+        asked = {"inputs": values, "miss": np.full(6, 1.0, "float32")}
+        found = session.run("predict", asked)["outputs"]
+    np.testing.assert_allclose(found, net(values), rtol=1e-5)
 
 
 class Forgetful(Alarms):

@@ -71,6 +71,10 @@ def reference(x, **given):
     return {"y": y, "n": y.astype("int32"), "s": texts}
 
 
+def only_y(**given):
+    return {"y": reference(**given)["y"]}
+
+
 def endpoint(function, reference=reference, names=("a", "b"), **changes):
     values = changes.pop("values", [1, 2, 4])
 
@@ -141,6 +145,60 @@ def test_every_loss_parameter_is_asked_beyond_its_values(policy):
         compare(own(policy, judged=("a",)), policy)
 
 
+@POLICIES
+@pytest.mark.parametrize(("low", "high"), [(0.5, 10), (0.1, 8)])
+def test_values_close_beyond_the_ends_are_asked_for(low, high, policy):
+    def function(x, a, b):
+        rows = RowPolicy(
+            Independent({n: LogUniform(low, high) for n in "ab"}), policy
+        )
+        asked, _, valid = rows.admit({"a": a, "b": b})
+        return {"y": rows.blank(x * asked["a"] + asked["b"], valid)}
+
+    with pytest.raises(VerificationError, match=r"a=(8.08|0.495), which"):
+        compare(endpoint(function, only_y), policy)
+
+
+def test_what_says_that_a_row_is_answered_is_held_to_it():
+    def function(x, a, b):
+        found = own("flag")(x=x, a=a, b=b)
+        return {"y": found["y"], "in_range": tf.fill(tf.shape(x), True)}
+
+    def expected(x, a, b):
+        return {"y": x * a + b, "in_range": np.full(len(x), True)}
+
+    with pytest.raises(VerificationError, match="False in in_range"):
+        compare(endpoint(function, expected), "flag")
+
+
+def test_a_request_of_such_rows_alone_is_flagged_too():
+    def function(x, a, b):
+        rows = RowPolicy(JOINT, "flag")
+        asked, _, valid = rows.admit({"a": a, "b": b})
+        # The first good row's, for want of a better one.
+        a = tf.where(valid, asked["a"], tf.boolean_mask(asked["a"], valid)[0])
+        return {"y": rows.blank(x * a + asked["b"], valid)}
+
+    with pytest.raises(VerificationError, match="flagged .*eceived: .*slice"):
+        compare(endpoint(function, only_y), "flag")
+
+
+@pytest.mark.parametrize("threshold", [-9, 1, 9])
+def test_a_class_that_is_0_anyway_flags_nothing(threshold):
+    """Whole numbers alone, which take no notice."""
+
+    def function(x, a, b):
+        asked, _, _ = RowPolicy(JOINT, "flag").admit({"a": a, "b": b})
+        y = x * asked["a"] + asked["b"]
+        return {"n": tf.cast(y > threshold, tf.int32)}
+
+    def expected(x, a, b):
+        return {"n": (x * a + b > threshold).astype("int32")}
+
+    with pytest.raises(VerificationError, match="NaN for them, or 0 or an em"):
+        compare(endpoint(function, expected), "flag")
+
+
 def test_policies_are_not_taken_for_each_other():
     with pytest.raises(VerificationError, match=r"flagged .*eceived: Expected"):
         compare(own("error"), "flag")
@@ -173,9 +231,6 @@ def test_other_rows_are_answered_as_they_were():
         a = tf.where(tf.reduce_all(valid), asked["a"], 1.0)
         y = RowPolicy(JOINT, "flag").blank(x * a + asked["b"], valid)
         return {"y": y}
-
-    def only_y(**given):
-        return {"y": reference(**given)["y"]}
 
     with pytest.raises(VerificationError, match="another y of another row"):
         compare(endpoint(default_for_all, only_y), "flag")
@@ -256,6 +311,8 @@ def curve(policy, judged):
     ("judged", "good"),
     [
         (lambda v: v, True),
+        # The first row alone.
+        (lambda v: tf.concat([v[:1], tf.ones_like(v[1:])], 0), False),
         (lambda v: tf.repeat(v[:, :1], 2, axis=1), False),
         (
             lambda v: tf.repeat(tf.reduce_any(v, 1, keepdims=True), 2, 1),
@@ -271,6 +328,28 @@ def test_every_value_of_a_curve_is_judged(judged, good, policy):
         return
     with pytest.raises(VerificationError, match="not trained, to (fail|be fl)"):
         compare(one, policy, joint)
+
+
+def test_other_values_of_a_curve_are_answered_as_they_were():
+    joint = Independent({"a": LogUniform(0.5, 8.0)})
+
+    def function(x, a):
+        rows = RowPolicy(joint, "flag")
+        asked, _, valid = rows.admit({"a": a})
+        whole = tf.reduce_all(valid, 1, keepdims=True)
+        y = x[:, None] * tf.where(whole, asked["a"], 2.0)
+        return {"y": rows.blank(y, valid)}
+
+    right = curve("flag", lambda v: v)
+    wrong = endpoint(
+        function,
+        right.reference,
+        names=("a",),
+        inputs=right.inputs,
+        example=right.example,
+    )
+    with pytest.raises(VerificationError, match="y of another row or value"):
+        compare(wrong, "flag", joint)
 
 
 def test_examples_of_curves_ask_for_several_values_of_a_row():
@@ -319,10 +398,6 @@ def between(low, high):
     return function
 
 
-def only_y(**given):
-    return {"y": reference(**given)["y"]}
-
-
 @pytest.mark.parametrize(
     ("joint", "values", "asked"),
     [
@@ -333,6 +408,12 @@ def only_y(**given):
             Independent({"a": Choice([0.5, 2, 8]), "b": Choice([0.5, 2, 8])}),
             [0.5, 2, 8],
             "a=(nan|1.25)",
+        ),
+        # In the second gap, and of whole numbers.
+        (
+            Independent({n: Choice([0, 1, 4]) for n in "ab"}),
+            [0, 1, 4],
+            "a=(nan|2.5|2)",
         ),
         # Of shares, none that sum to more.
         (Dirichlet({"a": 1.0, "b": 1.0}), [0.25, 0.75], "a=(nan|1, b=1)"),
@@ -345,7 +426,9 @@ def test_values_between_and_sums_are_asked_for(joint, values, asked):
             return {n: v.astype(int) for n, v in found.items()}
         return {**found, "b": 1 - found["a"]} if "1, b" in asked else found
 
-    low, high = (0, 1) if "1, b" in asked else (0.5, 8)
+    low, high = (0, 1) if "1, b" in asked else (min(values), max(values))
+    if joint is JOINT:
+        low, high = 0.5, 8
     one = endpoint(between(low, high), only_y, example=whole)
     with pytest.raises(VerificationError, match=f"asks for {asked}, which"):
         compare(one, "error", joint)

@@ -1,5 +1,7 @@
 """What any loss-conditional model can answer."""
 
+import contextlib
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -8,6 +10,7 @@ from yoto_tf import endpoint
 from yoto_tf.command_line import held_back_stderr
 from yoto_tf.errors import InputError
 from yoto_tf.graph_checks import require
+from yoto_tf.method import precision
 from yoto_tf.method.constant_endpoints import loss_parameters_endpoint
 from yoto_tf.rows import RowPolicy
 
@@ -133,6 +136,12 @@ def _as_fitted(values):
     """An array of the dtype in which Keras' `fit` hands it to a model: a server
     that took float64 would refuse what the model was trained on."""
     values = np.asarray(values)
+    if values.dtype == object and not any(
+        isinstance(v, str | bytes) for v in values.flat
+    ):
+        # Of a table whose columns have several dtypes.
+        with contextlib.suppress(TypeError, ValueError):
+            values = values.astype(keras.config.floatx())
     is_float = np.issubdtype(values.dtype, np.floating)
     return values.astype(keras.config.floatx()) if is_float else values
 
@@ -206,7 +215,10 @@ def _check_taken(model, arrays, given):
         model.served_outputs(x, asked)
     except InputError:
         raise
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        if precision.half_of(model):
+            # Of operations that are missing in its dtype something is known.
+            raise
         shapes = ", ".join(f"{n}.shape={a.shape}" for n, a in arrays.items())
         reason = str(error).strip().splitlines()[0]
         raise InputError(

@@ -18,9 +18,12 @@ def check(net, x):
     if isinstance(x, dict) and set(names) <= set(x):
         # By name, as Keras takes them.
         leaves = [x[n] for n in names]
-    misnamed = isinstance(x, dict) and not (
-        isinstance(getattr(net, "input", None), dict) or set(names) <= set(x)
-    )
+    by_key = getattr(net, "input", None)
+    if isinstance(x, dict) and isinstance(by_key, dict):
+        # Of others Keras would take the first for the first.
+        names, misnamed = sorted(by_key), set(x) != set(by_key)
+    else:
+        misnamed = isinstance(x, dict) and not set(names) <= set(x)
     if misnamed:
         raise InputError(
             "expected an array of inputs, or a dict with "
