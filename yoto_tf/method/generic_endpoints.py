@@ -216,11 +216,13 @@ def _check_taken(model, arrays, given):
     except InputError:
         raise
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        if precision.half_of(model):
-            # Of operations that are missing in its dtype something is known.
+        if precision.half_of(model) or "float16" in str(error):
+            # Of few bits the caller knows more.
             raise
         shapes = ", ".join(f"{n}.shape={a.shape}" for n, a in arrays.items())
-        reason = str(error).strip().splitlines()[0]
+        # Keras begins with whose call it was.
+        said = [line for line in str(error).splitlines() if line.strip()]
+        reason = next((s for s in said if not s.startswith("Exception ")), "")
         raise InputError(
             "expected an example of inputs as fit() takes them for x, "
             f"received: {shapes}, which the model does not take ({reason})"
