@@ -349,6 +349,17 @@ def test_tolerances_are_an_endpoints_own():
     with pytest.raises(VerificationError, match="differs by up to 0.5"):
         compared(off, tolerances={"y": 0.4})
 
+    def shades(x, more=0):
+        return {"y": (10 * x + more).astype("uint8")}
+
+    def brighter(x):
+        return shades(x, 1)
+
+    found = compared(brighter, reference=shades, tolerances={"y": 1.0})
+    assert found[0].largest == 1
+    with pytest.raises(VerificationError, match="differs by up to 1 "):
+        compared(brighter, reference=shades)
+
 
 def test_outputs_that_are_no_numbers_are_compared_too():
     def words(x):

@@ -514,6 +514,8 @@ def test_a_text_vectorization_is_served(tmp_path):
     expected = net(tf.constant(texts))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert len(set(found[:, 0])) == 3
+    # Texts of one axis, as those of a table's column.
+    model.export(tmp_path / "2", example=texts[:, 0])
 
 
 def test_an_example_that_the_model_does_not_take_is_a_sentence(tmp_path):

@@ -155,7 +155,9 @@ def _telling_rows(arrays, usable):
     good = np.ones(num, bool) if usable is None else np.asarray(usable)[:num]
     keys = {}
     for i in np.flatnonzero(good):
-        key = tuple(repr(rows[i].tolist()) for rows in arrays.values())
+        key = tuple(
+            repr(np.asarray(rows[i]).tolist()) for rows in arrays.values()
+        )
         keys.setdefault(key, i)
     if len(keys) < 2:
         name, rows = next(iter(arrays.items()))
