@@ -26,6 +26,8 @@ from yoto_tf.run_directory import RunDirectory
 # Of the few inputs that come with a model, before they are compressed.
 _EXAMPLE_BYTES = 2e6
 _MOST_EXAMPLES = 24
+# The card says how: what it is and what it minimises are the preset's.
+_MAY_DIFFER = ("data", "training", "optimizer")
 _LICENSE = (
     "The weights are licensed as the library is (Apache License 2.0). The data "
     "have licences of their own."
@@ -40,8 +42,8 @@ class Arguments:
     """
 
     run: tyro.conf.Positional[Path]
-    """Run directory of training.train, of a preset; its data and how long it
-    was trained may differ."""
+    """Run directory of training.train or training.study, of a preset; its
+    data and how it was trained may differ."""
     limits: str = ""
     """A sentence for the card: what the model is not good for."""
     credits: Path | None = None
@@ -74,13 +76,11 @@ def release(run, limits="", to=released.FOLDER, credits=""):
     preset = get_preset(name, config.family)
     public = _public(config)
     differing = strict_config.differences(public, preset.config)
-    others = [
-        d for d in differing if d.split(".")[0] not in ("data", "training")
-    ]
+    others = [d for d in differing if d.split(".")[0] not in _MAY_DIFFER]
     if others:
         raise InputError(
             f"expected a run with the settings of the preset {name!r} but for "
-            f"data and training, received: {run.path}, with other "
+            f"{', '.join(_MAY_DIFFER)}, received: {run.path}, with other "
             f"{', '.join(others)}"
         )
     data = run.data.read()

@@ -62,13 +62,20 @@ def test_a_run_that_is_not_evaluated_is_refused(tmp_path, capsys):
     assert "config.json" in capsys.readouterr().err
 
 
-def test_other_data_and_lengths_are_named_in_the_card(trained_run, tmp_path):
+def test_another_data_set_length_or_optimizer_is_named_in_the_card(
+    trained_run, tmp_path
+):
     shutil.copytree(trained_run.path, tmp_path / "run")
     run = RunDirectory(tmp_path / "run")
     content = json.loads(run.config_file.read_text())
     content["config"]["training"]["seed"] = 7
+    content["config"]["optimizer"]["warmup_steps"] = 9
     run.config_file.write_text(json.dumps(content))
     path = release(run, to=tmp_path / "released")
     card = (path / "README.md").read_text()
-    assert "the preset with training.seed = 7" in card
-    assert "training.train smoke --training.seed 7\n" in card
+    for words in (
+        ("optimizer.warmup_steps = 9", "training.seed = 7"),
+        ("--optimizer.warmup-steps 9", "--training.seed 7"),
+    ):
+        assert all(word in card for word in words)
+    assert "the preset with" in card

@@ -53,7 +53,7 @@ def test_a_released_model_is_one_of_its_preset_and_has_a_card(name):
     preset = get_preset(name, config.family).config
     for dotted in strict_config.differences(config, preset):
         group, _, setting = dotted.partition(".")
-        assert group in ("data", "training")
+        assert group in ("data", "training", "optimizer")
         assert f"{dotted} = {config.to_dict()[group][setting]}" in card
     form = get_family(config.family).objective.form
     for row in run.read_curve():
