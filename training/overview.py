@@ -9,6 +9,7 @@ import tyro
 
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,17 @@ def main(argv=None):
         from training.study import across
 
         studies = [across.Study(folder) for folder in arguments.folders]
-        print(across.overview(studies))
+        begun = [one.name for one in studies if not one.seeds]
+        if begun:
+            said = f"left out, no seed has all its runs: {', '.join(begun)}"
+            print(said, file=sys.stderr)
+        whole = [one for one in studies if one.seeds]
+        if not whole:
+            raise InputError(
+                "expected the results of a study of which one seed or more "
+                f"has all its runs, received: {', '.join(begun) or 'none'}"
+            )
+        print(across.overview(whole))
 
 
 if __name__ == "__main__":

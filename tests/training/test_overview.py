@@ -96,7 +96,15 @@ def test_what_cannot_be_told_is_a_sentence(folder, tmp_path, capsys):
     other.rename(folder)
     rows = pd.read_csv(folder / "results.csv")
     rows[rows.beta == 1].to_csv(folder / "results.csv", index=False)
-    assert "of which every seed lacks some" in _refused(folder, capsys)
+    assert "one seed or more has all its runs" in _refused(folder, capsys)
+    # Beside others it is left out.
+    other = tmp_path / "more" / "short_mnist"
+    other.mkdir(parents=True)
+    rows.to_csv(other / "results.csv", index=False)
+    overview.main([str(folder), str(other)])
+    said = capsys.readouterr()
+    assert said.err == "left out, no seed has all its runs: short_mnist\n"
+    assert said.out.count("`short_mnist`") == 2
 
 
 def _refused(folder, capsys):

@@ -29,13 +29,13 @@ def overview(studies):
 
 
 class Study:
-    """What is whole of a study's results: seeds with all their runs.
+    """What is whole of a study's results: `seeds` with all their runs.
 
     Args:
         folder: of `results.csv`, named like the study.
 
     Raises:
-        InputError: if there are none, or nothing is compared in it.
+        InputError: if there is no such study, or nothing is compared in it.
     """
 
     def __init__(self, folder):
@@ -60,11 +60,6 @@ class Study:
         }
         self.results = table[~table.seed.isin(missing)]
         self.seeds = sorted(int(s) for s in self.results.seed.unique())
-        if not self.seeds:
-            raise InputError(
-                "expected the results of one seed or more with all runs, "
-                f"received: {folder}, of which every seed lacks some"
-            )
 
 
 def _losses(labels, studies):
