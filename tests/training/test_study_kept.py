@@ -1,10 +1,10 @@
 """Runs whose directories are gone, and whose rows stand for them."""
 
 import contextlib
-import subprocess
 
 import pandas as pd
 import pytest
+from git_checkout import git
 
 from training.study import courses
 from training.study import kept
@@ -32,17 +32,6 @@ fixed = true
 DEFAULT = "default/width1-seed0"
 FIXED = "fixed/width1-seed0-beta1"
 LAST = "fixed/width1-seed0-beta16"
-
-
-def git(folder, *words):
-    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-    return subprocess.run(
-        ["git", *identity, *words],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """A study's protocol: committed first, and left as it is."""
 
 import csv
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from git_checkout import git
 
 from training.study import protocol
 from training.study.plan import planned_runs
@@ -22,17 +22,6 @@ protocol = "rules.md"
 
 [methods.default]
 """
-
-
-def git(folder, *words):
-    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-    return subprocess.run(
-        ["git", *identity, *words],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
 
 
 @pytest.fixture
