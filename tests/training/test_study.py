@@ -413,7 +413,7 @@ _SMALL = (
     'training.steps="unset"',
     "training.epochs=1",
     "seeds=[0]",
-    "grid.beta=[256]",
+    "grid.beta=[16]",
 )
 
 
@@ -424,6 +424,7 @@ _SMALL = (
         "short_rendered_shapes3d",
         "report_cifar10",
         "report_cifar10_widths",
+        "report_cifar10_width4",
     ],
 )
 def test_shipped_studies_run_in_small(name, data_dir, tmp_path, monkeypatch):

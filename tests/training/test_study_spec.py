@@ -104,7 +104,8 @@ def test_shipped_studies_can_be_planned(name, tmp_path, monkeypatch):
     # What is reported was decided before.
     reported = name.startswith(("short_", "middle_", "report_", "ablation_"))
     assert bool(spec.protocol) == reported
-    assert spec.scored == ("validation" if "search" in name else "test")
+    chosen = name.startswith(("search_", "precision_"))
+    assert spec.scored == ("validation" if chosen else "test")
 
 
 def test_the_default_is_told_nothing_of_the_data():
@@ -172,6 +173,7 @@ def test_the_pictures_of_the_real_shapes3d_are_one_word_away():
         ("grid.beta = [1, 16]", "grid.beta = [1, inf]", "different numbers"),
         ("grid.beta = [1, 16]", "grid.beta = [1, -16]", "above 0"),
         ("grid.beta = [1, 2, 16]", "grid.beta = [1, 0]", "above 0"),
+        ("grid.beta = [1, 2, 16]", "grid.beta = [2]", "share a point with"),
         ("grid.beta = [1, 16]", "grid = 1", "expected grid to be"),
         ('preset = "smoke"', 'preset = "x"', "a preset among .*'cifar10'"),
         ("fixed = true", "fixd = true", r"\[methods\.fixed\] .*'fixd'"),

@@ -133,8 +133,14 @@ def _is_number(value):
 
 
 def _check_points(spec):
-    """Refuses, before anything is trained, what no model could be asked."""
+    """Refuses, before anything is trained, what no model could be asked, and
+    a method of which nothing would be compared."""
     for method in (None, *spec.methods.values()):
+        if method and not any(p in spec.points() for p in spec.points(method)):
+            raise InputError(
+                "expected a method's grid to share a point with the study's, "
+                f"grid={spec.grid}, received: grid={method.grid}"
+            )
         for point in spec.points(method):
             with_settings(
                 spec.settings, spec.model_family.fixed(spec.settings, point)
