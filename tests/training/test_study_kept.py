@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from git_checkout import git
 
-from training.study import courses
 from training.study import kept
 from training.study import outcome
+from training.study import tables
 from training.study import worker
 from training.study.plan import planned_runs
 from training.study.spec_file import load_spec
@@ -61,7 +61,7 @@ def study(tmp_path):
             "loss": [100.0, 90.0, 95.0],
         }
     )
-    courses.write(course, tmp_path / "courses.csv")
+    tables.write(course, tmp_path / "courses.csv")
     return folder / "mine.toml"
 
 
@@ -145,7 +145,7 @@ def test_rows_stand_for_runs_whose_directories_are_gone(study, tmp_path):
     )
     assert list(after[after.run == LAST].failure) == ["out of memory"]
     # Their courses are there for the table of what is reached when.
-    course = courses.read(tmp_path / "courses.csv")
+    course = tables.read(tmp_path / "courses.csv")
     assert list(course.loss) == [100.0, 90.0, 95.0]
     reached = pd.read_csv(tmp_path / "reached.csv")
     assert list(reached.steps) == [20]

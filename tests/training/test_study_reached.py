@@ -8,6 +8,7 @@ import pytest
 
 from training.study import courses
 from training.study import reached
+from training.study import tables
 from training.study.plan import planned_runs
 from training.study.report import reached_table
 from training.study.runner import run_directory
@@ -87,11 +88,11 @@ def table(tmp_path_factory):
             # What it had before does not count.
             log(path, [last | columns((0, 0), "beta=1"), last], 12.0)
     found = courses.collect(spec, planned, folder / "runs")
-    courses.write(found, folder / "courses.csv")
-    found = courses.read(folder / "courses.csv")
+    tables.write(found, folder / "courses.csv")
+    found = tables.read(folder / "courses.csv")
     path = folder / "reached.csv"
-    reached.write(reached.collect(spec, planned, found), path)
-    return reached.read(path), spec
+    tables.write(reached.collect(spec, planned, found), path)
+    return tables.read(path), spec
 
 
 def test_the_first_epoch_that_is_as_good_counts(table):
@@ -143,8 +144,8 @@ def test_the_report_says_steps_and_shares_of_time(table):
 def test_values_are_written_as_they_are(tmp_path):
     row = dict.fromkeys(("steps", "of_steps"), 1) | {"lmbda": 0.0018}
     table = pd.DataFrame([row | {"cpu_seconds": 1.23456, "of_cpu_seconds": 2}])
-    reached.write(table, tmp_path / "reached.csv")
-    found = reached.read(tmp_path / "reached.csv").iloc[0]
+    tables.write(table, tmp_path / "reached.csv")
+    found = tables.read(tmp_path / "reached.csv").iloc[0]
     assert (found.lmbda, found.cpu_seconds) == (0.0018, 1.235)
 
 
@@ -152,8 +153,8 @@ def test_without_watched_losses_there_is_no_file(tmp_path):
     spec = load_spec("smoke")
     planned = planned_runs(spec)
     course = courses.collect(spec, planned, tmp_path)
-    courses.write(course, tmp_path / "courses.csv")
-    assert courses.read(tmp_path / "courses.csv") is None
+    tables.write(course, tmp_path / "courses.csv")
+    assert tables.read(tmp_path / "courses.csv") is None
     found = reached.collect(spec, planned, course)
-    reached.write(found, tmp_path / "reached.csv")
-    assert reached.read(tmp_path / "reached.csv") is None
+    tables.write(found, tmp_path / "reached.csv")
+    assert tables.read(tmp_path / "reached.csv") is None

@@ -7,7 +7,6 @@ import pandas as pd
 
 from training.study.runner import run_directory
 from yoto_tf import points
-from yoto_tf.files import written_whole
 
 FILE = "courses.csv"
 _WATCHED = re.compile(r"val_(?P<column>.+)_at_(?P<label>.+)")
@@ -83,16 +82,3 @@ def _loss(family, columns, point):
     except KeyError:
         # It is made of more than what is watched.
         return None
-
-
-def write(table, path):
-    """Writes the table as CSV, whole; nothing if it is empty."""
-    if len(table):
-        with written_whole(path) as aside:
-            rounded = table.round({"cpu_seconds": 3, "loss": 6})
-            rounded.to_csv(aside, index=False, lineterminator="\n")
-
-
-def read(path):
-    """What `write` wrote; None: there is none."""
-    return pd.read_csv(path) if path.exists() else None

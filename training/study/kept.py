@@ -12,6 +12,7 @@ import numpy as np
 
 from training.study import courses
 from training.study import results
+from training.study import tables
 from training.study.runner import is_finished
 from yoto_tf.errors import InputError
 
@@ -90,7 +91,7 @@ def read(spec, planned, folder, to):
             rows[one.name] = of_run.dropna(axis=1).to_dict("records")
     return Kept(
         rows,
-        courses.read(to / courses.FILE),
+        tables.read(to / courses.FILE),
         failures,
         commits[0] if rows or failures else "",
     )

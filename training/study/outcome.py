@@ -9,6 +9,7 @@ from training.study import protocol
 from training.study import reached
 from training.study import results
 from training.study import runner
+from training.study import tables
 from training.study.costs import known_costs
 from training.study.progress import StudyProgress
 from yoto_tf.command_line import import_keras_quietly
@@ -76,7 +77,7 @@ def run_study(
         table = results.collect(spec, planned, folder, failures, decided, kept)
         results.write(table, to / results.FILE)
         course = courses.collect(spec, planned, folder, kept)
-        courses.write(course, to / courses.FILE)
+        tables.write(course, to / courses.FILE)
         return course
 
     # Rows of runs that ended are not lost with what ends the study.
@@ -91,7 +92,7 @@ def run_study(
         kept,
     )
     found = reached.collect(spec, planned, write_results(failures))
-    reached.write(found, to / reached.FILE)
+    tables.write(found, to / reached.FILE)
     log(f"{to / results.FILE}: one row per method, width, seed and point")
     write_report(spec, planned, folder, to, command, log)
     return failures
@@ -174,7 +175,7 @@ def write_report(spec, planned, folder, to, command, log=print):
             shown[name] = meaning
             log(f"{to / name}: {meaning}")
     with written_whole(to / REPORT) as aside:
-        found = reached.read(to / reached.FILE)
+        found = tables.read(to / reached.FILE)
         aside.write_text(report.report(table, spec, command, shown, found))
     log(f"{to / REPORT}: tables and figures")
 

@@ -4,8 +4,6 @@ import math
 
 import pandas as pd
 
-from yoto_tf.files import written_whole
-
 FILE = "reached.csv"
 
 
@@ -68,16 +66,3 @@ def _first(course, last):
         "of_steps": last.steps,
         "of_cpu_seconds": last.cpu_seconds,
     }
-
-
-def write(table, path):
-    """Writes the table as CSV, whole; nothing if it is empty."""
-    if len(table):
-        with written_whole(path) as aside:
-            seconds = {"cpu_seconds": 3, "of_cpu_seconds": 3}
-            table.round(seconds).to_csv(aside, index=False, lineterminator="\n")
-
-
-def read(path):
-    """What `write` wrote; None: there is none."""
-    return pd.read_csv(path) if path.exists() else None
