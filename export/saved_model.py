@@ -19,6 +19,7 @@ from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
 from yoto_tf.errors import VerificationError
+from yoto_tf.families import Family
 from yoto_tf.families import family_of_model
 from yoto_tf.families import get_family
 from yoto_tf.run_directory import RunDirectory
@@ -92,8 +93,9 @@ def export_model(
         to: the model's folder, whose versions are 1, 2, ...
         invalid_rows: `"error"` or `"flag"`, see `rows.RowPolicy`.
         batching_config: path of TF Serving's batching parameters.
-        run: `RunDirectory` that it was trained in, of which the version
-            keeps the configuration and the curve; None: there is none.
+        run: `RunDirectory` that it was trained in, or its path, of which the
+            version keeps the configuration and the curve; None: there is
+            none.
         family: `Family` that says what is served, or its name; None: that of
             the run, of a `ConditionalVAE` the VAE's, of any other model one
             that serves what `model.export` does.
@@ -122,6 +124,8 @@ def export_model(
             "expected a LossConditionalModel, received: "
             f"model of type {type(model).__name__}"
         )
+    if run is not None and not isinstance(run, RunDirectory):
+        run = RunDirectory(run)
     family = _family(family, run, model)
     sizes = batching.read(batching_config).allowed_batch_sizes
     _check_finite(model, run)
@@ -149,10 +153,18 @@ def export_model(
 
 
 def _family(family, run, model):
-    if isinstance(family, str):
-        return get_family(family)
     if family is None:
         return family_of_model(model) if run is None else run.family()
+    name = family
+    if isinstance(family, str):
+        family = get_family(family)
+    # One that says of no model that it is its own serves any.
+    if type(family).owns is not Family.owns and not family.owns(model):
+        raise InputError(
+            "expected the family of the model, or none, received: "
+            f"family={name!r}, and a model of type {type(model).__name__}, "
+            "which is not of it"
+        )
     return family
 
 

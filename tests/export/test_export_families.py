@@ -273,6 +273,10 @@ def test_what_an_export_needs_is_said(tmp_path):
         saved_model.export_model(fresh, tmp_path / "m")
     with pytest.raises(InputError, match="a family among"):
         saved_model.export_model(model, tmp_path / "m", family="vea")
+    with pytest.raises(InputError, match="AlarmsOfRows, which is not of"):
+        saved_model.export_model(model, tmp_path / "m", family="vae")
+    with pytest.raises(InputError, match="has no config.json"):
+        saved_model.export_model(model, tmp_path / "m", run=tmp_path / "none")
     with pytest.raises(InputError, match="invalid_rows='ignore'"):
         saved_model.export_model(
             model, tmp_path / "m", "ignore", example=served_families.rows(3)
