@@ -98,7 +98,12 @@ def test_prepared_splits_are_disjoint_and_without_repetition(splits):
 
 @pytest.mark.parametrize(
     ("config", "train_size", "test_size"),
-    [("subset", 20_000, 2_000), ("tiny", 512, 128), ("full", 470_000, 10_000)],
+    [
+        ("subset", 20_000, 2_000),
+        ("subset_10k_test", 20_000, 10_000),
+        ("tiny", 512, 128),
+        ("full", 470_000, 10_000),
+    ],
 )
 def test_split_sizes(config, train_size, test_size):
     config = rendered_shapes3d.RenderedShapes3d.builder_configs[config]
@@ -117,6 +122,16 @@ def test_no_config_trains_on_a_test_picture_of_another():
     tests = np.concatenate([each["test"] for each in indices])
     for each in indices:
         assert np.intersect1d(each["train"], tests).size == 0
+
+
+def test_more_test_pictures_change_nothing_that_is_trained_on():
+    configs = rendered_shapes3d.RenderedShapes3d.builder_configs
+    few, many = (
+        rendered_shapes3d.split_indices(configs[name])
+        for name in ("subset", "subset_10k_test")
+    )
+    np.testing.assert_array_equal(many["train"], few["train"])
+    np.testing.assert_array_equal(many["test"][:2_000], few["test"])
 
 
 def test_preparing_again_gives_the_same_order(splits, tmp_path):

@@ -98,6 +98,15 @@ class RenderedShapes3d(tfds.core.GeneratorBasedBuilder):
             test_size=2_000,
         ),
         RenderedShapes3dConfig(
+            name="subset_10k_test",
+            description=(
+                "The subset's training pictures, 10,000 to test on: as many "
+                "as metrics of codes are defined on."
+            ),
+            train_size=20_000,
+            test_size=10_000,
+        ),
+        RenderedShapes3dConfig(
             name="tiny",
             description="512 training and 128 test pictures, to try code on.",
             train_size=512,
