@@ -7,15 +7,13 @@ import numpy as np
 from training.drawing import Figure
 from training.drawing import colors
 from training.drawing import own_style
-from training.drawing import ticker
 from yoto_tf.evaluation.pareto import pareto_front
 
 # Inches; one column of most two-column styles, and the full width.
 COLUMN = 3.4
 PAGE = 7.0
 _DPI = 300
-_STYLE = {"fontsize": 8}
-_PLAIN = ticker.FuncFormatter(lambda value, _: f"{value:g}")
+STYLE = {"fontsize": 8}
 
 
 @own_style
@@ -78,66 +76,13 @@ def trade_off_figure(curves, family):
         if len(curves) == 1:
             _label_values(axes, [r[name] for r in rows], x, y)
     bar = figure.colorbar(points, ax=axes, pad=0.02)
-    bar.set_label(name, **_STYLE)
+    bar.set_label(name, **STYLE)
     bar.ax.tick_params(labelsize=7)
-    axes.set_xlabel(across.label, **_STYLE)
-    axes.set_ylabel(up.label, **_STYLE)
+    axes.set_xlabel(across.label, **STYLE)
+    axes.set_ylabel(up.label, **STYLE)
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=6.5, frameon=False)
-    return figure
-
-
-@own_style
-def line_figure(curves, family, line):
-    """A score against the first loss parameter, a line for every run.
-
-    Args:
-        curves: dict, label -> rows of a `curve.csv`, or rows with the means
-            and spreads of several.
-        family: `Family` of the runs.
-        line: `LineFigure`.
-
-    Returns:
-        A matplotlib `Figure`.
-    """
-    figure = Figure(figsize=(COLUMN, 2.6), layout="constrained")
-    axes = figure.add_subplot()
-    name, column = family.parameters[0], line.column
-    for i, (label, unsorted) in enumerate(curves.items()):
-        rows = sorted(unsorted, key=lambda row: row[name])
-        axes.errorbar(
-            [row[name] for row in rows],
-            [row[column.name] for row in rows],
-            yerr=[row.get(f"{column.name}_se", 0.0) for row in rows],
-            color=f"C{i}",
-            marker="osD^vP*X"[i % 8],
-            markersize=3.5,
-            linewidth=1,
-            elinewidth=0.7,
-            capsize=2,
-            label=textwrap.fill(label, width=30) if len(curves) > 1 else None,
-        )
-    values = [row[name] for rows in curves.values() for row in rows]
-    if line.aim:
-        aims = [row[line.aim] for rows in curves.values() for row in rows]
-        ends = np.array(sorted(zip(values, aims, strict=True)))[[0, -1]]
-        axes.plot(*ends.T, color="0.6", linewidth=0.7, zorder=0)
-    if min(values) > 0 and max(values) > 20 * min(values):
-        axes.set_xscale("log")
-        axes.set_xticks(sorted(set(values)))
-        axes.minorticks_off()
-        axes.xaxis.set_major_formatter(_PLAIN)
-    if line.log:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(_PLAIN)
-        axes.yaxis.set_minor_formatter(_PLAIN)
-    axes.set_xlabel(name, **_STYLE)
-    axes.set_ylabel(column.label, **_STYLE)
-    axes.tick_params(labelsize=7, which="both")
-    axes.spines[["top", "right"]].set_visible(False)
-    if len(curves) > 1:
         axes.legend(fontsize=6.5, frameon=False)
     return figure
 
@@ -256,8 +201,8 @@ def search_figure(trials, label, direction):
             label="failed",
         )
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set_xlabel("trial", **_STYLE)
-    axes.set_ylabel(label, **_STYLE)
+    axes.set_xlabel("trial", **STYLE)
+    axes.set_ylabel(label, **STYLE)
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=6.5, frameon=False)

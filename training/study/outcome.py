@@ -13,7 +13,6 @@ from training.study import tables
 from training.study.costs import known_costs
 from training.study.progress import StudyProgress
 from yoto_tf.command_line import import_keras_quietly
-from yoto_tf.families import LineFigure
 from yoto_tf.files import written_whole
 
 REPORT = "report.md"
@@ -138,17 +137,16 @@ def write_report(spec, planned, folder, to, command, log=print):
             )
             for line in family.lines
         ]
-        drawn += [
+        drawn.append(
             (
-                f"{column.name}.png",
-                figures.line_figure(
-                    table, spec, LineFigure(column.name, "", column)
+                "metrics.png",
+                figures.metrics_figure(
+                    table, spec, columns_of(table.to_dict("records"), family)
                 ),
-                f"{column.title[:1].upper()}{column.title[1:]}. Means and "
-                "standard deviations over seeds.",
+                "What was measured besides. Means and standard deviations "
+                "over seeds.",
             )
-            for column in columns_of(table.to_dict("records"), family)
-        ]
+        )
         if spec.fixed_methods:
             drawn.append(
                 (

@@ -1,0 +1,127 @@
+"""Draws scores against the first loss parameter."""
+
+import textwrap
+
+import numpy as np
+
+from training.drawing import Figure
+from training.drawing import own_style
+from training.drawing import ticker
+from training.figures import COLUMN
+from training.figures import PAGE
+from training.figures import STYLE
+
+# Panels of a figure beside each other.
+_ACROSS = 3
+_PLAIN = ticker.FuncFormatter(lambda value, _: f"{value:g}")
+
+
+@own_style
+def line_figure(curves, family, line):
+    """A score against the first loss parameter, a line for every run.
+
+    Args:
+        curves: dict, label -> rows of a `curve.csv`, or rows with the means
+            and spreads of several.
+        family: `Family` of the runs.
+        line: `LineFigure`.
+
+    Returns:
+        A matplotlib `Figure`.
+    """
+    figure = Figure(figsize=(COLUMN, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    _draw_lines(axes, curves, family, line)
+    if len(curves) > 1:
+        axes.legend(fontsize=6.5, frameon=False)
+    return figure
+
+
+@own_style
+def panels_figure(panels, family):
+    """Several scores side by side, each as `line_figure` draws it.
+
+    Args:
+        panels: list of pairs, the curves and the `LineFigure` of a score;
+            lines of one label look the same in all.
+        family: `Family` of the runs.
+
+    Returns:
+        A matplotlib `Figure`.
+    """
+    down = -(-len(panels) // _ACROSS)
+    figure = Figure(figsize=(PAGE, 1.9 * down + 0.4), layout="constrained")
+    labels = list(dict.fromkeys(k for curves, _ in panels for k in curves))
+    values = [v for curves, _ in panels for v in _values(curves, family)]
+    handles = {}
+    for place, (curves, line) in enumerate(panels, 1):
+        axes = figure.add_subplot(down, _ACROSS, place)
+        _draw_lines(axes, curves, family, line, labels)
+        # The same for all, also where a score has fewer.
+        _value_axis(axes, values, most=6)
+        axes.set_ylabel(textwrap.fill(line.column.label, width=22), **STYLE)
+        for handle, label in zip(
+            *axes.get_legend_handles_labels(), strict=True
+        ):
+            handles.setdefault(label, handle)
+    if len(labels) > 1:
+        figure.legend(
+            handles.values(),
+            handles.keys(),
+            loc="outside upper left",
+            ncols=3,
+            fontsize=6.5,
+            frameon=False,
+        )
+    return figure
+
+
+def _draw_lines(axes, curves, family, line, labels=None):
+    labels = labels or list(curves)
+    name, column = family.parameters[0], line.column
+    for label, unsorted in curves.items():
+        i = labels.index(label)
+        rows = sorted(unsorted, key=lambda row: row[name])
+        axes.errorbar(
+            [row[name] for row in rows],
+            [row[column.name] for row in rows],
+            yerr=[row.get(f"{column.name}_se", 0.0) for row in rows],
+            color=f"C{i}",
+            marker="osD^vP*X"[i % 8],
+            markersize=3.5,
+            linewidth=1,
+            elinewidth=0.7,
+            capsize=2,
+            label=textwrap.fill(label, width=30) if len(labels) > 1 else None,
+        )
+    values = _values(curves, family)
+    if line.aim:
+        aims = [row[line.aim] for rows in curves.values() for row in rows]
+        ends = np.array(sorted(zip(values, aims, strict=True)))[[0, -1]]
+        axes.plot(*ends.T, color="0.6", linewidth=0.7, zorder=0)
+    _value_axis(axes, values)
+    if line.log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(_PLAIN)
+        axes.yaxis.set_minor_formatter(_PLAIN)
+    axes.set_xlabel(name, **STYLE)
+    axes.set_ylabel(column.label, **STYLE)
+    axes.tick_params(labelsize=7, which="both")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _values(curves, family):
+    name = family.parameters[0]
+    return [row[name] for rows in curves.values() for row in rows]
+
+
+def _value_axis(axes, values, most=12):
+    if min(values) > 0 and max(values) > 20 * min(values):
+        axes.set_xscale("log")
+        ticks = sorted(set(values))
+        axes.set_xticks(ticks[:: -(-len(ticks) // most)])
+        axes.minorticks_off()
+        axes.xaxis.set_major_formatter(_PLAIN)
+        ends = np.log([min(values), max(values)])
+        room = 0.06 * np.ptp(ends)
+        axes.set_xlim(*np.exp([ends[0] - room, ends[1] + room]))
