@@ -123,11 +123,10 @@ def test_a_run_looks_the_same_in_all_panels():
     panels = [({"a": rows, "b": rows[:2]}, lines[0]), ({"b": rows}, lines[1])]
     figure = line_figures.panels_figure(panels, get_family("vae"))
     x, y = figure.axes
-    seen = [axes.lines[0] for axes in (x, y)] + [x.get_legend_handles_labels()]
-    assert list(seen[0].get_ydata()) == list(range(10))
-    assert list(seen[1].get_ydata()) == [i * i for i in range(10)]
-    of_b = x.containers[1].lines[0]
-    assert of_b.get_color() == seen[1].get_color() != seen[0].get_color()
+    assert list(x.lines[0].get_ydata()) == list(range(10))
+    assert list(y.lines[0].get_ydata()) == [i * i for i in range(10)]
+    of_a, of_b = (container.lines[0] for container in x.containers)
+    assert of_b.get_color() == y.lines[0].get_color() != of_a.get_color()
     assert list(x.get_xticks()) == list(y.get_xticks()) == [1, 4, 16, 64, 256]
     named = [text.get_text() for text in figure.legends[0].get_texts()]
     assert named == ["a", "b"]

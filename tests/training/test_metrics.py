@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from training import metrics
+from training import plots
 from training.evaluate import evaluate
 from training.evaluate import main
 from training.evaluate import table
@@ -236,6 +237,9 @@ def test_all_metrics_from_the_command_line(own_run):
     assert ended.returncode == 0, ended.stderr
     names = {p.stem for p in own_run.figures.iterdir()}
     assert "metrics" in names
+    columns = [c.name for m in VAE.metrics.values() for c in m.columns]
+    panels = plots._metric_panels({"own": own_run.read_curve()}, VAE)
+    assert [line.name for _, line in panels] == columns
 
 
 def test_an_unknown_metric_is_one_sentence_on_the_command_line(own_run, capsys):
