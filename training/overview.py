@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -21,6 +22,8 @@ class Arguments:
 
     folders: tyro.conf.Positional[tuple[Path, ...]] = field(kw_only=True)
     """Of results.csv, each named like its study (training/studies)."""
+    tables: tuple[Literal["losses", "forms"], ...] = ("losses", "forms")
+    """Which ones to print."""
 
 
 def main(argv=None):
@@ -43,7 +46,7 @@ def main(argv=None):
                 "expected the results of a study of which one seed or more "
                 f"has all its runs, received: {', '.join(begun) or 'none'}"
             )
-        print(across.overview(whole))
+        print(across.overview(whole, arguments.tables))
 
 
 if __name__ == "__main__":

@@ -70,8 +70,8 @@ def test_losses_are_those_above_the_best_form(folder, capsys):
     assert lines[2] == (
         # -1, 2; 5, 1; 0, 0; -2, -2: of one seed 2 in all, of the other 1. Of
         # 784 values 3 nats are 0.0055 bits each.
-        "| `short_mnist` | +0.5 ± 2.1 | +3.0 ± 2.8 | +0.0 ± 0.0 | -2.0 ± 0.0 "
-        "| +0.4 ± 0.2 | +3.0 | +0.0055 | 1.10 | 2 |"
+        "| `short_mnist` | 1,000 | +0.5 ± 2.1 | +3.0 ± 2.8 | +0.0 ± 0.0 "
+        "| -2.0 ± 0.0 | +0.4 ± 0.2 | +3.0 | +0.0055 | 1.10 | 2 |"
     )
     # Best at 1 and 64, and at 16 and 256; 0, 4, 0, 2 and 2, 0, 1, 0 above.
     assert lines[-1].startswith("| `short_mnist` | 4 (+1.5) | 4 (+0.8) | 0 (")
@@ -85,7 +85,9 @@ def test_seeds_that_are_not_whole_are_left_out(folder, capsys):
     rows.drop(last).to_csv(path, index=False)
     overview.main([str(folder)])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2].startswith("| `short_mnist` | -1.0 | +5.0 | +0.0 | -2.0 |")
+    assert lines[2].startswith(
+        "| `short_mnist` | 1,000 | -1.0 | +5.0 | +0.0 | -2.0 |"
+    )
     assert lines[2].endswith("| 1 |")
 
 
@@ -114,16 +116,27 @@ def _refused(folder, capsys):
     return capsys.readouterr().err
 
 
-def test_the_results_are_those_of_the_command(capsys):
-    text = (ROOT / "docs/results.md").read_text()
+def test_a_table_can_be_asked_for_alone(folder, capsys):
+    overview.main([str(folder), "--tables", "forms"])
+    assert capsys.readouterr().out.startswith("| best form |")
+    overview.main([str(folder), "--tables", "losses"])
+    assert "best form" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", ["docs/results.md", "docs/lab/sets.md"])
+def test_tables_are_those_of_the_command_above_them(page, capsys):
+    text = (ROOT / page).read_text()
     commands = re.findall(
-        r"```sh\n(python -m training.overview docs/studies/(.*))\n```\n\n", text
+        r"```sh\npython -m training.overview (.*)\n```\n\n", text
     )
     assert commands
-    for command, pattern in commands:
-        folders = sorted((ROOT / "docs/studies").glob(pattern))
-        overview.main([str(f) for f in folders])
+    for command in commands:
+        folders = []
+        words = command.split(" ")
+        while words and not words[0].startswith("--"):
+            folders += sorted(ROOT.glob(words.pop(0)))
+        overview.main([*map(str, folders), *words])
         tables = capsys.readouterr().out
         assert f"{command}\n```\n\n{tables}" in text, (
-            f"{command} prints other tables than docs/results.md has"
+            f"{command} prints other tables than {page} has"
         )

@@ -12,19 +12,24 @@ from training.study.spec_file import load_spec
 from yoto_tf.errors import InputError
 
 
-def overview(studies):
-    """Losses and best forms as Markdown tables, a pair of them for each set
-    of points that studies are compared at.
+def overview(studies, tables=("losses", "forms")):
+    """What studies say, as Markdown tables.
 
     Args:
         studies: list of `Study`.
+        tables: of "losses" (the first model that is told its parameters less
+            the best fixed weight; one table for each set of points that
+            studies are compared at) and "forms" (which form of fixed weights
+            was the best how often).
     """
     groups = defaultdict(list)
     for one in studies:
         groups[tuple(one.spec.labels())].append(one)
     parts = []
-    for labels, group in groups.items():
-        parts += [_losses(labels, group), _forms(group)]
+    if "losses" in tables:
+        parts += [_losses(*of_labels) for of_labels in groups.items()]
+    if "forms" in tables:
+        parts.append(_forms(studies))
     return "\n\n".join(parts)
 
 
@@ -72,6 +77,7 @@ def _losses(labels, studies):
             for s in summaries
             if s.method in one.spec.fixed_methods and s.width == own.width
         ]
+        own_rows = one.results[one.results.method == one.method]
         values = one.results.example_values.dropna().iloc[0]
         scale = one.spec.model_family.per_value((values,))
         # A family whose loss is the same on all data sets has none.
@@ -82,6 +88,7 @@ def _losses(labels, studies):
         rows.append(
             [
                 f"`{one.name}`",
+                f"{int(own_rows.steps.iloc[0]):,}",
                 *(_spread(own.differences[at], form) for at in labels),
                 _spread(own.mean_difference, form),
                 format(own.largest_difference, f"+{form.lstrip('+')}"),
@@ -92,6 +99,7 @@ def _losses(labels, studies):
         )
     header = [
         "study",
+        "steps",
         *(at.replace("=", " ") for at in labels),
         "mean",
         "worst",
