@@ -22,8 +22,12 @@ class Arguments:
 
     folders: tyro.conf.Positional[tuple[Path, ...]] = field(kw_only=True)
     """Of results.csv, each named like its study (training/studies)."""
-    tables: tuple[Literal["losses", "forms"], ...] = ("losses", "forms")
-    """Which ones to print."""
+    tables: tuple[Literal["losses", "forms", "changes"], ...] = (
+        "losses",
+        "forms",
+    )
+    """Which ones to print; changes: other models that are told their loss
+    parameters, less the first."""
 
 
 def main(argv=None):

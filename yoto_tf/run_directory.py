@@ -13,6 +13,7 @@
     RUN/output.txt           what a study's run printed
     RUN/examples.npz         of a released model: a few inputs of the test data
     RUN/divergence.json      why a study's run has no model
+    RUN/between.csv          a study's further scores, for a line
 
 Every file is written aside and renamed, so that a process killed at any
 moment leaves the old one or the new one, whole.
@@ -112,6 +113,7 @@ class RunDirectory:
         self.output_file = self.path / "output.txt"
         self.examples_file = self.path / "examples.npz"
         self.divergence_file = self.path / "divergence.json"
+        self.between_file = self.path / "between.csv"
 
     def require_new(self):
         """Raises InputError if there is something at the path already."""

@@ -30,15 +30,20 @@ LOSSES = {
 
 @pytest.fixture
 def folder(tmp_path):
-    spec = load_spec("short_mnist")
+    return write(tmp_path, "short_mnist", LOSSES)
+
+
+def write(tmp_path, study, losses):
+    """Writes results with losses by seed and beta, in the order of methods."""
+    spec = load_spec(study)
     methods = list(spec.methods)
     rows = []
     for one in planned_runs(spec):
-        if one.seed not in LOSSES:
+        if one.seed not in losses:
             continue
         for point in one.points:
             beta = int(point["beta"])
-            loss = LOSSES[one.seed][beta][methods.index(one.method)]
+            loss = losses[one.seed][beta][methods.index(one.method)]
             rows.append(
                 {
                     "method": one.method,
@@ -58,7 +63,7 @@ def folder(tmp_path):
                     "failure": "",
                 }
             )
-    folder = tmp_path / "short_mnist"
+    folder = tmp_path / study
     folder.mkdir()
     pd.DataFrame(rows).to_csv(folder / "results.csv", index=False)
     return folder
@@ -109,9 +114,9 @@ def test_what_cannot_be_told_is_a_sentence(folder, tmp_path, capsys):
     assert said.out.count("`short_mnist`") == 2
 
 
-def _refused(folder, capsys):
+def _refused(folder, capsys, *more):
     with pytest.raises(SystemExit) as ended:
-        overview.main([str(folder)])
+        overview.main([str(folder), *more])
     assert ended.value.code == 2
     return capsys.readouterr().err
 
@@ -121,6 +126,37 @@ def test_a_table_can_be_asked_for_alone(folder, capsys):
     assert capsys.readouterr().out.startswith("| best form |")
     overview.main([str(folder), "--tables", "losses"])
     assert "best form" not in capsys.readouterr().out
+
+
+def test_changes_are_told_by_what_they_cost(tmp_path, capsys):
+    ours = {1: 100, 16: 200, 64: 300, 256: 400}
+    # Of the second method; others are as ours. Means 2 and 4.
+    changed = {
+        0: {1: 10, 16: -2, 64: 0, 256: 0},
+        1: {1: 12, 16: 0, 64: 4, 256: 0},
+    }
+    losses = {
+        seed: {b: [ours[b], ours[b] + more[b], *[ours[b]] * 6] for b in ours}
+        for seed, more in changed.items()
+    }
+    overview.main(
+        [
+            str(write(tmp_path, "ablation_cifar10", losses)),
+            "--tables",
+            "changes",
+        ]
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| change | `ablation_cifar10` |"
+    assert lines[2] == "| even draws | +3.0 ± 1.4, +11.0 at beta 1 |"
+    # Six changes; the fixed weight is none.
+    assert len(lines) == 2 + 6
+    assert lines[-1].startswith("| 9 knots for 5 | +0.0 ± 0.0, +0.0 at")
+
+
+def test_a_study_of_one_model_has_no_changes(folder, capsys):
+    said = _refused(folder, capsys, "--tables", "changes")
+    assert said.startswith("error: expected a study with another model")
 
 
 @pytest.mark.parametrize("page", ["docs/results.md", "docs/lab/sets.md"])

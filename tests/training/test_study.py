@@ -17,6 +17,7 @@ import pebble
 import pytest
 from PIL import Image
 
+from training.evaluate import evaluate
 from training.executors.base import Lost
 from training.executors.local import LocalExecutor
 from training.study import __main__ as study_module
@@ -135,6 +136,24 @@ def test_a_study_leaves_results_report_and_figures(study):
         assert f"({name}.png)" in text
         pixels = np.asarray(Image.open(folder / f"{name}.png").convert("RGB"))
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+
+
+@pytest.mark.slow
+def test_a_line_has_what_evaluate_finds_between_the_points(study, tmp_path):
+    folder, ended = study
+    found = pd.read_csv(folder / "between.csv")
+    # A fixed weight has no line, a run that diverged none either.
+    assert set(found.method) == {"gates"}
+    assert "gates/width1-seed0: scored at" in ended.stdout
+    run = RunDirectory(tmp_path / "copy")
+    shutil.copytree(folder / "runs/gates/width1-seed0", run.path)
+    rows = {row["beta"]: row for row in evaluate(run)}
+    assert set(rows) - {1.0, 256.0} == set(found.beta)
+    for row in found.to_dict("records"):
+        for name in ("rate", "distortion"):
+            assert row[name] == pytest.approx(
+                rows[row["beta"]][name], rel=1e-5, abs=1e-5
+            )
 
 
 def study_path(ended):

@@ -19,8 +19,9 @@ def overview(studies, tables=("losses", "forms")):
         studies: list of `Study`.
         tables: of "losses" (the first model that is told its parameters less
             the best fixed weight; one table for each set of points that
-            studies are compared at) and "forms" (which form of fixed weights
-            was the best how often).
+            studies are compared at), "forms" (which form of fixed weights
+            was the best how often) and "changes" (other models that are told
+            them, less that first one).
     """
     groups = defaultdict(list)
     for one in studies:
@@ -30,6 +31,8 @@ def overview(studies, tables=("losses", "forms")):
         parts += [_losses(*of_labels) for of_labels in groups.items()]
     if "forms" in tables:
         parts.append(_forms(studies))
+    if "changes" in tables:
+        parts.append(_changes(studies))
     return "\n\n".join(parts)
 
 
@@ -141,3 +144,35 @@ def _forms(studies):
         ]
         rows.append([f"`{one.name}`", *cells, str(len(best))])
     return markdown(["best form", *titles, "of"], rows)
+
+
+def _changes(studies):
+    """Full loss of each other method that is told its parameters less that of
+    the first one: the mean over points, and where it is largest."""
+    cells = defaultdict(dict)
+    for one in studies:
+        losses = comparison.full_losses(one.results, one.spec)
+        widths = losses.index.get_level_values("width")
+        losses = losses.xs(widths.min(), level="width")
+        form = one.spec.model_family.objective.form
+        for method in one.spec.methods:
+            if method == one.method or method in one.spec.fixed_methods:
+                continue
+            apart = losses.loc[method] - losses.loc[one.method]
+            mean = apart.mean(axis=1)
+            spread = _spread((mean.mean(), mean.std(ddof=1)), form)
+            at = apart.mean().idxmax()
+            worst = format(apart.mean()[at], f"+{form.lstrip('+')}")
+            said = f"{spread}, {worst} at {at.replace('=', ' ')}"
+            cells[one.spec.title(method)][one.name] = said
+    names = [one.name for one in studies]
+    if not cells:
+        raise InputError(
+            "expected a study with another model that is told its loss "
+            "parameters, to compare with the first, received: "
+            + ", ".join(names)
+        )
+    rows = [
+        [t, *(found.get(n, "—") for n in names)] for t, found in cells.items()
+    ]
+    return markdown(["change", *(f"`{n}`" for n in names)], rows)

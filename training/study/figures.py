@@ -18,19 +18,46 @@ _DASHES = ("-", "--", ":", "-.")
 
 
 @own_style
-def curves_figure(results, spec):
+def curves_figure(results, spec, between=None):
     """One cost against the other, a Pareto front for every method and width;
-    means over seeds (the seed report's figure 1a)."""
+    means over seeds (the seed report's figure 1a).
+
+    Args:
+        results: of `training.study.results`.
+        spec: `StudySpec`.
+        between: of `training.study.between`: what a line goes through without
+            a marker.
+    """
     figure, axes = _axes()
-    across, up = spec.model_family.trade_off
+    across, up = costs = spec.model_family.trade_off
+    names = [cost.name for cost in costs]
     for label, style, rows in _series(results, spec):
-        points = rows.groupby("point")[[across.name, up.name]].mean()
-        pairs = points.to_numpy()
-        front = pareto_front(pairs)
-        line = pairs[front][np.argsort(pairs[front][:, 0])]
-        axes.plot(*line.T, label=label, **style)
+        method, width = rows.method.iloc[0], rows.width.iloc[0]
+        pairs = rows.groupby("point")[names].mean().to_numpy()
+        num = len(pairs)
+        if method in spec.fixed_methods:
+            # No model lies between its points.
+            style["linewidth"] = 0.4
+        if between is not None:
+            further = between[
+                (between.method == method) & (between.width == width)
+            ]
+            # Means of fewer seeds do not lie on one line with the others.
+            if set(further.seed) == set(rows.seed):
+                values = list(spec.model_family.parameters)
+                means = further.groupby(values)[names].mean()
+                pairs = np.concatenate([pairs, means.to_numpy()])
+        front = np.flatnonzero(pareto_front(pairs))
+        front = front[np.argsort(pairs[front, 0])]
+        axes.plot(
+            *pairs[front].T,
+            label=label,
+            markevery=np.flatnonzero(front < num).tolist(),
+            **style,
+        )
+        behind = np.setdiff1d(np.arange(num), front)
         axes.scatter(
-            *pairs[~front].T,
+            *pairs[behind].T,
             s=14,
             marker=style["marker"],
             facecolors="none",

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from training.metrics import columns_of
+from training.study import between
 from training.study import courses
 from training.study import kept as kept_module
 from training.study import protocol
@@ -16,6 +17,10 @@ from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.files import written_whole
 
 REPORT = "report.md"
+_BETWEEN = (
+    " The line of a model that is told its loss parameter goes through "
+    "further values that it was asked for."
+)
 
 
 def run_study(
@@ -92,14 +97,19 @@ def run_study(
     )
     found = reached.collect(spec, planned, write_results(failures))
     tables.write(found, to / reached.FILE)
+    between.score(spec, planned, folder, log)
+    known = tables.read(to / between.FILE)
+    tables.write(
+        between.collect(spec, planned, folder, known), to / between.FILE
+    )
     log(f"{to / results.FILE}: one row per method, width, seed and point")
     write_report(spec, planned, folder, to, command, log)
     return failures
 
 
 def write_report(spec, planned, folder, to, command, log=print):
-    """Writes report and figures of the `results.csv` (and `reached.csv`, if
-    it is there) in `to`.
+    """Writes report and figures of the `results.csv` in `to` (and of
+    `reached.csv` and `between.csv`, where they are).
 
     Reconstructions need the trained models: where they are not, a picture
     that is there stays.
@@ -116,16 +126,18 @@ def write_report(spec, planned, folder, to, command, log=print):
     family = spec.model_family
     across, up = family.trade_off
     loss = spec.model_family.objective.title
+    further = tables.read(to / between.FILE)
     shown = {}
     drawn = []
     if (table.failure == "").any():
         drawn.append(
             (
                 "trade_off.png",
-                figures.curves_figure(table, spec),
+                figures.curves_figure(table, spec, further),
                 f"{up.title.capitalize()} against {across.title} on "
                 f"{spec.scored_on}: Pareto fronts, means over seeds; open "
-                "points are not on the front.",
+                "points are not on the front."
+                + (_BETWEEN if further is not None else ""),
             )
         )
         drawn += [

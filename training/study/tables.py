@@ -8,11 +8,13 @@ _DIGITS = {"cpu_seconds": 3, "of_cpu_seconds": 3, "loss": 6}
 
 
 def write(table, path):
-    """Writes a table whole; nothing if it is empty."""
-    if len(table):
-        with written_whole(path) as aside:
-            rounded = table.round(_DIGITS)
-            rounded.to_csv(aside, index=False, lineterminator="\n")
+    """Writes a table whole; one that is empty has no file."""
+    if not len(table):
+        path.unlink(missing_ok=True)
+        return
+    with written_whole(path) as aside:
+        rounded = table.round(_DIGITS)
+        rounded.to_csv(aside, index=False, lineterminator="\n")
 
 
 def read(path):

@@ -1,0 +1,79 @@
+"""`between.csv`: what models that are told their loss parameter have between
+the points at which a study compares.
+
+A model that is trained for one value has one point of the trade-off; this is
+the rest of the line that one training gives.
+"""
+
+import pandas as pd
+
+from training.study import tables
+from training.study.runner import is_finished
+from training.study.runner import run_directory
+
+FILE = "between.csv"
+
+
+def score(spec, planned, folder, log=print):
+    """Scores the finished models at the values of their settings' grid that
+    the study does not have, and writes them beside each model.
+
+    Args:
+        spec: `StudySpec`; nothing is scored of one with several loss
+            parameters, which have no line, or on held-out examples.
+        planned: list of `PlannedRun`.
+        folder: where their run directories lie.
+        log: called with a sentence for each model that is scored.
+    """
+    from training.test_split import load_test_split
+
+    family = spec.model_family
+    for one in planned:
+        run = run_directory(folder, one)
+        points = _further_points(family, one)
+        if (
+            not points
+            or run.between_file.exists()
+            or not is_finished(folder, one)
+        ):
+            continue
+        log(f"{one.name}: scored at {len(points)} values more, for its line")
+        examples, _ = load_test_split(run, log)
+        rows = family.score(run.load_model(), examples, points)
+        tables.write(pd.DataFrame(rows), run.between_file)
+
+
+def _further_points(family, planned):
+    if planned.fixed or planned.scored != "test" or len(planned.points[0]) > 1:
+        return []
+    grid = family.grid(planned.config)
+    return [point for point in grid if point not in planned.points]
+
+
+def collect(spec, planned, folder, known=None):
+    """Reads what `score` wrote.
+
+    Args:
+        spec: `StudySpec`.
+        planned: list of `PlannedRun`.
+        folder: where their run directories lie.
+        known: an earlier table, of runs whose directories are gone.
+
+    Returns:
+        `pandas.DataFrame`: method, width, seed and loss parameter, and both
+        sides of the family's trade-off.
+    """
+    family = spec.model_family
+    keys = ["method", "width", "seed", *family.parameters]
+    columns = [*keys, *(c.name for c in family.trade_off)]
+    rows = []
+    for one in planned:
+        key = {"method": one.method, "width": one.width, "seed": one.seed}
+        run = run_directory(folder, one)
+        if run.between_file.exists() and is_finished(folder, one):
+            of_run = tables.read(run.between_file)
+            rows += [key | row for row in of_run.to_dict("records")]
+        elif known is not None and not run.config_file.exists():
+            same = (known[list(key)] == list(key.values())).all(axis=1)
+            rows += known[same].to_dict("records")
+    return pd.DataFrame(rows, columns=columns).round(6)
