@@ -61,7 +61,6 @@ class Metric:
         columns: list of `Column`, that it adds to `curve.csv`; not a number
             where it was not measured.
         size: what `NAME=SIZE` sets, if anything, by default.
-        size_meaning: of the size, as `"samples per image"`.
         factors: whether it needs the factors of the data.
         most: how many points of a grid at most are measured; None: all.
     """
@@ -69,7 +68,6 @@ class Metric:
     meaning: str
     columns: list[Column]
     size: int | None = None
-    size_meaning: str = ""
     factors: bool = False
     most: int | None = None
 

@@ -13,7 +13,6 @@ METRICS = {
             Column("elbo_nll", "ELBO's NLL", ".1f", _NATS),
         ],
         size=100,
-        size_meaning="samples of the posterior per image",
     ),
     "mutual_information": Metric(
         "of image and code, with the aggregate posterior of at most 10,000 "
