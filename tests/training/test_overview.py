@@ -76,7 +76,7 @@ def test_losses_are_those_above_the_best_form(folder, capsys):
         # -1, 2; 5, 1; 0, 0; -2, -2: of one seed 2 in all, of the other 1. Of
         # 784 values 3 nats are 0.0055 bits each.
         "| `short_mnist` | 1,000 | +0.5 ± 2.1 | +3.0 ± 2.8 | +0.0 ± 0.0 "
-        "| -2.0 ± 0.0 | +0.4 ± 0.2 | +3.0 | +0.0055 | 1.10 | 2 |"
+        "| -2.0 ± 0.0 | +0.4 ± 0.2 | +3.0 | +0.0055 | 1.10 ± 0.00 | 2 |"
     )
     # Best at 1 and 64, and at 16 and 256; 0, 4, 0, 2 and 2, 0, 1, 0 above.
     assert lines[-1].startswith("| `short_mnist` | 4 (+1.5) | 4 (+0.8) | 0 (")
@@ -148,10 +148,10 @@ def test_changes_are_told_by_what_they_cost(tmp_path, capsys):
     )
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "| change | `ablation_cifar10` |"
-    assert lines[2] == "| even draws | +3.0 ± 1.4, +11.0 at beta 1 |"
+    assert lines[2] == "| even draws | +3.0 ± 1.4 (-1.0 at 16 to +11.0 at 1) |"
     # Six changes; the fixed weight is none.
     assert len(lines) == 2 + 6
-    assert lines[-1].startswith("| 9 knots for 5 | +0.0 ± 0.0, +0.0 at")
+    assert lines[-1].startswith("| 9 knots for 5 | +0.0 ± 0.0 (+0.0 at")
 
 
 def test_a_study_of_one_model_has_no_changes(folder, capsys):

@@ -23,6 +23,12 @@ def overview(studies, tables=("losses", "forms")):
             was the best how often) and "changes" (other models that are told
             them, less that first one).
     """
+    alone = [one.name for one in studies if not one.spec.fixed_methods]
+    if alone and set(tables) != {"changes"}:
+        raise InputError(
+            "expected studies that compare with fixed weights (--tables "
+            f"changes needs none), received: {', '.join(alone)}"
+        )
     groups = defaultdict(list)
     for one in studies:
         groups[tuple(one.spec.labels())].append(one)
@@ -52,10 +58,10 @@ class Study:
         told = [
             m for m in self.spec.methods if m not in self.spec.fixed_methods
         ]
-        if not told or not self.spec.fixed_methods:
+        if not told:
             raise InputError(
-                "expected studies that compare a model that is told its loss "
-                f"parameters with fixed weights, received: {self.name}"
+                "expected studies of a model that is told its loss "
+                f"parameters, received: {self.name}"
             )
         self.method = told[0]
         table = results_module.read(
@@ -85,8 +91,6 @@ def _losses(labels, studies):
         scale = one.spec.model_family.per_value((values,))
         # A family whose loss is the same on all data sets has none.
         scales = [scale] if scale else []
-        # Of one training, of the first form.
-        time = fixed[0].cpu_seconds[0] / fixed[0].num_runs
         form = one.spec.model_family.objective.form
         rows.append(
             [
@@ -94,9 +98,9 @@ def _losses(labels, studies):
                 f"{int(own_rows.steps.iloc[0]):,}",
                 *(_spread(own.differences[at], form) for at in labels),
                 _spread(own.mean_difference, form),
-                format(own.largest_difference, f"+{form.lstrip('+')}"),
+                _signed(own.largest_difference, form),
                 *(f"{own.largest_difference * f:+.4f}" for f, _ in scales),
-                f"{own.cpu_seconds[0] / time:.2f}",
+                _spread(_time(one, own, fixed[0]), ".2f", sign=""),
                 str(len(one.seeds)),
             ]
         )
@@ -113,11 +117,24 @@ def _losses(labels, studies):
     return markdown(header, rows)
 
 
-def _spread(pair, form):
+def _time(study, own, fixed):
+    """Of one training of the first form of fixed weights, of the same seed."""
+    runs = study.results.drop_duplicates("run")
+    seconds = runs.groupby(["method", "width", "seed"]).train_cpu_seconds.sum()
+    of_one = seconds[fixed.method, fixed.width] / fixed.num_runs
+    times = seconds[own.method, own.width] / of_one
+    return times.mean(), times.std(ddof=1)
+
+
+def _spread(pair, form, sign="+"):
     mean, deviation = pair
-    text = format(mean, f"+{form.lstrip('+')}")
+    text = format(mean, sign + form.lstrip("+"))
     plain = format(deviation, form.lstrip("+"))
     return text if math.isnan(deviation) else f"{text} ± {plain}"
+
+
+def _signed(value, form):
+    return format(value, f"+{form.lstrip('+')}")
 
 
 def _forms(studies):
@@ -148,7 +165,8 @@ def _forms(studies):
 
 def _changes(studies):
     """Full loss of each other method that is told its parameters less that of
-    the first one: the mean over points, and where it is largest."""
+    the first one: the mean over points, and from where it is smallest to where
+    it is largest."""
     cells = defaultdict(dict)
     for one in studies:
         losses = comparison.full_losses(one.results, one.spec)
@@ -161,9 +179,14 @@ def _changes(studies):
             apart = losses.loc[method] - losses.loc[one.method]
             mean = apart.mean(axis=1)
             spread = _spread((mean.mean(), mean.std(ddof=1)), form)
-            at = apart.mean().idxmax()
-            worst = format(apart.mean()[at], f"+{form.lstrip('+')}")
-            said = f"{spread}, {worst} at {at.replace('=', ' ')}"
+            ordered = apart.mean().sort_values()
+            ends = " to ".join(
+                f"{_signed(ordered[at], form)} at {at.split('=')[-1]}"
+                if at.count("=") == 1
+                else f"{_signed(ordered[at], form)} at {at}"
+                for at in (ordered.index[0], ordered.index[-1])
+            )
+            said = f"{spread} ({ends})"
             cells[one.spec.title(method)][one.name] = said
     names = [one.name for one in studies]
     if not cells:

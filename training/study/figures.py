@@ -36,8 +36,8 @@ def curves_figure(results, spec, between=None):
         pairs = rows.groupby("point")[names].mean().to_numpy()
         num = len(pairs)
         if method in spec.fixed_methods:
-            # No model lies between its points.
-            style["linewidth"] = 0.4
+            # Each is a model of its own: none lies between them.
+            style["linestyle"] = "none"
         if between is not None:
             further = between[
                 (between.method == method) & (between.width == width)

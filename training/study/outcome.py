@@ -164,9 +164,10 @@ def write_report(spec, planned, folder, to, command, log=print):
                 (
                     "full_loss_difference.png",
                     figures.difference_figure(table, spec),
-                    f"{loss.capitalize()} minus that of the better "
-                    "fixed-weight model of the same point; below 0 the method "
-                    "wins. Bars: standard deviation over seeds.",
+                    f"{loss.capitalize()} minus that of the "
+                    f"{_best_of(spec.fixed_methods)}fixed-weight model of the "
+                    "same point; below 0 the method wins. Bars: standard "
+                    "deviation over seeds.",
                 )
             )
     picture = "reconstructions.png"
@@ -188,6 +189,10 @@ def write_report(spec, planned, folder, to, command, log=print):
         found = tables.read(to / reached.FILE)
         aside.write_text(report.report(table, spec, command, shown, found))
     log(f"{to / REPORT}: tables and figures")
+
+
+def _best_of(methods):
+    return {1: "", 2: "better "}.get(len(methods), "best ")
 
 
 def exit_code(failures):

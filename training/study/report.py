@@ -95,12 +95,16 @@ def difference_table(summaries, results, spec):
     labels = spec.labels()
     width = min(s.width for s in summaries if s.method in spec.fixed_methods)
     several = len({s.width for s in summaries}) > 1
-    baselines = " and ".join(
+    names = [
         f"*{spec.title(m)}{f', {width}x' if several else ''}*"
         for m in spec.fixed_methods
-    )
-    if len(spec.fixed_methods) > 1:
-        baselines = f"the better of {baselines}, chosen"
+    ]
+    baselines = names[0]
+    if len(names) == 2:
+        baselines = f"the better of {' and '.join(names)}, chosen"
+    elif len(names) > 2:
+        # Titles have commas of their own.
+        baselines = f"the best of {'; '.join(names)}, chosen"
     text = (
         f"Difference to {baselines} for each seed and point; below 0 the "
         "method wins."
