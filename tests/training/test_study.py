@@ -299,10 +299,11 @@ def test_a_dry_run_prepares_no_data_set(
 
 
 @pytest.mark.slow
-def test_a_report_is_made_again_from_the_results_alone(
+def test_a_report_is_made_again_from_the_tables_alone(
     study, spec_file, tmp_path, capsys
 ):
-    shutil.copy(study[0] / "results.csv", tmp_path)
+    for table in study[0].glob("*.csv"):
+        shutil.copy(table, tmp_path)
     study_module.main(
         [
             str(spec_file),
@@ -318,6 +319,8 @@ def test_a_report_is_made_again_from_the_results_alone(
     # Without models there is no picture of reconstructions.
     before, rest = text.split("![Test images")
     assert (tmp_path / "report.md").read_text().startswith(before.rstrip())
+    line = (tmp_path / "trade_off.png").read_bytes()
+    assert line == (study[0] / "trade_off.png").read_bytes()
 
 
 @pytest.mark.slow
