@@ -248,6 +248,13 @@ def test_a_term_of_several_examples_is_that_of_its_group(num):
     )
 
 
+def test_a_term_of_several_examples_needs_groups_of_several():
+    # Of one example a variance or a total correlation is 0, whatever the
+    # model learns, and its knob would do nothing.
+    with pytest.raises(InputError, match="2 or more .* group_size=1"):
+        Line().per_group(lambda v: v[:, 0], tf.ones((3, 1)))
+
+
 def test_a_batch_that_is_no_multiple_of_the_group_is_refused(data):
     model = Line(group_size=5)
     model.compile()

@@ -14,12 +14,12 @@ def per_group(function, tensors, size):
     Args:
         function: `(groups, size, ...)` tensors -> `(groups,)`.
         tensors: `(batch, ...)` each, of this replica.
-        size: examples of a group; None: all.
+        size: examples of a group, 2 or more; None: all.
 
     Returns:
         `(batch,)`.
     """
-    if size == 1 or not replicas.in_replica():
+    if not replicas.in_replica():
         return _of_all(function, tensors, size)
     num = ops.shape(tensors[0])[0]
     first = replicas.place(num).first

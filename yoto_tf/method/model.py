@@ -217,9 +217,16 @@ class LossConditionalModel(Steps):
             `(batch,)`: every example has the number of its group.
 
         Raises:
-            InputError: under XLA on several replicas, which have to exchange
-                examples.
+            InputError: under `group_size=1`, in which there is nothing of
+                several examples; under XLA on several replicas, which have to
+                exchange examples.
         """
+        if self.group_size == 1:
+            raise InputError(
+                "expected group_size of 2 or more for a term of several "
+                "examples (per_group), or None for the whole batch, "
+                "received: group_size=1"
+            )
         if self._xla and not self.run_eagerly and replicas.in_replica():
             raise InputError(
                 "expected jit_compile=False for terms of several examples on "
