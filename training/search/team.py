@@ -38,7 +38,7 @@ class Team:
         given: `ExecutorOptions` with `workers`.
         argv: the command line, which every worker runs again.
         directory: `SearchDirectory`.
-        stop: called with a sentence when all workers have failed.
+        stop: called with a sentence when a worker has failed for good.
     """
 
     def __init__(self, given, argv, directory, stop):
@@ -96,11 +96,12 @@ class Team:
         while not self.directory.search_file.exists():
             if self._over.wait(_SECONDS_BETWEEN_LOOKS):
                 return
+        # Here, too, a worker that is lost is begun again, once: mostly memory
+        # is short, and then it is again.
+        retries = self.executor.retries or 1
         running = {
-            self._begin(i): (i, self.executor.retries)
-            for i in range(self.given.workers)
+            self._begin(i): (i, retries) for i in range(self.given.workers)
         }
-        reasons = []
         while running and not self._over.is_set():
             for handle in self.executor.finished(
                 list(running), _SECONDS_BETWEEN_LOOKS
@@ -116,13 +117,14 @@ class Team:
                         continue
                 except Exception as error:
                     reason = f"{type(error).__name__}: {error}"
-                if reason:
-                    reasons.append(f"worker{index}: {reason}")
-        if len(reasons) == self.given.workers and not self._over.is_set():
-            self.stop(
-                "expected workers that train until the search ends, received: "
-                f"{'; '.join(reasons)}"
-            )
+                if reason and not self._over.is_set():
+                    # Its trial would never end, nor would the search.
+                    self.executor.__exit__(InputError)
+                    self.stop(
+                        "expected workers that train until the search ends, "
+                        f"received: worker{index}: {reason}; --resume goes on"
+                    )
+                    return
         self._over.wait()
 
 
