@@ -116,7 +116,8 @@ def evaluate(
     # Before what takes minutes.
     factors, left_out = None, []
     if any(family.metrics[name].factors for name in asked):
-        factors = family.factors(config)
+        # Of the test examples; of others they are not known.
+        factors = family.factors(config) if part == "test" else None
         possible = further.with_factors(asked, metrics, family, factors, log)
         left_out = sorted(set(asked) - set(possible))
         asked = possible

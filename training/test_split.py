@@ -27,7 +27,9 @@ def unseen(run, splits, log=print):
     """Leaves out the test examples that a run was trained or validated on.
 
     Data may change after a run: a folder's pictures are renamed, a data set
-    gets another version. Examples are compared value by value.
+    gets another version. Examples are compared value by value, where values
+    tell them apart (`Splits.told_by_values`); of others the version says that
+    these are the ones that were kept aside.
 
     Args:
         run: `RunDirectory`; one without a record of its data, of an earlier
@@ -69,6 +71,8 @@ def unseen(run, splits, log=print):
                 + ", ".join(differences)
             )
         seen = run.data.seen(examples)
+        if not splits.told_by_values:
+            seen[:] = False
         left_out = int(seen.sum())
         if left_out:
             log(

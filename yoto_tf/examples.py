@@ -92,6 +92,8 @@ class Splits:
         notes: sentences on what was done with the data.
         name: of the data set, in sentences.
         noun: what the examples are, in sentences.
+        told_by_values: whether examples of the same values are the same one,
+            as of pictures; rows of a table are not.
     """
 
     train: np.ndarray | Examples
@@ -103,6 +105,7 @@ class Splits:
     notes: tuple = ()
     name: str = "data"
     noun: str = "examples"
+    told_by_values: bool = True
 
     @property
     def example_shape(self):

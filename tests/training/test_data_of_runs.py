@@ -156,6 +156,22 @@ def test_images_that_were_trained_on_are_left_out(own_run, images):
     ]
 
 
+def test_rows_of_the_same_values_are_not_the_same_row(own_run, images):
+    """Two customers of one age and income: what is scored is the whole test
+    part of the table that the run was cut from."""
+    table = dataclasses.replace(
+        with_three_leaked(images), noun="rows", told_by_values=False
+    )
+    said = []
+    kept, facts = unseen(own_run, table, said.append)
+    assert len(kept) == 23
+    assert facts["num_left_out"] == 0
+    assert said == []
+    other = dataclasses.replace(table, version="another", own_test=False)
+    with pytest.raises(InputError, match="was trained on, received: another"):
+        unseen(own_run, other, quiet)
+
+
 def test_the_evaluation_says_what_was_left_out(own_run, images):
     expected = evaluate(own_run, [{"beta": 16.0}], log=quiet)
     before = json.loads(own_run.evaluation_file.read_text())

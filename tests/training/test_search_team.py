@@ -6,6 +6,7 @@ import pytest
 
 from training.executors.base import Lost
 from training.search.team import Team
+from yoto_tf.errors import InputError
 
 
 class Executor:
@@ -65,3 +66,23 @@ def test_a_search_ends_with_a_worker_that_is_lost_for_good(
         "expected workers that train until the search ends, received: "
         f"worker0: {reason}; --resume goes on"
     ]
+
+
+def test_a_search_ends_where_no_worker_can_be_begun(tmp_path):
+    search = tmp_path / "search.json"
+    search.touch()
+    directory = types.SimpleNamespace(path=tmp_path, search_file=search)
+    given = types.SimpleNamespace(
+        executor="slurm", workers=2, cpus=1, ray_address=None, slurm=()
+    )
+    said = []
+    team = Team(given, ["cifar10"], directory, said.append)
+    team.executor = Executor(lost)
+
+    def refuse(*arguments):
+        raise InputError("expected a job that Slurm takes, received: no")
+
+    team.executor.submit = refuse
+    team._supervise()
+    assert len(team.executor.left) == 1
+    assert "expected a job that Slurm takes, received: no" in said[0]

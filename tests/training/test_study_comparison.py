@@ -20,6 +20,8 @@ from training.study.report import method_table
 from training.study.report import report
 from training.study.spec import MethodSpec
 from training.study.spec import StudySpec
+from training.study.tables import read as read_table
+from training.study.tables import write as write_table
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_family
 
@@ -253,6 +255,9 @@ def test_a_run_without_a_metric_that_is_asked_for_is_not_finished(
     assert runner.is_finished(tmp_path, run)
     asking = dataclasses.replace(run, metrics=("nll=50", "mutual_information"))
     assert not runner.is_finished(tmp_path, asking)
+    # Scored on another part of the data.
+    chosen = dataclasses.replace(run, scored="validation")
+    assert not runner.is_finished(tmp_path, chosen)
     file = tmp_path / "m/width1-seed0/evaluation.json"
     # As of a run that was killed after its curve was written.
     aside = file.rename(tmp_path / "aside")
@@ -271,11 +276,47 @@ def test_a_run_without_a_metric_that_is_asked_for_is_not_finished(
 
 def test_results_are_the_same_after_writing(noisy, tmp_path):
     results, _ = noisy
-    results_module.write(results, tmp_path / "results.csv")
+    results_module.write(results, tmp_path / "results.csv", VAE)
     again = results_module.read(tmp_path / "results.csv", VAE)
     assert list(again.columns) == list(results.columns)
     np.testing.assert_allclose(again.full_loss, results.full_loss, atol=1e-4)
     assert (again.failure == "").all()
+
+
+@pytest.mark.parametrize("name", ["32", "1e-3", "none", "NA", "nan"])
+def test_names_of_methods_are_texts(noisy, tmp_path, name):
+    results, _ = noisy
+    results.loc[results.method == "gates", "method"] = name
+    results["data"] = "1234567e90123456"
+    results["distortion_se"] = np.nan
+    results_module.write(results, tmp_path / "results.csv", VAE)
+    again = results_module.read(tmp_path / "results.csv", VAE)
+    assert list(again.method) == list(results.method)
+    assert set(again.data) == {"1234567e90123456"}
+    assert again.distortion_se.isna().all()
+    write_table(results[["method", "seed"]], tmp_path / "table.csv")
+    assert list(read_table(tmp_path / "table.csv").method) == list(
+        results.method
+    )
+
+
+def test_small_values_of_a_loss_parameter_stay_what_they_are(noisy, tmp_path):
+    results, _ = noisy
+    results["beta"] = results["beta"] * 1e-7
+    results_module.write(results, tmp_path / "results.csv", VAE)
+    again = results_module.read(tmp_path / "results.csv", VAE)
+    np.testing.assert_array_equal(again.beta, results.beta)
+
+
+def test_what_one_run_of_several_lacks_is_not_a_sum_of_the_others(noisy):
+    results, _ = noisy
+    lost = (results.method == "fixed") & (results.seed == 1)
+    lost &= results.beta == 1
+    results.loc[lost, ["train_seconds", "train_cpu_seconds"]] = np.nan
+    before = _summaries(noisy[0][noisy[0].seed != 1])["fixed", 1]
+    summary = _summaries(results)["fixed", 1]
+    assert summary.seconds == pytest.approx(before.seconds)
+    assert summary.cpu_seconds == pytest.approx(before.cpu_seconds)
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,18 @@ def test_rows_stand_for_runs_whose_directories_are_gone(study, tmp_path):
     assert list(reached.of_cpu_seconds) == [2.0]
 
 
+def test_a_metric_that_one_point_lacks_stays_at_the_others(study, tmp_path):
+    path = tmp_path / "results.csv"
+    table = pd.read_csv(path)
+    # As where a rate is above what the examples can tell.
+    table["mutual_information"] = [None, 1.5, None]
+    table.to_csv(path, index=False)
+    run(study, tmp_path)
+    after = pd.read_csv(path).set_index(["run", "beta"]).mutual_information
+    assert after[DEFAULT, 16] == 1.5
+    assert after.drop([(DEFAULT, 16)]).isna().all()
+
+
 def test_a_protocol_that_changed_since_is_refused(study, tmp_path):
     before = (tmp_path / "results.csv").read_bytes()
     (study.parent / "rules.md").write_text("Two seeds.\n")

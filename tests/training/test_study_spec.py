@@ -199,7 +199,7 @@ def test_what_a_study_cannot_say_is_refused_in_a_sentence(
         ("training.epoch=1", r"method fixed: .*'training\.epoch'"),
         ("training.epochs.x=1", r"'training\.epochs\.x'"),
         ("model.conditioning=1", "below model.conditioning"),
-        ("training.epochs=0", "epochs to be above 0"),
+        ("training.batch_size=0", "batch_size to be above 0"),
         ("training.epochs", "NAME=VALUE"),
     ],
 )
@@ -208,6 +208,35 @@ def test_settings_are_checked_before_anything_is_trained(
 ):
     with pytest.raises(InputError, match=sentence):
         planned_runs(load_spec(write(TEXT), settings=[setting]))
+
+
+def test_a_setting_that_a_method_has_itself_is_not_set_for_all(write):
+    path = write(TEXT)
+    with pytest.raises(InputError, match="which method film has as 9"):
+        load_spec(path, settings=["training.epochs=1"])
+    both = ["training.epochs=1", "methods.film.training.epochs=2"]
+    for settings in (both, both[::-1]):
+        runs = planned_runs(load_spec(path, settings=settings))
+        epochs = {r.method: r.config.training.epochs for r in runs}
+        assert epochs == {"fixed": 1, "film": 2}
+
+
+def test_values_that_no_label_can_tell_are_refused(write):
+    grid = "grid.beta = [0.0316227766, 16]"
+    with pytest.raises(InputError, match=r"six digits.*0\.0316228, received"):
+        load_spec(write(TEXT.replace("grid.beta = [1, 16]", grid)))
+
+
+def test_held_out_examples_have_no_factors(write):
+    text = f'scored = "validation"\nmetrics = ["all"]\n{TEXT}'
+    with pytest.raises(InputError, match="without the factors.*dci"):
+        load_spec(write(text))
+
+
+def test_a_threshold_is_not_tuned_on_what_is_scored():
+    settings = ['scored="validation"']
+    with pytest.raises(InputError, match="method tuned: .*'of_cost'"):
+        planned_runs(load_spec("credit_cost_comparison", settings=settings))
 
 
 def test_an_unknown_study_is_told_which_there_are(tmp_path):

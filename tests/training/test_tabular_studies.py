@@ -44,7 +44,7 @@ def test_shipped_studies_are_fair_and_their_results_are_there(
     table = results_module.read(folder / "results.csv", spec.model_family)
     assert set(table.run) == {one.name for one in planned}
     assert (table.failure == "").all()
-    results_module.write(table, tmp_path / "results.csv")
+    results_module.write(table, tmp_path / "results.csv", spec.model_family)
     outcome.write_report(spec, planned, tmp_path, tmp_path, "x", log=str)
     for line in spec.model_family.lines:
         assert (tmp_path / f"{line.name}.png").stat().st_size > 10_000

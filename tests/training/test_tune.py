@@ -496,6 +496,16 @@ def test_hyperbands_plan_is_what_it_does(wide, scored_at_once, tmp_path):
     assert lines[-1].endswith("0 s left")
 
 
+def test_a_whole_hyperband_goes_on_when_it_is_given_more_trials(
+    wide, scored_at_once, tmp_path
+):
+    once = dataclasses.replace(wide, oracle="hyperband", epochs=3, trials=None)
+    whole = len(tune(once, tmp_path / "search", log=_quiet))
+    more = dataclasses.replace(once, trials=whole + 2)
+    again = tune(more, tmp_path / "search", resume=True, log=_quiet)
+    assert len(again) == whole + 2
+
+
 def test_a_fault_in_a_trial_is_one_sentence_and_all_faults_are_the_end(
     wide, scored_at_once, tmp_path
 ):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from yoto_tf.data import load_images
+from yoto_tf.data.cuts import cut_by_name
 from yoto_tf.data.folder import FolderImages
 from yoto_tf.data.listing import picture_files
 from yoto_tf.errors import InputError
@@ -191,6 +192,28 @@ def test_copies_in_another_format_are_on_the_side_of_the_picture(tmp_path):
     ):
         apart = one[:, None].astype(float) - others[None]
         assert abs(apart).mean((2, 3, 4)).min() > 20
+
+
+@pytest.mark.parametrize("number", [9, 10, 11, 12, 13])
+def test_a_given_number_does_not_cut_between_formats(number, tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(30):
+        image = Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8))
+        image.save(tmp_path / f"{i}.png")
+        # Other pixels: it is no copy.
+        image.save(tmp_path / f"{i}.jpg", quality=60)
+    config = DataConfig(
+        name=str(tmp_path), test_examples=number, validation_examples=number
+    )
+    found = FolderImages(tmp_path)
+    cut = cut_by_name(found, config, 32)
+    sides = [
+        {found.files[i].stem for i in part}
+        for part in (cut.train, cut.validation, cut.test)
+    ]
+    assert sum(map(len, sides)) == 30
+    assert len(cut.test) == 2 * len(sides[2])
+    assert number <= len(cut.test) <= number + 1
 
 
 @pytest.mark.parametrize("parts", [("train",), ("test",)])

@@ -1,6 +1,7 @@
 """Tasks of a Ray cluster, or of a Ray on this machine."""
 
 import os
+import sys
 from pathlib import Path
 
 from training.executors import base
@@ -53,10 +54,32 @@ class RayExecutor(base.Executor):
                 f"expected a Ray cluster at {address or 'this machine'}, "
                 f"received: {type(error).__name__}: {line}"
             ) from error
+        self._check_room(cpus, gpus, here=address is None)
         self._task = ray.remote(
             num_cpus=cpus, num_gpus=gpus, max_retries=self.retries_of_ray
         )(base.with_threads)
         self._threads = threads
+
+    def _check_room(self, cpus, gpus, here):
+        """A task that no machine has room for would wait for ever, and Ray
+        says nothing."""
+        asked = {"CPU": cpus, "GPU": gpus}
+        rooms = [n["Resources"] for n in self._ray.nodes() if n["Alive"]]
+        if any(
+            all(room.get(k, 0) >= v for k, v in asked.items()) for room in rooms
+        ):
+            return
+        most = {k: max((r.get(k, 0) for r in rooms), default=0) for k in asked}
+        sentence = (
+            "expected --cpus and --gpus that a machine of the cluster has, at "
+            f"most {most['CPU']:g} and {most['GPU']:g}, received: "
+            f"cpus={cpus:g}, gpus={gpus:g}"
+        )
+        if here:
+            self._ray.shutdown()
+            raise InputError(sentence)
+        # A cluster may grow.
+        print(f"waiting for a larger machine: {sentence}", file=sys.stderr)
 
     # Of a task whose process or machine was lost, not of one that raised.
     retries_of_ray = 3

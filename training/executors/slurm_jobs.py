@@ -79,7 +79,15 @@ class SlurmExecutor(base.Executor):
                 job.cancel()
 
     def submit(self, function, *arguments):
-        job = self._executor.submit(Task(), self._threads, function, *arguments)
+        try:
+            job = self._executor.submit(
+                Task(), self._threads, function, *arguments
+            )
+        except (self._failed, OSError) as error:
+            line = " ".join(str(error).split())
+            raise InputError(
+                f"expected a job that Slurm takes, received: {line}"
+            ) from error
         self._jobs.append(job)
         return job
 

@@ -125,6 +125,12 @@ class BayesianOracle(_Search, keras_tuner.oracles.BayesianOptimizationOracle):
 class HyperbandOracle(_Search, keras_tuner.oracles.HyperbandOracle):
     """Many short trials, the best of which are continued."""
 
+    def set_state(self, state):
+        # A search that goes on may be given more trials than it began with.
+        asked = self.hyperband_iterations
+        super().set_state(state)
+        self.hyperband_iterations = asked
+
     def plan(self, search):
         once = []
         for bracket in reversed(range(self._get_num_brackets())):

@@ -58,6 +58,7 @@ class Search(Config):
         self._positive("epochs", "trials", "time_limit")
         self._seeds("seed")
         family = self.family
+        family.check_validation(self.config)
         if self.objective == "hypervolume" and (
             type(family).reference is Family.reference
         ):

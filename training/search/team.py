@@ -92,6 +92,20 @@ class Team:
         )
 
     def _supervise(self):
+        try:
+            self._keep_running()
+        except Exception as error:
+            # As of a queue that takes no job: nobody else would say it.
+            self._end(f"{type(error).__name__}: {error}")
+
+    def _end(self, reason):
+        self.executor.__exit__(InputError)
+        self.stop(
+            "expected workers that train until the search ends, received: "
+            f"{reason}; --resume goes on"
+        )
+
+    def _keep_running(self):
         # Before, the directory has to be new.
         while not self.directory.search_file.exists():
             if self._over.wait(_SECONDS_BETWEEN_LOOKS):
@@ -119,11 +133,7 @@ class Team:
                     reason = f"{type(error).__name__}: {error}"
                 if reason and not self._over.is_set():
                     # Its trial would never end, nor would the search.
-                    self.executor.__exit__(InputError)
-                    self.stop(
-                        "expected workers that train until the search ends, "
-                        f"received: worker{index}: {reason}; --resume goes on"
-                    )
+                    self._end(f"worker{index}: {reason}")
                     return
         self._over.wait()
 

@@ -120,7 +120,8 @@ def _losses(labels, studies):
 def _time(study, own, fixed):
     """Of one training of the first form of fixed weights, of the same seed."""
     runs = study.results.drop_duplicates("run")
-    seconds = runs.groupby(["method", "width", "seed"]).train_cpu_seconds.sum()
+    grouped = runs.groupby(["method", "width", "seed"]).train_cpu_seconds
+    seconds = grouped.apply(comparison.whole)
     of_one = seconds[fixed.method, fixed.width] / fixed.num_runs
     times = seconds[own.method, own.width] / of_one
     return times.mean(), times.std(ddof=1)

@@ -76,4 +76,7 @@ def collect(spec, planned, folder, known=None):
         elif known is not None and not run.config_file.exists():
             same = (known[list(key)] == list(key.values())).all(axis=1)
             rows += known[same].to_dict("records")
-    return pd.DataFrame(rows, columns=columns).round(6)
+    table = pd.DataFrame(rows, columns=columns)
+    costs = [c.name for c in family.trade_off]
+    table[costs] = table[costs].round(6)
+    return table

@@ -134,14 +134,19 @@ def _summary(method, width, rows, family, losses, apart, best):
                 for _, of_seed in rows.groupby("seed")
             ]
         ),
-        seconds=_spread(per_seed.train_seconds.sum(min_count=1)),
-        cpu_seconds=_spread(per_seed.train_cpu_seconds.sum(min_count=1)),
+        seconds=_spread(per_seed.train_seconds.apply(whole)),
+        cpu_seconds=_spread(per_seed.train_cpu_seconds.apply(whole)),
         cpu_ms_per_step=_spread(runs.cpu_ms_per_step),
         num_runs=int(per_seed.size().max()),
         parameters=int(runs.parameters.max())
         if runs.parameters.notna().any()
         else 0,
     )
+
+
+def whole(seconds):
+    """The sum over runs, of which each has to have ended."""
+    return seconds.sum(skipna=False)
 
 
 def _area(rows, family, num_points):

@@ -88,7 +88,9 @@ def read(spec, planned, folder, to):
             failures[one.name] = reason
         elif not reason and _has_points(of_run, one.points):
             of_run = of_run.drop(columns="point")
-            rows[one.name] = of_run.dropna(axis=1).to_dict("records")
+            # What the run does not have; not what a point of it lacks.
+            of_run = of_run.dropna(axis=1, how="all")
+            rows[one.name] = of_run.to_dict("records")
     return Kept(
         rows,
         tables.read(to / courses.FILE),
@@ -103,5 +105,4 @@ def _has_points(rows, planned):
     there = sorted(map(tuple, rows[names].to_numpy()))
     if len(asked) != len(there):
         return False
-    # Values are written with six decimals.
-    return np.allclose(asked, there, rtol=0, atol=1e-6)
+    return np.allclose(asked, there, rtol=1e-6, atol=0)

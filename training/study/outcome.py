@@ -79,7 +79,7 @@ def run_study(
 
     def write_results(failures):
         table = results.collect(spec, planned, folder, failures, decided, kept)
-        results.write(table, to / results.FILE)
+        results.write(table, to / results.FILE, spec.model_family)
         course = courses.collect(spec, planned, folder, kept)
         tables.write(course, to / courses.FILE)
         return course

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yoto_tf.errors import InputError
+from yoto_tf.families import family_for
 from yoto_tf.settings import Settings
 from yoto_tf.strict_config import with_settings
 
@@ -92,6 +93,8 @@ def _config(spec, name, method, width, seed, points):
         config = with_settings(config, settings)
         if method.fixed:
             config = with_settings(config, family.fixed(config, points[0]))
+        if spec.scored == "validation":
+            family_for(config).check_validation(config)
         return config
     except InputError as error:
         raise InputError(f"{spec.name}, method {name}: {error}") from error

@@ -6,6 +6,7 @@ import statistics
 
 import pandas as pd
 
+from training.study import tables
 from training.study.runner import run_directory
 from yoto_tf import points
 from yoto_tf.errors import InputError
@@ -136,10 +137,13 @@ def _facts_of_run(run):
     }
 
 
-def write(results, path):
-    """Writes results as CSV, whole."""
+def write(results, path, family):
+    """Writes results of a family as CSV, whole."""
+    written = results.drop(columns="point")
+    # What tells rows apart stays as it was asked for.
+    rounded = [c for c in written if c not in keys(family)]
+    written[rounded] = written[rounded].round(6)
     with written_whole(path) as aside:
-        written = results.drop(columns="point").round(6)
         written.to_csv(aside, index=False, lineterminator="\n")
 
 
@@ -150,7 +154,7 @@ def read(path, family):
         InputError: if there is no such file or it is another's.
     """
     try:
-        results = pd.read_csv(path, keep_default_na=True)
+        results = tables.read_texts(path)
         # Results of earlier versions do not say with what they were made.
         needed = [*keys(family), family.objective.name, *_OF_RUN]
         needed = [n for n in needed if n not in _MADE_WITH]

@@ -55,6 +55,8 @@ def is_finished(folder, planned):
         {n: row[n] for n in family.parameters} for row in run.read_curve()
     ]
     evaluation = json.loads(run.evaluation_file.read_text())
+    if evaluation.get("split", "test") != planned.scored:
+        return False
     known = dict.fromkeys(evaluation.get("metrics_left_out", ()))
     for name, facts in evaluation.get("metrics", {}).items():
         known[name] = facts.get("size") if isinstance(facts, dict) else None

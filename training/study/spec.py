@@ -75,7 +75,7 @@ class StudySpec(Config):
                 "expected widths unset for a family without a width, "
                 f"received: widths={self.widths}"
             )
-        metrics.parsed(self.metrics, self.model_family)
+        self._check_scored(metrics.parsed(self.metrics, self.model_family))
         for name in ("seeds", "widths", "grid", "methods"):
             if not getattr(self, name):
                 raise InputError(
@@ -84,6 +84,17 @@ class StudySpec(Config):
                 )
         _check_lists(self)
         _check_points(self)
+
+    def _check_scored(self, asked):
+        if self.scored == "test":
+            return
+        needing = [n for n in asked if self.model_family.metrics[n].factors]
+        if needing:
+            # They are those of the test examples.
+            raise InputError(
+                "expected metrics without the factors of the data beside "
+                f'scored="validation", received: {", ".join(needing)}'
+            )
 
     @property
     def scored_on(self):
@@ -169,3 +180,10 @@ def _check_lists(spec):
                 f"expected grid.{name} as a list of different numbers, "
                 f"received: {name}={values!r}"
             )
+        for value in values:
+            # As tables and figures name it.
+            if float(f"{value:g}") != value:
+                raise InputError(
+                    f"expected grid.{name} with values of six digits at most, "
+                    f"as {value:g}, received: {value!r}"
+                )

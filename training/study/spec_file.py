@@ -118,6 +118,7 @@ def _leave_out(found, content):
 
 
 def _replaced(content, preset, settings):
+    of_all, said = [], set()
     for text in settings:
         try:
             given = tomllib.loads(text)
@@ -131,10 +132,30 @@ def _replaced(content, preset, settings):
             *("metrics", "scored"),
         )
         groups = {k: given.pop(k) for k in list(given) if k not in known}
+        of_all += _flatten(groups)
+        for method, values in given.get("methods", {}).items():
+            # What is given for a method is meant for it.
+            if isinstance(values, dict):
+                said |= {f"{method}.{n}" for n in _flatten(values)}
         _merge(content, {**given, "overrides": groups})
+    _check_no_method_sets(of_all, content.get("methods", {}), said)
     if preset:
         content["preset"] = preset
     return content
+
+
+def _check_no_method_sets(names, methods, said):
+    """A setting of all runs has no effect on a method that sets it itself;
+    `said` are those of single methods that are given beside it."""
+    for method, values in methods.items():
+        own = _flatten(values) if isinstance(values, dict) else {}
+        for name in names:
+            if name in own and f"{method}.{name}" not in said:
+                raise InputError(
+                    f"expected a setting that no method sets itself, or "
+                    f"methods.{method}.{name}=..., received: {name}, which "
+                    f"method {method} has as {own[name]!r}"
+                )
 
 
 def _merge(table, given):

@@ -4,6 +4,9 @@ import pandas as pd
 
 from yoto_tf.files import written_whole
 
+_TEXTS = (
+    "method", "of", "run", "processor", "commit", "data", "protocol", "failure"
+)  # fmt: skip
 _DIGITS = {"cpu_seconds": 3, "of_cpu_seconds": 3, "loss": 6}
 
 
@@ -19,4 +22,15 @@ def write(table, path):
 
 def read(path):
     """What `write` wrote; None: there is none."""
-    return pd.read_csv(path) if path.exists() else None
+    return read_texts(path) if path.exists() else None
+
+
+def read_texts(path):
+    """Reads a table whose columns of names stay texts: a method may be called
+    `32`, `1e-3` or `none`."""
+    return pd.read_csv(
+        path,
+        dtype=dict.fromkeys(_TEXTS, str),
+        keep_default_na=False,
+        na_values=[""],
+    )

@@ -169,6 +169,14 @@ class Family:
 
         return sweep(model, examples, grid, batch_size, done)
 
+    def check_validation(self, settings):
+        """Refuses settings whose scores on the validation examples would say
+        nothing, as of something that is chosen on them.
+
+        Raises:
+            InputError: in a sentence.
+        """
+
     def judged(self, row, point):
         """The full loss that a row of `score` has under the values of another
         point, where losses are sums of terms times their weights; None: the

@@ -154,6 +154,14 @@ class _Classification(TabularFamily):
         self.of = settings
         self.parameters = tuple(p.name for p in settings.parameters)
 
+    def check_validation(self, settings):
+        if settings.evaluation.threshold == "tuned":
+            raise InputError(
+                "expected evaluation.threshold='of_cost' where validation rows "
+                "are scored, on which a threshold would be tuned, received: "
+                "evaluation.threshold='tuned'"
+            )
+
     def score(self, model, examples, grid, batch_size=500, seed=0, done=None):
         from yoto_tf.families.tabular import scores
 
