@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+import yoto_tf
 from yoto_tf import LogUniform
 from yoto_tf import LossConditionalModel
 from yoto_tf.method.run_length import UNKNOWN
@@ -121,6 +122,39 @@ def test_a_second_fit_goes_on(tmp_path):
         again = losses(model, X, batch_size=6, epochs=9)
         np.testing.assert_allclose(again, 1, rtol=3e-3)
         assert int(model._run_length) == 4
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_another_optimizer_does_not_begin_it_again(kept, tmp_path):
+    one = compiled()
+    losses(one, X, batch_size=6, epochs=2)
+    # A quarter of what follows is still to rise.
+    one._run_length._steps.assign(20)
+    path = tmp_path / "m.keras"
+    one.save(path, include_optimizer=kept)
+    for model in (one, keras.models.load_model(path)):
+        for rate in (0.1, 0.2):
+            # Twice, as where a rate is thought better of.
+            model.compile(keras.optimizers.SGD(rate))
+        again = losses(model, X, batch_size=6, epochs=1)
+        np.testing.assert_allclose(again, rising(4, 20, 8), rtol=3e-3)
+        model.compile(keras.optimizers.SGD(0.1))
+        again = losses(model, X, batch_size=6, epochs=1)
+        np.testing.assert_allclose(again, 1, rtol=3e-3)
+
+
+def test_steps_whose_gradients_are_accumulated_count():
+    model = Model()
+    model.compile(keras.optimizers.SGD(0.1, gradient_accumulation_steps=4))
+    found = losses(model, X, batch_size=6, epochs=3)
+    np.testing.assert_allclose(found, rising(12, 12), rtol=3e-3)
+
+
+def test_a_released_model_has_its_run_behind_it():
+    model = yoto_tf.ConditionalVAE.from_preset("cifar10", weights="trained")
+    model.compile("adam")
+    assert int(model._run_length.done(model.optimizer)) == 38_200
+    assert int(model._run_length) == 38_200
 
 
 def test_a_run_that_is_cut_off_is_as_long_when_it_goes_on(tmp_path):

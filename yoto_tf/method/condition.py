@@ -2,11 +2,13 @@
 
 import inspect
 import json
+import tempfile
 
 import keras
 
 from yoto_tf.errors import InputError
 from yoto_tf.layers.spline import SplineFiLM
+from yoto_tf.method import first_batch
 from yoto_tf.method import graph
 from yoto_tf.method import net_inputs
 from yoto_tf.method import replicas
@@ -99,12 +101,30 @@ def condition(
     """
     if copy:
         choosing.check_net(net)
-        weights = net.get_weights()
-        net = keras.models.clone_model(net)
-        net.set_weights(weights)
+        net = _copy_of(net)
     return ConditionedModel(
         net, terms, loss_parameters, sites, conditioning, **kwargs
     )
+
+
+def _copy_of(net):
+    """A copy with its weights, and with what layers that were adapted
+    (`Normalization`, `StringLookup`) keep beside them."""
+    made = keras.models.clone_model(net)
+    made.set_weights(net.get_weights())
+    for old, new in zip(
+        first_batch.all_layers(net), first_batch.all_layers(made), strict=True
+    ):
+        if not hasattr(old, "adapt"):
+            continue
+        store = {}
+        old.save_own_variables(store)
+        new.load_own_variables(store)
+        if hasattr(old, "save_assets"):
+            with tempfile.TemporaryDirectory() as folder:
+                old.save_assets(folder)
+                new.load_assets(folder)
+    return made
 
 
 @keras.saving.register_keras_serializable("yoto_tf")

@@ -140,7 +140,16 @@ def _first(batches, num):
         ) from None
 
 
+def before_validation(x, split):
+    """The rows of arrays that `fit(validation_split=...)` trains on."""
+    if not split:
+        return x
+    return tf.nest.map_structure(lambda t: t[: int(len(t) * (1 - split))], x)
+
+
 def finished_steps(optimizer):
-    """The steps of an optimizer so far, a scalar tensor."""
-    # Of gradients that are accumulated Keras has no variable, but a tensor.
-    return tf.convert_to_tensor(ops.convert_to_tensor(optimizer.iterations))
+    """The train steps of an optimizer so far, a scalar tensor; those whose
+    gradients are accumulated count, too."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    # Keras' `iterations` counts the updates of weights.
+    return tf.convert_to_tensor(ops.convert_to_tensor(inner._iterations))

@@ -157,6 +157,12 @@ def mask_of(tensor):
     return get_keras_mask(tensor)
 
 
+def set_mask(tensor, mask):
+    """Puts a mask on a tensor, where there is one."""
+    if mask is not None:
+        set_keras_mask(tensor, mask)
+
+
 def with_mask_of(tensor, other):
     """Returns the tensor with the mask of another one, if that has one."""
     mask = mask_of(other)

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from yoto_tf.errors import InputError
 from yoto_tf.method import replicas
 
 
@@ -19,6 +20,11 @@ def per_group(function, tensors, size):
     Returns:
         `(batch,)`.
     """
+    if size == 1:
+        raise InputError(
+            "expected group_size of 2 or more for a term of several examples "
+            "(per_group), or None for the whole batch, received: group_size=1"
+        )
     if not replicas.in_replica():
         return _of_all(function, tensors, size)
     num = ops.shape(tensors[0])[0]

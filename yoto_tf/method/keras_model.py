@@ -160,7 +160,10 @@ class KerasModel(saving.Saved):
                     f"compile({name}=...)"
                 )
         parts.check(batch_parts, self, jit_compile)
+        before = getattr(self, "optimizer", None)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        if before is not None and before is not self.optimizer:
+            self._run_length.leave(before)
         self._batch_parts = batch_parts
         # Keras would compile the whole step, checks and random draws too.
         self._xla, self.jit_compile = self.jit_compile, False
@@ -208,7 +211,11 @@ class KerasModel(saving.Saved):
             self._look_at(x, y)
             if not self.is_adapted:
                 x, first = first_rows.peeked(x)
-                self.adapt(first)
+                self.adapt(
+                    first_rows.before_validation(
+                        first, kwargs.get("validation_split")
+                    )
+                )
             try:
                 return super().fit(
                     **run_length.noted(self._run_length, (x, y, *args), kwargs)

@@ -221,12 +221,6 @@ class LossConditionalModel(Steps):
                 several examples; under XLA on several replicas, which have to
                 exchange examples.
         """
-        if self.group_size == 1:
-            raise InputError(
-                "expected group_size of 2 or more for a term of several "
-                "examples (per_group), or None for the whole batch, "
-                "received: group_size=1"
-            )
         if self._xla and not self.run_eagerly and replicas.in_replica():
             raise InputError(
                 "expected jit_compile=False for terms of several examples on "
@@ -307,7 +301,7 @@ class LossConditionalModel(Steps):
     def save_own_variables(self, store):
         super().save_own_variables(store)
         save_seed_state(self.draw_seed, store)
-        self._run_length.save(store)
+        self._run_length.save(store, getattr(self, "optimizer", None))
 
     def load_own_variables(self, store):
         rest = load_seed_state(self.draw_seed, store)

@@ -193,7 +193,9 @@ def summed(gradients, optimizer):
     if not in_replica():
         return gradients
     context = tf.distribute.get_replica_context()
-    total = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    # A weight that no term depends on has none, on every replica.
+    there = [g for g in gradients if g is not None]
+    total = context.all_reduce(tf.distribute.ReduceOp.SUM, there)
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     # Under float16 the loss was scaled, and the gradients with it.
     scale = 1.0
@@ -208,7 +210,8 @@ def summed(gradients, optimizer):
         total = [_clipped(g, inner.clipvalue * scale) for g in total]
     # The optimizer adds up as many equal ones as there are replicas.
     share = 1 / context.num_replicas_in_sync
-    return [g * tf.cast(share, g.dtype) for g in total]
+    shared = iter([g * tf.cast(share, g.dtype) for g in total])
+    return [None if g is None else next(shared) for g in gradients]
 
 
 def _clipped(gradient, limit):

@@ -3,24 +3,34 @@
 import inspect
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from yoto_tf.layers.own_state import taken
 from yoto_tf.method import first_rows
 
 _KEY = "run_steps"
+_DONE = "run_steps_done"
+_BEFORE = "run_steps_before"
 # Where Keras does not know: generators, and loops of one's own.
 UNKNOWN = 3_000
 
 
 class RunLength:
-    """The steps of a model's run, as the first `fit` that knew them said.
+    """The steps of a model's run, as the first `fit` that knew them said, and
+    how many of them are done.
 
     Later calls of `fit` go on with it, so that nothing that happens once in a
-    run happens again. It is saved with the weights, and not one of them.
+    run happens again, whichever optimizers the model is compiled with. It is
+    saved with the weights, and not one of them.
     """
 
     def __init__(self):
         self._steps = keras.Variable(0, dtype="int64", trainable=False)
+        # By optimizers that the model does not have any more.
+        self._before = keras.Variable(0, dtype="int64", trainable=False)
+        # When the file was written from which the model comes.
+        self._saved = 0
 
     def __call__(self):
         """The steps, a scalar tensor; 0: not known."""
@@ -29,16 +39,50 @@ class RunLength:
     def __int__(self):
         return int(self._steps.numpy())
 
-    def save(self, store):
-        """Writes it into the store of `save_own_variables`."""
+    def done(self, optimizer):
+        """How many are done, a scalar tensor."""
+        own = first_rows.finished_steps(optimizer)
+        return tf.cast(self._before.value, own.dtype) + own
+
+    def leave(self, optimizer):
+        """Keeps the steps of an optimizer that the model is compiled with no
+        longer."""
+        self._before.assign(int(self.done(optimizer)))
+
+    def resume(self, optimizer):
+        """Before a `fit`: takes the steps that a file tells of whose optimizer
+        was not kept."""
+        if not int(first_rows.finished_steps(optimizer)):
+            self._before.assign(max(int(self._before.numpy()), self._saved))
+
+    def end(self, steps):
+        """Says that a run of so many steps is done, as of a released model."""
+        self.note(steps)
+        self._before.assign(steps)
+
+    def save(self, store, optimizer):
+        """Writes it into the store of `save_own_variables`.
+
+        Args:
+            store: as Keras gives it.
+            optimizer: of the model, None if it is not compiled.
+        """
+        done = self._saved if optimizer is None else int(self.done(optimizer))
         store[_KEY] = self._steps
+        store[_BEFORE] = self._before
+        store[_DONE] = np.int64(done)
 
     def load(self, store):
         """Reads it back in `load_own_variables`; returns the rest of the
         store. A file without it leaves it as it is."""
         steps, rest = taken(store, _KEY)
+        before, rest = taken(rest, _BEFORE)
+        done, rest = taken(rest, _DONE)
         if steps is not None:
             self._steps.assign(steps)
+        if before is not None:
+            self._before.assign(before)
+            self._saved = int(np.asarray(done))
         return rest
 
     def note(self, steps):
@@ -61,10 +105,11 @@ class NotesRunLength(keras.callbacks.Callback):
         self._first_epoch = first_epoch
 
     def on_train_begin(self, logs=None):
+        self._length.resume(self.model.optimizer)
         epochs, steps = (self.params.get(k) for k in ("epochs", "steps"))
         if epochs and steps:
             ahead = max(epochs - self._first_epoch, 0) * steps
-            done = int(first_rows.finished_steps(self.model.optimizer))
+            done = int(self._length.done(self.model.optimizer))
             self._length.note(done + ahead)
 
 

@@ -10,6 +10,7 @@ from yoto_tf.method import asking
 from yoto_tf.method import batch_parts
 from yoto_tf.method import first_batch
 from yoto_tf.method import first_rows
+from yoto_tf.method import graph
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
 from yoto_tf.method import several_workers
@@ -36,7 +37,8 @@ class Steps(KerasModel):
         num = asking.batch_size(x)
         place = replicas.place(num)
         whole = self._whole_groups(place.total)
-        step = first_rows.finished_steps(self.optimizer)
+        first = first_rows.finished_steps(self.optimizer)
+        step = self._run_length.done(self.optimizer)
         # What is refused must change nothing: no step is counted, no weight
         # decays, no layer keeps statistics or draws numbers.
         everything = [*self.variables, *self.optimizer.variables]
@@ -46,7 +48,7 @@ class Steps(KerasModel):
             (per_example, terms), gradients = self._gradients(
                 (x, y, sample_weight, drawn), step, num
             )
-        terms = self._finite_at_first(terms, step)
+        terms = self._finite_at_first(terms, first)
         self._note_batch(*given)
         with after(x, y, per_example, terms):
             self._first_rows.note(self.served_inputs(given[0]), self.optimizer)
@@ -127,27 +129,38 @@ class Steps(KerasModel):
         results = {}
         for label, values in points.items():
             with replicas.known(place):
-                outputs, loss, terms = score(x, y, sample_weight, values)
+                outputs, masks, loss, terms = score(x, y, sample_weight, values)
             results |= self._trackers.means(label, loss, terms)
             results |= self._trackers.scores(
-                label, *self._for_metrics(y, outputs, sample_weight)
+                label, *self._for_metrics(y, outputs, masks, sample_weight)
             )
         self._note_batch(*given)
         return several_workers.logs(results)
 
-    def _for_metrics(self, *tensors):
+    def _for_metrics(self, y, outputs, masks, sample_weight):
         """What the compiled metrics see: what a replica reads of a metric is
         its own part, so that each has to see the global batch."""
-        if not self._trackers.has_scores:
-            return tensors
-        return replicas.gathered(tensors)
+        if self._trackers.has_scores:
+            y, outputs, masks, sample_weight = replicas.gathered(
+                (y, outputs, masks, sample_weight)
+            )
+        flat = zip(
+            tf.nest.flatten(outputs), tf.nest.flatten(masks), strict=True
+        )
+        for output, mask in flat:
+            graph.set_mask(output, mask)
+        return y, outputs, sample_weight
 
     def _scored(self, x, y, sample_weight, values):
         values = precision.widened(values, self._dtype)
         outputs = self.run(x, values, training=False)
         terms = self.checked_terms(x, y, outputs, values)
         loss = _weighted(self.objective(terms, values), sample_weight)
-        return outputs, loss, terms
+        # Of layers that add some, as in training: regularizers.
+        loss += ops.cast(sum(self.losses, 0.0), loss.dtype)
+        # Compiled functions hand on tensors without their masks.
+        masks = keras.tree.map_structure(graph.mask_of, outputs)
+        return outputs, masks, loss, terms
 
     def predict_step(self, data):
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -260,6 +273,17 @@ def _shared_mean(per_example, further, share):
 def _weighted(per_example, sample_weight):
     if sample_weight is None:
         return per_example
+    shape = getattr(sample_weight, "shape", None)
+    if shape is None or len(shape) > 2 or (len(shape) == 2 and shape[1] != 1):
+        received = (
+            type(sample_weight).__name__
+            if shape is None
+            else f"sample_weight.shape={tuple(shape)}"
+        )
+        raise InputError(
+            "expected sample_weight with one number per example, (batch,), "
+            f"received: {received}"
+        )
     # Keras hands on `(batch, 1)` as it comes, which would broadcast.
     return per_example * ops.cast(
         ops.reshape(sample_weight, ops.shape(per_example)), per_example.dtype

@@ -164,6 +164,12 @@ def per_example(loss, y, outputs, name="the loss"):
             f"received: y.shape={tuple(y.shape)} and outputs.shape="
             f"{tuple(outputs.shape)}"
         )
+    if "sparse" not in kind and len(y.shape) != len(outputs.shape):
+        # As a `keras.Loss` does; some of its functions broadcast.
+        if len(y.shape) < len(outputs.shape):
+            y = ops.expand_dims(y, -1)
+        else:
+            outputs = ops.expand_dims(outputs, -1)
     call = loss.call if isinstance(loss, keras.Loss) else loss
     values = call(y, outputs)
     if len(values.shape) == 0:

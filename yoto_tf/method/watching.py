@@ -1,5 +1,6 @@
 """What a step measures: means of the terms, and metrics of the outputs."""
 
+import inspect
 import re
 
 import keras
@@ -31,7 +32,13 @@ class Trackers:
         self._compiled = {}
 
     def compile(self, **metrics):
-        """Notes the `metrics` and `weighted_metrics` of `Model.compile`."""
+        """Notes the `metrics` and `weighted_metrics` of `Model.compile`.
+
+        Raises:
+            InputError: for a metric that cannot be made anew.
+        """
+        for given in metrics.values():
+            _copies(given)
         self._compiled = {k: v for k, v in metrics.items() if v}
         self._scores = {}
 
@@ -147,10 +154,19 @@ def _copies(metrics):
     if metrics is None:
         return None
     return keras.tree.map_structure(
-        lambda m: (
-            type(m).from_config(m.get_config())
-            if isinstance(m, keras.metrics.Metric)
-            else m
-        ),
+        lambda m: _copy(m) if isinstance(m, keras.metrics.Metric) else m,
         metrics,
     )
+
+
+def _copy(metric):
+    config = metric.get_config()
+    kinds = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    for name, parameter in inspect.signature(type(metric)).parameters.items():
+        if parameter.kind not in kinds and name not in {*config, "dtype"}:
+            raise InputError(
+                "expected metrics whose get_config() has all arguments of "
+                "their class, as one is made for each value that is watched, "
+                f"received: {type(metric).__name__} without {name!r}"
+            )
+    return type(metric).from_config(config)

@@ -5,6 +5,7 @@ settings, model, curve, and a card for people (README.md).
 `training.release` writes them. Imports no TensorFlow.
 """
 
+import json
 from pathlib import Path
 
 from yoto_tf.errors import InputError
@@ -50,7 +51,11 @@ def as_class(model_class, name, seed, weights, overrides):
             f"settings of the model, received: weights={weights!r}, "
             f"{overrides}"
         )
-    trained = run(name).load_model()
+    found = run(name)
+    trained = found.load_model()
     model = model_class.from_config({**trained.get_config(), "seed": seed})
     model.set_weights(trained.get_weights())
+    # What happens once in a run, as KL warm-up, has happened.
+    evaluation = json.loads(found.evaluation_file.read_text())
+    model._run_length.end(evaluation["steps"])
     return model

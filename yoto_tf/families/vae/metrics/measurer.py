@@ -58,6 +58,12 @@ class Measurer:
 
     def _use_factors(self, factors):
         num = len(self._images)
+        latents = self._model.model_config.latent_size
+        if latents < 2:
+            raise InputError(
+                "expected a model of two latents or more for metrics that "
+                f"compare them, received: latent_size={latents}"
+            )
         if num < _LEAST_WITH_FACTORS:
             raise InputError(
                 f"expected {_LEAST_WITH_FACTORS} images with factors or more, "
