@@ -107,6 +107,11 @@ def compare(runs, against, pictures, log=print):
             for value in run.read_config().parameter.values
         }
     )
+    if not lambdas:
+        raise InputError(
+            "expected against as a method of separate models, at whose "
+            f"lambdas the others write, received: {against!r}, models of all"
+        )
     files = {
         key: codecs.by_models(
             [run.path for run in group], pictures, log, lambdas

@@ -80,7 +80,8 @@ def chosen_pictures(folder=None):
     from yoto_tf.data.folder import FolderImages
 
     found = {}
-    for path in FolderImages(folder).files:
+    images = FolderImages(folder)
+    for path in images.files:
         pixels = read_picture(path).pixels
         if pixels.ndim == 2 or pixels.shape[-1] == 1:
             raise InputError(
@@ -91,7 +92,8 @@ def chosen_pictures(folder=None):
                 f"expected pictures of {SMALLEST_FOR_MS_SSIM} pixels a side or "
                 f"more, for MS-SSIM, received: {path}"
             )
-        found[Path(path).name] = pixels
+        # Of folders below it, too: names alone may be those of several.
+        found[Path(path).relative_to(images.folder).as_posix()] = pixels
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tyro
 
+from training.beginning import check_same_config
 from training.train import train
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
@@ -36,6 +37,8 @@ def main(argv=None):
         from training.plots import plot
 
         run = RunDirectory(arguments.run_dir)
+        if run.config_file.exists():
+            check_same_config(preset.config, run.read_config(), run)
         print(f"{preset.summary}. {preset.expect}\n")
         if not run.model_file.exists():
             train(

@@ -6,6 +6,7 @@ curve, how they were made, a few inputs to try, and a card.
 
 import dataclasses
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,21 +97,36 @@ def release(run, limits="", to=released.FOLDER, credits=""):
         # Some are made at the first call.
         plain(next(iter(inputs.values()))[:1])
     plain.set_weights(model.get_weights())
+    # What happens once in a run, as KL warm-up, has happened.
+    plain._run_length.end(json.loads(run.evaluation_file.read_text())["steps"])
     target = RunDirectory(Path(to) / name)
     target.path.mkdir(parents=True, exist_ok=True)
     target.write_json(target.config_file, {**facts, "config": public.to_dict()})
     target.save_model(plain)
-    for file in (run.curve_file, run.evaluation_file, run.data.facts_file):
+    shutil.copyfile(run.curve_file, target.curve_file)
+    for file in (run.evaluation_file, run.data.facts_file):
         # A folder's place is nobody's business either.
-        text = file.read_text().replace(config.data.name, public.data.name)
-        with written_whole(target.path / file.name) as aside:
-            aside.write_text(text)
+        content = _without(
+            json.loads(file.read_text()), config.data.name, public.data.name
+        )
+        target.write_json(target.path / file.name, content)
     with written_whole(target.examples_file) as aside:
         np.savez_compressed(aside, **inputs)
     text = card(name, preset, target, differing, limits, credits)
     with written_whole(target.path / released.CARD) as aside:
         aside.write_text(text)
     return target.path
+
+
+def _without(content, private, public):
+    """JSON's content whose texts say one name for another."""
+    if isinstance(content, dict):
+        return {k: _without(v, private, public) for k, v in content.items()}
+    if isinstance(content, list):
+        return [_without(v, private, public) for v in content]
+    if isinstance(content, str):
+        return content.replace(private, public)
+    return content
 
 
 def _public(config):

@@ -11,6 +11,7 @@ from yoto_tf.compression.fingerprint import fingerprint_of
 from yoto_tf.compression.pixels import checked
 from yoto_tf.compression.pixels import cropped
 from yoto_tf.compression.pixels import filled
+from yoto_tf.compression.pixels import of_channels
 from yoto_tf.compression.pixels import psnr_of
 from yoto_tf.compression.quality import quality_of
 from yoto_tf.compression.quality import step_for
@@ -122,7 +123,7 @@ class Codec:
 
         Args:
             pixels: as of `compress`.
-            bits_per_pixel: of the file, met within 2 %.
+            bits_per_pixel: of the file, met within 2 %, and four bytes.
             psnr: in dB, met within 0.1.
 
         Returns:
@@ -148,17 +149,17 @@ class Codec:
             )
         else:
             step = targets.psnr(
-                lambda step: self._estimate(rgb, step).psnr, psnr
+                lambda step: self._estimate(rgb, channels, step).psnr, psnr
             )
         return (
             self._compressed(rgb, channels, step),
-            self._estimate(rgb, step),
+            self._estimate(rgb, channels, step),
         )
 
     def estimate(self, pixels, quality=None):
         """The `Estimate` of a file; arguments as of `compress`."""
-        rgb, _ = checked(pixels)
-        return self._estimate(rgb, self._step(quality))
+        rgb, channels = checked(pixels)
+        return self._estimate(rgb, channels, self._step(quality))
 
     def decompress(self, data):
         """The pixels of a file, uint8 `(height, width, 3)` or
@@ -195,7 +196,7 @@ class Codec:
         parts = self._transforms.analyze(filled(rgb), step)
         return self._bits(parts) / (rgb.shape[0] * rgb.shape[1])
 
-    def _estimate(self, rgb, step):
+    def _estimate(self, rgb, channels, step):
         height, width, _ = rgb.shape
         parts = self._transforms.analyze(filled(rgb), step)
         bits = self._bits(parts)
@@ -204,5 +205,6 @@ class Codec:
             quality_of(step) if self.has_qualities else None,
             bits,
             bits / (height * width),
-            psnr_of(rgb, made),
+            # Of what is read back: of a grey picture one channel.
+            psnr_of(of_channels(rgb, channels), of_channels(made, channels)),
         )

@@ -16,7 +16,15 @@ def fingerprint_of(model):
         model: that can be coded by; see `yoto_tf.compression.codec`.
     """
     content = hashlib.sha256()
-    for weight in model.trainable_variables:
+    # Whether they are frozen changes no file.
+    trained = {
+        id(v)
+        for part in model._flatten_layers()
+        for v in part._trainable_variables
+    }
+    for weight in model.variables:
+        if id(weight) not in trained:
+            continue
         content.update(repr(tuple(weight.shape)).encode())
         content.update(np.asarray(weight).astype("<f4").tobytes())
     content.update(np.asarray(model.prior.counts()).astype("<i8").tobytes())

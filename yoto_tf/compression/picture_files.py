@@ -1,6 +1,7 @@
 """Picture files to pixels and back, by Pillow."""
 
 import dataclasses
+import struct
 import warnings
 from pathlib import Path
 
@@ -23,6 +24,8 @@ _WRITTEN = {
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
 }
+# Pixels a side.
+_LARGEST_SIDES = {"WEBP": 16_383, "JPEG": 65_500}
 # Modes of Pillow with eight bits a channel that become RGB as they are.
 _PLAIN = {"1", "L", "P", "RGB"}
 _ALPHA = {"LA", "PA", "RGBA"}
@@ -82,7 +85,13 @@ def read_picture(path, max_pixels=MAX_PIXELS, alpha="refuse"):
                 f"expected a picture of at most {max_pixels:,} pixels, "
                 f"received: {path} ({error})"
             ) from error
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
+        except (
+            OSError,
+            SyntaxError,
+            ValueError,
+            EOFError,
+            struct.error,
+        ) as error:
             raise InputError(
                 "expected a picture that can be decoded, received: "
                 f"{path} ({error})"
@@ -159,5 +168,12 @@ def write_picture(path, pixels):
         SaveError: if it cannot be written.
     """
     form, options = check_written(path)
+    most = _LARGEST_SIDES.get(form)
+    if most and max(pixels.shape[:2]) > most:
+        raise InputError(
+            f"expected a PNG file for sides above {most:,} pixels, which "
+            f"{form} cannot have, received: {path} for {pixels.shape[1]} x "
+            f"{pixels.shape[0]} pixels"
+        )
     with written_whole(path) as aside:
         Image.fromarray(pixels).save(aside, form, **options)

@@ -54,8 +54,12 @@ def filled(rgb):
 def cropped(rgb, file):
     """The picture of a `Container`: without what was filled in, of its
     channels."""
-    rgb = rgb[: file.height, : file.width]
-    if file.channels == 3:
+    return of_channels(rgb[: file.height, : file.width], file.channels)
+
+
+def of_channels(rgb, channels):
+    """The picture itself for three channels, its rounded mean for one."""
+    if channels == 3:
         return rgb
     return np.stack([np.rint(row.mean(-1)).astype("uint8") for row in rgb])
 

@@ -104,7 +104,7 @@ def cut_by_name(folder, config, size):
     )
     less = f" and {len(copies)} copies" if copies else ""
     _require(len(order), num_test + 1, _to_share(num_test), config, less)
-    num_test = _beside(positions[order], num_test)
+    num_test = beside(positions[order], num_test)
     test, train = order[:num_test], order[num_test:]
     others = folder.positions(f"{config.split_seed} validation")
     watched = train[np.argsort(others[train], kind="stable")]
@@ -115,13 +115,13 @@ def cut_by_name(folder, config, size):
         len(train) // 5,
     )
     if num_validation:
-        num_validation = _beside(others[watched], num_validation)
+        num_validation = beside(others[watched], num_validation)
     validation = watched[:num_validation]
     train = train[~np.isin(train, validation)]
     return Cut(train[: config.train_examples], validation, test, notes=notes)
 
 
-def _beside(places, num):
+def beside(places, num):
     """Where sorted places may be cut, near `num`: formats of one picture have
     one place, and stay together. The next such, or the last if all behind are
     of one picture."""

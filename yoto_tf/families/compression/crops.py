@@ -213,16 +213,26 @@ class _Source:
     order: np.ndarray
     small: int = 0  # left out before the cut
     notes: tuple = ()
+    # Sorted; pictures of one place stay on one side. None: all differ.
+    places: np.ndarray | None = None
 
     def parts(self, config):
         """Indices of the test, validation and training pictures."""
-        first = config.test_pictures
+        first = self._cut(config.test_pictures)
         second = first + config.validation_pictures
+        if config.validation_pictures:
+            second = self._cut(second)
         return (
             self.order[:first],
             self.order[first:second],
             self.order[second:],
         )
+
+    def _cut(self, num):
+        if self.places is None or num >= len(self.order):
+            # Too few: whoever asks says it.
+            return num
+        return cuts.beside(self.places, num)
 
     def scaled(self, cells):
         """The cells of a part in 0..255."""
@@ -246,7 +256,9 @@ class _Folder(_Source):
         order = order[np.array(large, bool)]
         small = len(large) - len(order)
         version = self._images.version
-        super().__init__(len(order), version, order, small, notes)
+        super().__init__(
+            len(order), version, order, small, notes, positions[order]
+        )
 
     def read(self, chosen):
         from yoto_tf.compression.picture_files import read_picture

@@ -44,7 +44,8 @@ def rate_distortion(model, crops, grid, done=None):
         return {**terms, "mse": mse}
 
     def score(part, values):
-        return graph(tf.convert_to_tensor(crops[part]), values)
+        chosen = crops[part]
+        return graph(tf.convert_to_tensor(getattr(chosen, "x", chosen)), values)
 
     joint = model.loss_parameters
     asked = [
