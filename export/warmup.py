@@ -9,8 +9,11 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from yoto_tf.endpoint import by_signature
+from yoto_tf.errors import InputError
 
 FILE = "assets.extra/tf_serving_warmup_requests"
+# TF Serving's: with more of them it does not load a version.
+MAX_RECORDS = 1000
 
 
 def write(folder, endpoints, batch_sizes):
@@ -23,7 +26,17 @@ def write(folder, endpoints, batch_sizes):
 
     Returns:
         Number of records.
+
+    Raises:
+        InputError: for more of them than a server takes.
     """
+    total = len(batch_sizes) * len(by_signature(endpoints))
+    if total > MAX_RECORDS:
+        raise InputError(
+            f"expected batch sizes for {MAX_RECORDS} warm-up requests at "
+            f"most, one for each of {total // len(batch_sizes)} signatures, "
+            f"received: {len(batch_sizes)} sizes"
+        )
     path = folder / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0

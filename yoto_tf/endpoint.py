@@ -8,6 +8,7 @@ nothing is published that was not compared.
 import dataclasses
 import inspect
 import keyword
+import math
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -122,7 +123,8 @@ class Endpoint:
         return serve
 
     def request(self, rows, seed):
-        """What `example` makes, `max_rows` at most, as arrays.
+        """What `example` makes, of as many rows as a request may have, as
+        arrays.
 
         Raises:
             InputError: for other inputs or another number of rows.
@@ -141,6 +143,18 @@ class Endpoint:
                 raise InputError(
                     f"{said} of as many rows as it is asked for, {rows}, "
                     f"received: {name}.shape={value.shape}"
+                )
+        for spec in self.inputs:
+            shape = inputs[spec.name].shape
+            # As `_admitted` counts them.
+            entries = math.prod(
+                side
+                for side, known in zip(shape, spec.shape, strict=True)
+                if known is None
+            )
+            if rows > 1 and entries > self.max_rows:
+                return self.request(
+                    max(rows * self.max_rows // entries, 1), seed
                 )
         return inputs
 

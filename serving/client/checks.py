@@ -205,9 +205,13 @@ def as_input(value, spec, name):
     try:
         # Strings as they are: NumPy's own kind drops zeros at their end.
         array = np.array(value, spec.numpy_dtype)
-        good = spec.dtype != "string" or all(
-            isinstance(item, (bytes, str)) for item in array.flat
-        )
+        if spec.dtype == "string":
+            good = all(isinstance(item, (bytes, str)) for item in array.flat)
+        elif array.dtype.kind in "iub":
+            # NumPy cuts 1.7 to 1, and 0.3 to True.
+            good = bool((array == np.array(value)).all())
+        else:
+            good = True
     except (ValueError, TypeError, OverflowError):
         good = False
     if not good:

@@ -34,8 +34,11 @@ def versions(base):
 
 
 def none(shapes):
-    """The source without examples."""
-    return {n: np.empty((0, *shape), np.uint8) for n, shape in shapes.items()}
+    """The source without examples; of a side that is open there is nothing."""
+    return {
+        n: np.empty((0, *(side or 0 for side in shape)), np.uint8)
+        for n, shape in shapes.items()
+    }
 
 
 def _manifest(base):

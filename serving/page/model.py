@@ -18,6 +18,9 @@ TRAVERSED = 6
 TRAVERSAL = np.linspace(-2.4, 2.4, 7).astype("float32")
 """Where they are put, in deviations of the prior."""
 
+# Of a request: what serving/tf_serving/batching.config takes as one batch.
+_MOST_ROWS = 32
+
 
 class CannotShow(InvalidRequest):
     """The server does not serve what the page needs."""
@@ -217,8 +220,12 @@ class Model:
         for row, (j, _) in enumerate(chosen):
             latents[row, :, j] = TRAVERSAL
         flat = latents.reshape(-1, len(mean))
-        made = self._predict(moved.decode, {moved.latent: flat}, point)
-        images = made[moved.output]
+        parts = np.split(flat, range(_MOST_ROWS, len(flat), _MOST_ROWS))
+        made = [
+            self._predict(moved.decode, {moved.latent: part}, point)
+            for part in parts
+        ]
+        images = np.concatenate([some[moved.output] for some in made])
         shape = *latents.shape[:2], *images.shape[1:]
         return Traversals(chosen, TRAVERSAL, images.reshape(shape))
 
@@ -235,12 +242,12 @@ class Model:
 
 
 def _parts(view, batch, num):
-    """Slices of `num` rows, as few as a request of pictures can hold."""
-    at_once = num
+    """Slices of `num` rows, as few as a request can hold."""
+    at_once = min(num, _MOST_ROWS)
     for given in view.inputs:
         if given.most_pixels:
             pixels = np.prod(batch[given.name].shape[1:3], dtype=int)
-            at_once = max(min(num, given.most_pixels // pixels), 1)
+            at_once = max(min(at_once, given.most_pixels // pixels), 1)
     return [slice(i, i + at_once) for i in range(0, num, at_once)]
 
 
@@ -249,4 +256,10 @@ def _as_sent(values, spec):
     server's door."""
     if values.dtype == np.uint8 and spec.dtype == "float32":
         return values * np.float32(1 / 255)
-    return values.astype(spec.numpy_dtype)
+    sent = values.astype(spec.numpy_dtype)
+    if sent.dtype.kind in "iu" and not (sent == values).all():
+        raise InvalidRequest(
+            f"expected whole numbers for {spec}, received: "
+            f"{values[sent != values].ravel()[0]:g}"
+        )
+    return sent

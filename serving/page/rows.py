@@ -25,7 +25,7 @@ def boxes(facts, example):
         "columns": [
             {
                 "title": html.escape(field.title),
-                "value": float(f"{value:.6g}"),
+                "value": _written(value),
                 "texts": [html.escape(text) for text in field.texts],
                 "hint": _hint(field),
             }
@@ -63,9 +63,9 @@ def example(facts, given):
         ) from None
     columns = iter(columns)
     return {
-        name: np.concatenate([next(columns) for _ in known[name]])
-        .astype("float32")
-        .reshape(shape)
+        name: np.concatenate([next(columns) for _ in known[name]]).reshape(
+            shape
+        )
         for name, shape in facts.shapes
     }
 
@@ -93,6 +93,14 @@ def _filled_in(facts, example):
         for field in some:
             yield field, field.value(columns[: field.num_columns])
             columns = columns[field.num_columns :]
+
+
+def _written(value):
+    """The shortest number that is the same to the model: what is not edited
+    comes back as it was."""
+    if float(value).is_integer():
+        return int(value)
+    return float(str(np.float32(value)))
 
 
 def _short(value):

@@ -129,6 +129,13 @@ def records(path):
         yield log.predict_log.request
 
 
+def test_more_warmup_than_a_server_takes_is_refused(exported, tmp_path):
+    sizes = list(range(1, 1001))
+    with pytest.raises(InputError, match="1000 warm-up requests at most"):
+        warmup.write(tmp_path, vae_endpoints(exported.model), sizes)
+    assert not list(tmp_path.iterdir())
+
+
 def test_warmup_has_every_signature_at_every_batch_size(exported):
     seen = set()
     for request in records(exported.path):

@@ -117,6 +117,8 @@ def test_inputs_of_a_signature():
     [
         ([1, 2], "float32", np.float32([1, 2])),
         (1.5, "float64", np.float64(1.5)),
+        ([1.0, 2.0], "int64", np.int64([1, 2])),
+        ([1, 0], "bool", np.array([True, False])),
         ([b"a\0", "b"], "string", np.array([b"a\0", "b"], object)),
         (b"a\0", "string", np.array(b"a\0", object)),
         # An array is left as it is.
@@ -138,6 +140,10 @@ def test_lists_as_inputs(value, dtype, expected):
         ([1], "string"),
         (np.float32([1]), "string"),
         ([None], "string"),
+        # What NumPy would cut off.
+        ([1.0, 1.7], "int32"),
+        ([0.3], "uint8"),
+        ([0.3], "bool"),
     ],
 )
 def test_lists_that_are_no_inputs(value, dtype):

@@ -180,6 +180,12 @@ def test_texts_are_chosen_and_ranges_are_said(alarms):
     assert rows.label(facts, {"inputs": np.float32(row)}) == "yes · 7.25 · 3"
     thousands = {"inputs": np.float32([0, 1500.25, 2e12])}
     assert rows.label(facts, thousands) == "no · 1,500 · 2e+12"
+    # What is not edited is sent as it was, however long it is written.
+    for exact in (12345678, 16777217, float(np.float32(1226583.4)), 1 / 3):
+        boxes = rows.boxes(facts, {"inputs": np.array([1, 2, exact])})
+        sent = rows.example(facts, boxes)["inputs"]
+        assert np.float32(sent[2]) == np.float32(exact)
+        assert sent[2] == exact or not float(exact).is_integer()
     # Without examples, what lies between.
     np.testing.assert_allclose(rows.first(facts)["inputs"], [0, 2000, 0])
     view = dataclasses.replace(

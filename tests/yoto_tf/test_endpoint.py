@@ -462,3 +462,23 @@ def test_the_served_functions_parameters_have_the_inputs_names():
     assert served(x=tf.ones([2]))["y"].numpy().tolist() == [2, 2]
     with contextlib.suppress(AttributeError):
         assert served.python_function.__name__ == "double"
+
+
+def test_a_request_has_no_more_entries_than_are_admitted():
+    """As of warm-up requests of the largest batch."""
+    pairs = make(
+        inputs=[
+            tf.TensorSpec([None, None], tf.float32, name="x"),
+            tf.TensorSpec([None], tf.float32, name="y"),
+        ],
+        function=lambda x, y: {"z": x},
+        reference=lambda x, y: {"z": x},
+        example=lambda rows, seed: {
+            "x": np.zeros((rows, 3), "float32"),
+            "y": np.zeros(rows, "float32"),
+        },
+        max_rows=100,
+    )
+    assert pairs.request(20, None)["x"].shape == (20, 3)
+    assert pairs.request(100, None)["x"].shape == (33, 3)
+    assert pairs.request(1000, None)["y"].shape == (33,)

@@ -55,6 +55,13 @@ def export(model, path, example):
         raise SaveError(
             f"could not write {path} ({error.strerror or error})"
         ) from error
+    except (
+        tf.errors.PermissionDeniedError,
+        tf.errors.ResourceExhaustedError,
+        tf.errors.UnknownError,
+    ) as error:
+        # TensorFlow's own file errors, as on a full disk.
+        raise SaveError(f"could not write {path} ({error.message})") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return differences
