@@ -120,7 +120,7 @@ fixed = true
     assert model.loss_parameters.defaults == {"beta": 64.0, "tc": 2.0}
     table = results_module.collect(spec, planned, tmp_path / "runs", {})
     assert list(table.point) == ["beta=1, tc=2", "beta=64, tc=2"] * 2
-    results_module.write(table, tmp_path / "results.csv")
+    results_module.write(table, tmp_path / "results.csv", spec.model_family)
     outcome.write_report(spec, planned, tmp_path / "runs", tmp_path, "x", str)
     text = (tmp_path / "report.md").read_text()
     assert "| beta 1, tc 2 | beta 64, tc 2 |" in text

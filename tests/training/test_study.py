@@ -463,7 +463,7 @@ def test_shipped_studies_run_in_small(name, data_dir, tmp_path, monkeypatch):
     results = results_module.collect(spec, planned, tmp_path, failures)
     assert set(results.method) == set(spec.methods)
     assert results.steps.nunique() == 1
-    results_module.write(results, tmp_path / "results.csv")
+    results_module.write(results, tmp_path / "results.csv", spec.model_family)
     outcome.write_report(spec, planned, tmp_path, tmp_path, "x", str)
     text = (tmp_path / "report.md").read_text()
     for method in spec.methods:
