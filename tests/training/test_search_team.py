@@ -36,6 +36,18 @@ def lost():
     raise Lost("its process ended with exit code -9")
 
 
+def begun_team(folder, kind, answer, said):
+    search = folder / "search.json"
+    search.touch()
+    directory = types.SimpleNamespace(path=folder, search_file=search)
+    given = types.SimpleNamespace(
+        executor=kind, workers=2, cpus=1, ray_address=None, slurm=()
+    )
+    team = Team(given, ["cifar10"], directory, said.append)
+    team.executor = Executor(answer)
+    return team
+
+
 @pytest.mark.parametrize(
     ("answer", "begun", "reason"),
     [
@@ -47,15 +59,8 @@ def lost():
 def test_a_search_ends_with_a_worker_that_is_lost_for_good(
     tmp_path, answer, begun, reason
 ):
-    search = tmp_path / "search.json"
-    search.touch()
-    directory = types.SimpleNamespace(path=tmp_path, search_file=search)
-    given = types.SimpleNamespace(
-        executor="local", workers=2, cpus=1, ray_address=None, slurm=()
-    )
     said = []
-    team = Team(given, ["cifar10"], directory, said.append)
-    team.executor = Executor(answer)
+    team = begun_team(tmp_path, "local", answer, said)
     team._supervise()
     # Lost ones are begun again, here once; those that fail are not.
     assert team.executor.submitted.count("worker0") == begun
@@ -69,15 +74,8 @@ def test_a_search_ends_with_a_worker_that_is_lost_for_good(
 
 
 def test_a_search_ends_where_no_worker_can_be_begun(tmp_path):
-    search = tmp_path / "search.json"
-    search.touch()
-    directory = types.SimpleNamespace(path=tmp_path, search_file=search)
-    given = types.SimpleNamespace(
-        executor="slurm", workers=2, cpus=1, ray_address=None, slurm=()
-    )
     said = []
-    team = Team(given, ["cifar10"], directory, said.append)
-    team.executor = Executor(lost)
+    team = begun_team(tmp_path, "slurm", lost, said)
 
     def refuse(*arguments):
         raise InputError("expected a job that Slurm takes, received: no")

@@ -56,8 +56,9 @@ def scored(study, monkeypatch):
         ]
 
     monkeypatch.setattr(VAE, "score", score)
+    monkeypatch.setattr(VAE, "load", lambda config, parts, known: None)
     monkeypatch.setattr(
-        "training.test_split.load_test_split", lambda run, log: ([], {})
+        "training.test_split.unseen", lambda run, splits, log: ([], {})
     )
     monkeypatch.setattr(
         "yoto_tf.run_directory.RunDirectory.load_model",

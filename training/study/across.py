@@ -134,6 +134,11 @@ def _spread(pair, form, sign="+"):
     return text if math.isnan(deviation) else f"{text} ± {plain}"
 
 
+def _short(label):
+    """A point of one parameter by its value alone."""
+    return label.split("=")[-1] if label.count("=") == 1 else label
+
+
 def _signed(value, form):
     return format(value, f"+{form.lstrip('+')}")
 
@@ -182,9 +187,7 @@ def _changes(studies):
             spread = _spread((mean.mean(), mean.std(ddof=1)), form)
             ordered = apart.mean().sort_values()
             ends = " to ".join(
-                f"{_signed(ordered[at], form)} at {at.split('=')[-1]}"
-                if at.count("=") == 1
-                else f"{_signed(ordered[at], form)} at {at}"
+                f"{_signed(ordered[at], form)} at {_short(at)}"
                 for at in (ordered.index[0], ordered.index[-1])
             )
             said = f"{spread} ({ends})"

@@ -25,9 +25,10 @@ def score(spec, planned, folder, log=print):
         folder: where their run directories lie.
         log: called with a sentence for each model that is scored.
     """
-    from training.test_split import load_test_split
+    from training.test_split import unseen
 
     family = spec.model_family
+    data = splits = None
     for one in planned:
         run = run_directory(folder, one)
         points = _further_points(family, one)
@@ -38,7 +39,13 @@ def score(spec, planned, folder, log=print):
         ):
             continue
         log(f"{one.name}: scored at {len(points)} values more, for its line")
-        examples, _ = load_test_split(run, log)
+        if one.config.data != data:
+            # Once for all runs, which most often share it.
+            data = one.config.data
+            splits = family.load(
+                one.config, parts=("test",), known=run.data.read()
+            )
+        examples, _ = unseen(run, splits, log)
         rows = family.score(run.load_model(), examples, points)
         tables.write(pd.DataFrame(rows), run.between_file)
 

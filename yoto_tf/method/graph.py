@@ -165,7 +165,6 @@ def set_mask(tensor, mask):
 
 def with_mask_of(tensor, other):
     """Returns the tensor with the mask of another one, if that has one."""
-    mask = mask_of(other)
-    if mask is not None and tensor is not other:
-        set_keras_mask(tensor, mask)
+    if tensor is not other:
+        set_mask(tensor, mask_of(other))
     return tensor
