@@ -1,7 +1,8 @@
 """`python -m serving.demo`: the newest export, served, with its page.
 
-Where there is no export yet it exports the trained model that comes with the
-library; of another preset it trains one first, or continues its training.
+Where there is no export yet it exports the run of `--run-dir` if that is
+finished, or else the trained model that comes with the library; of another
+preset it trains one first, or continues its training.
 Server and page are one process.
 
 Exit codes: 0 after SIGTERM or Ctrl-C (130 for Ctrl-C while it is imported), 1
@@ -32,6 +33,7 @@ from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.families import DEFAULT
 from yoto_tf.families import get_preset
+from yoto_tf.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ class Arguments:
     model: str | None = None
     """Name of a model in it; unset: that of the newest export."""
     run_dir: Path = Path("runs/demo")
-    """Where the preset's run is made, if there is no export yet; exported in
-    place of the released model if it exists."""
+    """Where the preset's run is made, if there is no export yet; a finished
+    run of any settings is exported in place of the released model."""
     preset: str | None = None
     """What is trained, if there is no export yet: a preset of any family that
     has a name, whose data need no download or are prepared; unset: nothing,
@@ -88,20 +90,21 @@ def make_export(arguments, stop):
     """
     name = arguments.model or arguments.preset or "shapes"
     run = arguments.run_dir
-    if arguments.preset is None and not run.exists():
+    preset = ["--preset", arguments.preset] if arguments.preset else []
+    if not preset and not run.exists():
         run = released.run(DEFAULT).path
-        print(
-            f"no export in {arguments.models} yet: exporting the released "
-            f"model {DEFAULT}\n",
-            flush=True,
-        )
+        step = f"exporting the released model {DEFAULT}"
+    elif not preset and RunDirectory(run).model_file.exists():
+        # Whatever it was trained by: nothing is left to be trained.
+        step = f"exporting the finished run {run}"
     else:
-        preset = ["--preset", arguments.preset] if arguments.preset else []
-        print(
-            f"no export in {arguments.models} yet: training a model first "
-            "(minutes)\n",
-            flush=True,
-        )
+        step = None
+    print(
+        f"no export in {arguments.models} yet: "
+        f"{step or 'training a model first (minutes)'}\n",
+        flush=True,
+    )
+    if step is None:
         _run(stop, "training.demo", "--run-dir", run, *preset)
     _run(
         stop,

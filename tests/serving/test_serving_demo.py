@@ -15,6 +15,7 @@ from test_architecture import ROOT
 
 from serving import demo
 from serving.client import Client
+from yoto_tf.run_directory import RunDirectory
 
 FREE_PORTS = ["--page-port", "0", "--port", "0", "--rest-api-port", "0"]
 
@@ -138,10 +139,14 @@ def test_the_preset_that_is_trained_can_be_chosen(monkeypatch, tmp_path):
     demo.make_export(demo.Arguments(models, None, run, "smoke"), None)
     run.mkdir()
     demo.make_export(demo.Arguments(models, None, run), None)
+    # A finished run is exported as it is, whatever settings it has.
+    RunDirectory(run).model_file.touch()
+    demo.make_export(demo.Arguments(models, None, run), None)
     train, export = ("training.demo", "--run-dir", run), "export.saved_model"
     assert steps == [
         (*train, "--preset", "smoke"),
         (export, run, "--to", models / "smoke"),
         train,
+        (export, run, "--to", models / "shapes"),
         (export, run, "--to", models / "shapes"),
     ]
