@@ -84,6 +84,18 @@ def test_scores_of_counts_follow_their_formulas(kind):
     )
 
 
+@pytest.mark.parametrize("steps", [1, 5, 19])
+def test_a_code_that_hardly_varies_has_bins(steps):
+    """float32 has no room for 20 edges in so few steps of the last digit."""
+    first = np.float32(0.1)
+    code = first + np.spacing(first) * np.arange(steps + 1, dtype="float32")
+    assert len(np.unique(code)) == steps + 1
+    codes = np.tile(code, 40)[:, None]
+    factors = np.tile(np.arange(steps + 1), 40)[:, None]
+    found = counts.information_of(codes, factors)
+    assert found == pytest.approx(np.log(steps + 1), abs=1e-6)
+
+
 def test_a_code_without_any_information_has_no_modularity():
     codes = np.array([[0.0, 1.0]] * 4 + [[1.0, 1.0]] * 4)
     factors = np.array([[0, 0], [0, 1]] * 2 + [[1, 0], [1, 1]] * 2)

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from yoto_tf.errors import InputError
-from yoto_tf.families.vae.metrics.information import aggregate_information
+from yoto_tf.families.vae.metrics import information
+from yoto_tf.families.vae.metrics.information import information_bounds
 from yoto_tf.families.vae.metrics.likelihood import importance_nll
 from yoto_tf.families.vae.metrics.measurer import Measurer
 from yoto_tf.families.vae.model.likelihoods import Likelihood
@@ -24,15 +25,17 @@ def drawn(mean, stddev, seed=0):
 def test_a_code_that_tells_nothing_has_no_information():
     # All images have one posterior, whatever it is: not log(400) = 6.
     mean, stddev = np.full((400, 5), 0.7), np.full((400, 5), 0.3)
-    found = aggregate_information(mean, stddev, drawn(mean, stddev))
-    assert found == pytest.approx(0, abs=1e-9)
+    found = information_bounds(mean, stddev, drawn(mean, stddev))
+    assert found == pytest.approx((0, 0), abs=1e-9)
 
 
 def test_posteriors_that_hardly_differ_have_next_to_none():
     mean = 0.01 * np.random.default_rng(1).standard_normal((400, 5))
     stddev = np.ones_like(mean)
-    found = aggregate_information(mean, stddev, drawn(mean, stddev))
-    assert found == pytest.approx(0, abs=0.01)
+    found = information_bounds(mean, stddev, drawn(mean, stddev))
+    assert found == pytest.approx((0, 0), abs=0.01)
+    # What is drawn would leave it below: -0.0005.
+    assert found[0] >= 0
 
 
 def test_information_of_a_gaussian_code_is_the_closed_form():
@@ -41,15 +44,27 @@ def test_information_of_a_gaussian_code_is_the_closed_form():
     rng = np.random.default_rng(2)
     mean = math.sqrt(1 - s**2) * rng.standard_normal((3000, 2))
     stddev = np.full_like(mean, s)
-    found = aggregate_information(mean, stddev, drawn(mean, stddev))
-    assert found == pytest.approx(-2 * math.log(s), abs=0.06)
+    found = information_bounds(mean, stddev, drawn(mean, stddev))
+    assert found == pytest.approx((-2 * math.log(s),) * 2, abs=0.06)
+
+
+def test_the_truth_lies_between_the_bounds_where_few_posteriors_overlap():
+    # The lower one is far below log(3000) = 8.0 and yet not the truth.
+    s, latents = 0.3, 6
+    rng = np.random.default_rng(2)
+    mean = math.sqrt(1 - s**2) * rng.standard_normal((3000, latents))
+    stddev = np.full_like(mean, s)
+    lower, upper = information_bounds(mean, stddev, drawn(mean, stddev))
+    assert 6.3 < lower < -latents * math.log(s) - 0.5
+    assert -latents * math.log(s) + 0.3 < upper
 
 
 def test_images_that_are_told_apart_have_the_ceilings_information():
     mean = 100.0 * np.arange(60)[:, None] * np.ones((1, 3))
     stddev = np.full_like(mean, 1e-3)
-    found = aggregate_information(mean, stddev, drawn(mean, stddev))
+    found, upper = information_bounds(mean, stddev, drawn(mean, stddev))
     assert found == pytest.approx(math.log(60))
+    assert upper > 1e6
 
 
 def test_information_is_the_mean_over_all_pairs():
@@ -58,9 +73,11 @@ def test_information_is_the_mean_over_all_pairs():
     z = drawn(mean, stddev)
     logs = -0.5 * ((z[:, None] - mean) / stddev) ** 2 - np.log(stddev)
     logs = logs.sum(-1)
-    each = np.diag(logs) - np.log(np.exp(logs).mean(1))
-    found = aggregate_information(mean, stddev, z)
-    assert found == pytest.approx(each.mean())
+    lower = np.diag(logs) - np.log(np.exp(logs).mean(1))
+    others = np.exp(logs)[~np.eye(300, dtype=bool)].reshape(300, 299)
+    upper = np.diag(logs) - np.log(others.mean(1))
+    found = information_bounds(mean, stddev, z)
+    assert found == pytest.approx((lower.mean(), upper.mean()))
 
 
 class LinearGaussian:
@@ -169,7 +186,7 @@ def as_vae(model, side=2):
         posterior_of=posterior_of,
         likelihood_of=likelihood_of,
         likelihood=Linear(model),
-        model_config=types.SimpleNamespace(latent_size=3),
+        model_config=types.SimpleNamespace(latent_size=model.w.shape[1]),
     )
 
 
@@ -188,7 +205,52 @@ def test_a_model_is_measured_on_its_own_images():
     row = measure("mutual_information", POINT)
     assert row["mutual_information_ceiling"] == pytest.approx(math.log(50))
     assert 0 < row["mutual_information"] < math.log(50) - 1
+    more = row["mutual_information_at_most"] - row["mutual_information"]
+    assert 0 < more < 0.1
     assert row["mutual_information_at_least"] == 0
+
+
+@pytest.mark.parametrize(
+    ("bounds", "at_most", "at_least"),
+    [
+        ((1.2, 1.25), 1.25, 0),
+        # Far below the ceiling of 6.0, and a lower bound all the same.
+        ((1.2, 1.4), 1.4, 1),
+        # Images that nothing is like have any distance; the rate is less.
+        ((1.2, 1e6), None, 1),
+    ],
+)
+def test_information_that_the_bounds_leave_open_is_said_to_be_more(
+    bounds, at_most, at_least, monkeypatch
+):
+    monkeypatch.setattr(information, "information_bounds", lambda *_: bounds)
+    model = LinearGaussian(12, 3)
+    images = np.random.default_rng(6).integers(0, 256, (400, 2, 2, 3), np.uint8)
+    row = Measurer(as_vae(model), images)("mutual_information", POINT)
+    mean, stddev = model.posterior(images.reshape(400, 12) / 255)
+    rate = 0.5 * (mean**2 + stddev**2 - 1 - 2 * np.log(stddev)).sum(1).mean()
+    assert 1.4 < rate < 6
+    assert row["mutual_information"] == 1.2
+    assert row["mutual_information_at_most"] == pytest.approx(at_most or rate)
+    assert row["mutual_information_at_least"] == at_least
+
+
+def test_a_collapsed_code_has_no_scores_that_forget_its_scale():
+    """Means of 1e-7, which tell the factors perfectly, of a rate of 1e-12."""
+    model = LinearGaussian(12, 2, scale=1e3)
+    rng = np.random.default_rng(6)
+    a, b = rng.integers(0, 4, (2, 60))
+    images = np.zeros((60, 2, 2, 3), np.uint8)
+    images[:, 0, 0, 0], images[:, 1, 1, 2] = 60 * a, 60 * b
+    measure = Measurer(as_vae(model), images, {"a": a, "b": b})
+    found = measure("disentanglement", POINT) | measure("dci", POINT)
+    assert found["live_codes"] == found["factor_vae_score"] == 0
+    assert found["sap"] == pytest.approx(0, abs=0.15)
+    left_out = {name for name, value in found.items() if math.isnan(value)}
+    assert left_out == {
+        *("mig", "modularity"),
+        *("dci_disentanglement", "dci_completeness", "dci_informativeness"),
+    }
 
 
 def test_information_is_left_out_where_the_rate_is_above_its_ceiling():

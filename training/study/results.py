@@ -50,7 +50,7 @@ def columns(family):
         c.name + end
         for metric in family.metrics.values()
         for c in metric.columns
-        for end in ("", "_se", "_ceiling", "_at_least")
+        for end in ("", "_se", "_at_most", "_ceiling", "_at_least")
     ]
     return [*keys(family), *dict.fromkeys([*with_errors, *measured]), *_OF_RUN]
 

@@ -35,7 +35,7 @@ class Column:
         name: of the column in `curve.csv`; where there is `NAME_se` beside
             it, that is its standard error; where `NAME_ceiling`, what it
             cannot exceed, and where `NAME_at_least` is not 0, the truth may
-            be above.
+            be above, and is `NAME_at_most` at most.
         title: for people.
         form: format of its numbers.
         unit: of its numbers, where they have one.

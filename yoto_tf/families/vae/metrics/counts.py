@@ -71,6 +71,8 @@ def information_of(codes, factors, bins=BINS):
 
 
 def _binned(code, bins):
+    # In float32 a nearly constant code has no room for so many edges.
+    code = code.astype("float64")
     edges = np.histogram(code, bins)[1]
     return np.digitize(code, edges[:-1])
 

@@ -7,23 +7,27 @@ import numpy as np
 _ROWS = 250
 
 
-def aggregate_information(mean, stddev, latent):
-    """E[log q(z|x) - log q(z)], with q(z) the mean of all images' posteriors.
+def information_bounds(mean, stddev, latent):
+    """E[log q(z|x) - log q(z)] between two bounds (Poole et al., On
+    Variational Bounds of Mutual Information, ICML 2019, equations 12 and 13).
 
-    Each image's sample is compared with the posteriors of all images. The
-    estimate cannot exceed log(n), however much the code tells: near it, it
-    says "at least" (McAllester & Stratos, AISTATS 2020).
+    Each image's sample is compared with the posteriors of all images, whose
+    mean stands for q(z): a lower bound, in expectation, which cannot exceed
+    log(n), however much the code tells (McAllester & Stratos, AISTATS 2020).
+    Compared with those of all *other* images it is an upper bound. They are
+    close where many images' posteriors overlap.
 
     Args:
-        mean, stddev: of the images' Gaussian posteriors, `(n, d)`.
+        mean, stddev: of the images' Gaussian posteriors, `(n, d)`, n at least
+            2.
         latent: one sample of each, `(n, d)`.
 
     Returns:
-        nats, from about 0 to `log(n)`.
+        `(lower, upper)`, in nats: from 0 to `log(n)`, and at least as much.
 
     Example:
         mean = stddev = np.ones((100, 4))
-        aggregate_information(mean, stddev, mean)  # 0: the code tells nothing
+        information_bounds(mean, stddev, mean)  # (0, 0): it tells nothing
     """
     mean, stddev, latent = (
         np.asarray(a, "float64") for a in (mean, stddev, latent)
@@ -34,15 +38,22 @@ def aggregate_information(mean, stddev, latent):
     linear = (mean * precision).T
     own = -0.5 * ((latent - mean) / stddev) ** 2 - np.log(stddev)
     own = own.sum(1)
-    total = 0.0
+    lower = upper = 0.0
+    num = len(latent)
     for start in range(0, len(latent), _ROWS):
         rows = slice(start, start + _ROWS)
         z = latent[rows]
         logs = z @ linear - 0.5 * (z**2) @ precision.T - constant
         # What was multiplied out loses digits where deviations are tiny.
-        logs[np.arange(len(z)), np.arange(len(latent))[rows]] = own[rows]
-        total += (own[rows] - log_mean_exp(logs)).sum()
-    return float(total / len(latent))
+        itself = np.arange(len(z)), np.arange(num)[rows]
+        logs[itself] = own[rows]
+        lower += (own[rows] - log_mean_exp(logs)).sum()
+        logs[itself] = -np.inf
+        others = log_mean_exp(logs) + math.log(num / (num - 1))
+        upper += (own[rows] - others).sum()
+    # What is drawn may leave either below 0, which information never is.
+    lower, upper = (max(float(total / num), 0.0) for total in (lower, upper))
+    return lower, max(lower, upper)
 
 
 def log_mean_exp(values):
@@ -53,5 +64,5 @@ def log_mean_exp(values):
 
 
 def ceiling(num):
-    """What an estimate over `num` images cannot exceed, in nats."""
+    """What the lower bound over `num` images cannot exceed, in nats."""
     return math.log(num)

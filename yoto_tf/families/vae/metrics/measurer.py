@@ -22,6 +22,8 @@ _FIT, _TEST = 10_000, 5_000
 _INFORMATION_IMAGES = 10_000
 _NLL_IMAGES = 500
 _LEAST_WITH_FACTORS = 20
+# Bounds so near to each other, in nats, are one number.
+_SAME_INFORMATION = 0.1
 
 
 class Measurer:
@@ -125,42 +127,57 @@ class Measurer:
         mean, stddev = (part[chosen] for part in self._codes(point))
         mean, stddev = mean.astype("float64"), stddev.astype("float64")
         top = information.ceiling(len(chosen))
-        found = math.nan
+        found = at_most = math.nan
+        mean_rate = float(np.mean(rate(mean, stddev)))
         # Above it the ceiling is all that would be seen.
-        if np.mean(rate(mean, stddev)) <= top:
+        if mean_rate <= top and len(chosen) > 1:
             noise = np.random.default_rng(self._seed).standard_normal(
                 mean.shape
             )
-            found = information.aggregate_information(
+            found, at_most = information.information_bounds(
                 mean, stddev, mean + stddev * noise
             )
+            # The rate is the information and how far q(z) is from the prior.
+            at_most = max(found, min(at_most, mean_rate))
         return {
             "mutual_information": found,
+            "mutual_information_at_most": at_most,
             "mutual_information_ceiling": top,
-            "mutual_information_at_least": int(found > top - 1),
+            "mutual_information_at_least": int(
+                at_most - found > _SAME_INFORMATION or found > top - 1
+            ),
         }
+
+    # Scores that are the same at every scale of a code would be those of a
+    # live code where the posterior has collapsed: they are left out there.
 
     def _disentanglement(self, point, _):
         codes = self._codes(point)[0]
         chosen = self._order[:_FIT]
         some, labels = codes[chosen], self._factors[chosen]
+        live = int(factor_vae.live_codes(some).sum())
         return {
-            "mig": counts.mutual_information_gap(some, labels),
+            "mig": (
+                counts.mutual_information_gap(some, labels)
+                if live
+                else math.nan
+            ),
             "sap": predictors.separated_attribute_predictability(
                 *self._parts(codes)
             ),
-            "modularity": counts.modularity(some, labels),
+            "modularity": counts.modularity(some, labels) if live else math.nan,
             "factor_vae_score": factor_vae.factor_vae_score(
                 codes, self._factors, seed=self._seed
             ),
-            "live_codes": int(factor_vae.live_codes(some).sum()),
+            "live_codes": live,
         }
 
     def _dci(self, point, _):
         names = "disentanglement", "completeness", "informativeness"
-        found = predictors.dci(
-            *self._parts(self._codes(point)[0]), seed=self._seed
-        )
+        codes = self._codes(point)[0]
+        found = (math.nan,) * len(names)
+        if factor_vae.live_codes(codes[self._order[:_FIT]]).any():
+            found = predictors.dci(*self._parts(codes), seed=self._seed)
         return {f"dci_{n}": v for n, v in zip(names, found, strict=True)}
 
     def _parts(self, codes):
