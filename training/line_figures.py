@@ -96,9 +96,12 @@ def _draw_lines(axes, curves, family, line, labels=None):
         )
     values = _values(curves, family)
     if line.aim:
-        aims = [row[line.aim] for rows in curves.values() for row in rows]
-        ends = np.array(sorted(zip(values, aims, strict=True)))[[0, -1]]
-        axes.plot(*ends.T, color="0.6", linewidth=0.7, zorder=0)
+        # One line for all whose aims are the same.
+        ends = (min(values), max(values))
+        for first, last in dict.fromkeys(
+            _aims_at(ends, rows, name, line.aim) for rows in curves.values()
+        ):
+            axes.plot(ends, (first, last), color="0.6", lw=0.7, zorder=0)
     _value_axis(axes, values)
     if line.log:
         axes.set_yscale("log")
@@ -108,6 +111,14 @@ def _draw_lines(axes, curves, family, line, labels=None):
     axes.set_ylabel(column.label, **STYLE)
     axes.tick_params(labelsize=7, which="both")
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _aims_at(ends, rows, name, aim):
+    """What a score should be at both ends, of the rows of one run."""
+    if aim == name:
+        return ends
+    ordered = sorted(rows, key=lambda row: row[name])
+    return ordered[0][aim], ordered[-1][aim]
 
 
 def _values(curves, family):

@@ -155,9 +155,11 @@ def _time_left(seconds):
 
 def columns_of(rows, family):
     """`Column`s of the metrics that rows of a `curve.csv` have."""
-    return [
-        column
-        for metric in family.metrics.values()
-        for column in metric.columns
-        if any(column.name in row for row in rows)
-    ]
+    there = {name for row in rows for name in row}
+    found = {}
+    for metric in family.metrics.values():
+        own = [c for c in metric.columns if c not in family.columns]
+        # Those of the family are always there, measured or not.
+        if any(c.name in there for c in own):
+            found |= {c: c for c in metric.columns if c.name in there}
+    return list(found)

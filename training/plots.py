@@ -102,7 +102,7 @@ def plot(runs, to=None, formats=("png",), seed=0, log=print):
             to or runs[0].figures,
             "metrics",
             "what training.evaluate --metrics measured on the test split, "
-            f"against {family.parameters[0]}",
+            f"against {family.parameters[0]}; grey: what a score cannot exceed",
         )
     for run, label in zip(runs, labels, strict=True):
         folder = to or run.figures

@@ -238,6 +238,7 @@ def test_all_metrics_from_the_command_line(own_run):
     names = {p.stem for p in own_run.figures.iterdir()}
     assert "metrics" in names
     columns = [c.name for m in VAE.metrics.values() for c in m.columns]
+    assert columns.count("active_units") == 1
     panels = plots._metric_panels({"own": own_run.read_curve()}, VAE)
     assert [line.name for _, line in panels] == columns
 

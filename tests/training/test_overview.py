@@ -96,6 +96,22 @@ def test_seeds_that_are_not_whole_are_left_out(folder, capsys):
     assert lines[2].endswith("| 1 |")
 
 
+def test_a_seed_of_which_a_run_failed_is_not_counted(folder, capsys):
+    path = folder / "results.csv"
+    rows = pd.read_csv(path)
+    failed = (rows.seed == 0) & (rows.method == rows.method.iloc[0])
+    rows.loc[failed, "full_loss":"example_values"] = float("nan")
+    rows["failure"] = ["diverged" if f else "" for f in failed]
+    rows.to_csv(path, index=False)
+    overview.main([str(folder)])
+    line = capsys.readouterr().out.splitlines()[2]
+    # The other seed's alone.
+    assert line.startswith(
+        "| `short_mnist` | 1,000 | +2.0 | +1.0 | +0.0 | -2.0 | +0.2"
+    )
+    assert line.endswith("| 1 |")
+
+
 def test_what_cannot_be_told_is_a_sentence(folder, tmp_path, capsys):
     other = tmp_path / "no_study"
     folder.rename(other)

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from training.metrics import columns_of
 from training.study import comparison
+from training.study import figures
 from training.study import results as results_module
 from training.study import runner
 from training.study.figures import difference_figure
@@ -241,8 +243,46 @@ def test_what_was_measured_besides_is_a_table_of_means_over_seeds(noisy):
     assert "## What was measured besides" in text
     rows = [r for r in text.splitlines() if r.startswith("| gates | beta")]
     assert rows == ["| gates | beta 1 | 3.00 ± 2.65 |"]
+    assert "- mutual information: of image and code" in text
     del results["mutual_information"]
     assert "besides" not in report(results, SPEC, "a command", {})
+
+
+def test_lower_bounds_and_missing_seeds_are_told_and_not_drawn(noisy):
+    results, _ = noisy
+    results["active_units"] = 7
+    results["mutual_information"] = 2.0
+    results["mutual_information_ceiling"] = 9.2103
+    results["mutual_information_at_least"] = 0
+    at_1 = (results.method == "gates") & (results.beta == 1)
+    at_16 = (results.method == "gates") & (results.beta == 16)
+    # A rate above the ceiling: the mean of the others is of small rates.
+    results.loc[at_1, "mutual_information"] = [8.0, 8.2, np.nan]
+    results.loc[at_1, "mutual_information_at_least"] = [1, 0, 0]
+    results.loc[at_16, "mutual_information"] = np.nan
+    text = report(results, SPEC, "a command", {})
+    rows = [r for r in text.splitlines() if r.startswith("| gates | beta")]
+    assert rows[0] == "| gates | beta 1 | 7 ± 0 | >= 8.10 ± 0.14 (2 of 3) |"
+    assert rows[1] == "| gates | beta 16 | 7 ± 0 | — |"
+    assert "mutual information of so many images cannot exceed 9.21" in text
+    drawn = figures._curves(results, SPEC, "mutual_information")["gates"]
+    assert [row["beta"] for row in drawn] == [256.0]
+    assert {row["mutual_information_ceiling"] for row in drawn} == {9.2103}
+    assert drawn[0]["mutual_information_se"] == 0
+    columns = columns_of(results.to_dict("records"), VAE)
+    axes = figures.metrics_figure(results, SPEC, columns).axes[1]
+    grey = [line for line in axes.lines if line.get_color() == "0.6"]
+    (line,) = grey
+    assert set(line.get_ydata()) == {9.2103}
+
+
+def test_a_report_of_what_is_told_alone_has_no_difference(noisy):
+    """As after the first runs of a study."""
+    results, _ = noisy
+    results = results[results.method == "gates"]
+    text = report(results, SPEC, "a command", {})
+    assert "against the baseline" not in text
+    assert "| gates |" in text
 
 
 def test_a_run_without_a_metric_that_is_asked_for_is_not_finished(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from training.study import comparison
 from training.study import results as results_module
+from training.study.markdown import markdown
 from training.study.plan import planned_runs
-from training.study.report import markdown
 from training.study.spec_file import load_spec
 from yoto_tf.errors import InputError
 
@@ -87,6 +87,9 @@ def _losses(labels, studies):
             if s.method in one.spec.fixed_methods and s.width == own.width
         ]
         own_rows = one.results[one.results.method == one.method]
+        apart = comparison.differences(one.results, one.spec)
+        # A seed of which a run failed is in no mean.
+        seeds = apart.loc[own.method, own.width].dropna()
         values = one.results.example_values.dropna().iloc[0]
         scale = one.spec.model_family.per_value((values,))
         # A family whose loss is the same on all data sets has none.
@@ -95,13 +98,13 @@ def _losses(labels, studies):
         rows.append(
             [
                 f"`{one.name}`",
-                f"{int(own_rows.steps.iloc[0]):,}",
+                f"{int(own_rows.steps.max()):,}" if len(seeds) else "—",
                 *(_spread(own.differences[at], form) for at in labels),
                 _spread(own.mean_difference, form),
                 _signed(own.largest_difference, form),
                 *(f"{own.largest_difference * f:+.4f}" for f, _ in scales),
                 _spread(_time(one, own, fixed[0]), ".2f", sign=""),
-                str(len(one.seeds)),
+                str(len(seeds)),
             ]
         )
     header = [

@@ -1,6 +1,7 @@
 """What a study will cost: from its finished runs, or from a few steps."""
 
 import dataclasses
+import json
 import statistics
 import time
 
@@ -18,13 +19,16 @@ _SCORED = 500
 
 
 def known_costs(planned, folder, kept):
-    """Mean seconds per run, by kind, of the runs that are finished."""
+    """Mean seconds per run, by kind, of the runs that are finished: of
+    training and, where their directories are there, of scoring."""
     seconds = {}
     for one in planned:
         took = kept.seconds(one)
         if took is None and is_finished(folder, one):
-            log = run_directory(folder, one).read_log()
-            took = sum(row["seconds"] for row in log)
+            run = run_directory(folder, one)
+            took = sum(row["seconds"] for row in run.read_log())
+            evaluation = json.loads(run.evaluation_file.read_text())
+            took += evaluation.get("seconds", 0)
         if took is not None:
             seconds.setdefault(one.kind, []).append(took)
     return {kind: statistics.mean(s) for kind, s in seconds.items()}
@@ -43,7 +47,8 @@ def print_estimate(spec, planned, folder, jobs, kept):
 
     set_threads(threads_of_a_run(planned, jobs))
     jobs = max(1, min(jobs, len(planned)))
-    costs = known_costs(planned, folder, kept)
+    known = known_costs(planned, folder, kept)
+    costs = dict(known)
     total = 0.0
     unknown = []
     for one in planned:
@@ -72,6 +77,8 @@ def print_estimate(spec, planned, folder, jobs, kept):
             f"{len(unknown)} of unknown time: a dry run prepares no data set, "
             f"and {', '.join(names)} is not there yet"
         )
+    if any(one.metrics and one.kind not in known for one in planned):
+        costs_of.append("what its metrics take on top")
     print(f"{spec.name}: {len(planned)} runs, {'; '.join(costs_of)}")
 
 

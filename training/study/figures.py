@@ -143,7 +143,11 @@ def metrics_figure(results, spec, columns):
     for column in columns:
         curves = _curves(results, spec, column.name)
         if curves:
-            line = LineFigure(column.name, column.title, column)
+            aim = f"{column.name}_ceiling"
+            bounded = all(aim in r for rows in curves.values() for r in rows)
+            line = LineFigure(
+                column.name, column.title, column, aim=aim if bounded else None
+            )
             panels.append((curves, line))
     if not panels:
         return None
@@ -151,20 +155,23 @@ def metrics_figure(results, spec, columns):
 
 
 def _curves(results, spec, column):
-    """dict, label -> rows of means and spreads over seeds."""
+    """dict, label -> rows of means and spreads over seeds, and of what the
+    column cannot exceed; of values that all seeds have a number at, as a mean
+    over some of them would be of those with small ones."""
     name = spec.model_family.parameters[0]
+    ceiling = f"{column}_ceiling"
     curves = {}
     for label, _, rows in _series(results, spec):
-        grouped = rows[rows[column].notna()].groupby(name)[column]
         curves[label] = [
-            {name: value, column: mean, f"{column}_se": spread}
-            for value, mean, spread in zip(
-                grouped.mean().index,
-                grouped.mean(),
+            {
+                name: value,
+                column: at[column].mean(),
                 # Of one seed there is none.
-                grouped.std(ddof=1).fillna(0.0),
-                strict=True,
-            )
+                f"{column}_se": at[column].std(ddof=1) if len(at) > 1 else 0.0,
+                **({ceiling: at[ceiling].max()} if ceiling in at else {}),
+            }
+            for value, at in rows.groupby(name)
+            if at[column].notna().all()
         ]
     return {label: rows for label, rows in curves.items() if rows}
 

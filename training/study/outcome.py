@@ -156,7 +156,8 @@ def write_report(spec, planned, folder, to, command, log=print):
                     table, spec, columns_of(table.to_dict("records"), family)
                 ),
                 "What was measured besides. Means and standard deviations "
-                "over seeds.",
+                "over seeds, where all have a number; grey: what a score "
+                "cannot exceed.",
             )
         )
         if spec.fixed_methods:

@@ -6,6 +6,9 @@ import numpy as np
 
 from training.metrics import columns_of
 from training.study import comparison
+from training.study import metric_table
+from training.study.markdown import markdown
+from training.study.markdown import number
 from yoto_tf import points
 
 
@@ -29,7 +32,7 @@ def report(results, spec, command, pictures, reached=None):
     finished = results[results.failure == ""]
     if len(finished):
         summaries = comparison.summarize(results, spec)
-        if spec.fixed_methods:
+        if any(s.method in spec.fixed_methods for s in summaries):
             parts += [f"## {loss.capitalize()} against the baseline"]
             parts += [difference_table(summaries, results, spec)]
         parts += ["## Every method", method_table(summaries, spec)]
@@ -41,7 +44,7 @@ def report(results, spec, command, pictures, reached=None):
         if measured:
             parts += [
                 "## What was measured besides",
-                metric_table(results, spec, measured),
+                metric_table.table(results, spec, measured),
             ]
     parts += [
         f"![{meaning}]({name})\n\n*{meaning}*"
@@ -119,8 +122,8 @@ def difference_table(summaries, results, spec):
     rows = [
         [
             _label(s, summaries, spec),
-            *(_number(s.differences[at], form) for at in labels),
-            _number(s.mean_difference, form),
+            *(number(s.differences[at], form) for at in labels),
+            number(s.mean_difference, form),
             _plain(s.largest_difference, form),
             *(_plain(s.largest_difference * f, "+.4f") for f, _ in scales),
         ]
@@ -136,30 +139,6 @@ def difference_table(summaries, results, spec):
     return f"{text}\n\n{markdown(header, rows)}"
 
 
-def metric_table(results, spec, columns):
-    """Means over seeds of what `training.evaluate --metrics` measures."""
-    rows = []
-    for (method, width), of_method in results.groupby(
-        ["method", "width"], sort=False
-    ):
-        for point in dict.fromkeys(of_method.point):
-            at = of_method[of_method.point == point]
-            label = spec.title(method)
-            if results.width.nunique() > 1:
-                label += f", {width}x"
-            cells = [_spread_of(at[c.name], c.form) for c in columns]
-            if set(cells) != {"—"}:
-                rows.append([label, point.replace("=", " "), *cells])
-    return markdown(["method", "at", *(c.title for c in columns)], rows)
-
-
-def _spread_of(values, form):
-    values = values.dropna()
-    deviation = values.std(ddof=1) if len(values) > 1 else math.nan
-    mean = values.mean() if len(values) else math.nan
-    return _number((mean, deviation), form)
-
-
 def method_table(summaries, spec):
     """Hypervolume, regret, cost and size."""
     loss = spec.model_family.objective
@@ -170,8 +149,8 @@ def method_table(summaries, spec):
         rows.append(
             [
                 _label(s, summaries, spec),
-                _number(s.hypervolume, ",.0f"),
-                _number(s.regret, loss.form),
+                number(s.hypervolume, ",.0f"),
+                number(s.regret, loss.form),
                 str(s.num_runs),
                 _plain(s.seconds[0] / unit[0], ".2f"),
                 _plain(s.cpu_seconds[0] / unit[1], ".2f"),
@@ -256,7 +235,8 @@ def reached_table(reached, spec):
         f"Steps of *{spec.title(own)}*, of {steps:,.0f}, at the end of the "
         "first epoch in which its full loss on validation data is at most "
         "what the other method's has at its end, and its processor time in "
-        "shares of what that took (a fixed weight: one training per point). "
+        "shares of what that took (a fixed weight: one training per point), "
+        "at the values that runs are watched at. "
         "Means over the seeds, whose number is said where some never have it."
     )
     header = [*(at.replace("=", " ") for at in labels.values())]
@@ -276,27 +256,11 @@ def _time_to(rows):
     return text
 
 
-def markdown(header, rows):
-    """Formats a table; the first column is text, the others are numbers."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def _label(summary, summaries, spec):
     title = spec.title(summary.method)
     if len({s.width for s in summaries}) > 1:
         return f"{title}, {summary.width}x"
     return title
-
-
-def _number(pair, form):
-    mean, deviation = pair
-    if math.isnan(mean):
-        return "—"
-    text = format(mean, form)
-    if math.isnan(deviation):
-        return text
-    return f"{text} ± {format(deviation, form.replace('+', ''))}"
 
 
 def _plain(value, form):

@@ -100,8 +100,7 @@ class RenderedShapes3d(tfds.core.GeneratorBasedBuilder):
         RenderedShapes3dConfig(
             name="subset_10k_test",
             description=(
-                "The subset's training pictures, 10,000 to test on: as many "
-                "as metrics of codes are defined on."
+                "The subset's training pictures, 10,000 to measure codes on."
             ),
             train_size=20_000,
             test_size=10_000,

@@ -58,8 +58,9 @@ class Metric:
 
     Attributes:
         meaning: one line.
-        columns: list of `Column`, that it adds to `curve.csv`; not a number
-            where it was not measured.
+        columns: list of `Column`, that it adds to `curve.csv`, not a number
+            where it was not measured, and of those of the family that are
+            shown with them.
         size: what `NAME=SIZE` sets, if anything, by default.
         factors: whether it needs the factors of the data.
         most: how many points of a grid at most are measured; None: all.

@@ -11,6 +11,7 @@ from yoto_tf.families.base import Family
 from yoto_tf.families.parts import Column
 from yoto_tf.families.vae.config import ExperimentConfig
 from yoto_tf.families.vae.dimensions import DIMENSIONS
+from yoto_tf.families.vae.metric_names import ACTIVE_UNITS
 from yoto_tf.families.vae.metric_names import METRICS
 from yoto_tf.families.vae.model_config import ConditioningConfig
 from yoto_tf.families.vae.model_config import idle_settings
@@ -39,7 +40,7 @@ class VaeFamily(Family):
         _RATE,
         Column("full_loss", "full loss", ".1f", _NATS),
         Column("full_loss_bpd", "bits/dim", ".3f"),
-        Column("active_units", "active units", ".0f"),
+        ACTIVE_UNITS,
     ]
     trade_off = (_RATE, _DISTORTION)
     objective = Column("full_loss", "full loss", ".1f", _NATS)

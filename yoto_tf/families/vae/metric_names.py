@@ -4,6 +4,8 @@ from yoto_tf.families.parts import Column
 from yoto_tf.families.parts import Metric
 
 _NATS = "nats per image"
+# Always in curve.csv.
+ACTIVE_UNITS = Column("active_units", "active units", ".0f")
 
 METRICS = {
     "nll": Metric(
@@ -17,7 +19,10 @@ METRICS = {
     "mutual_information": Metric(
         "of image and code, with the aggregate posterior of at most 10,000 "
         "images",
-        [Column("mutual_information", "mutual information", ".2f", _NATS)],
+        [
+            ACTIVE_UNITS,
+            Column("mutual_information", "mutual information", ".2f", _NATS),
+        ],
     ),
     "disentanglement": Metric(
         "MIG, SAP, modularity and FactorVAE score of the posterior's means",
