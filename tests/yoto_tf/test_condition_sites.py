@@ -6,6 +6,7 @@ import re
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from keras import ops
 
@@ -139,9 +140,11 @@ def test_sites_are_chosen_by_name_or_predicate():
     def of(sites):
         return condition(net, sites=sites).sites
 
-    assert of(None) == ["a", "inner/a", "norm"]
+    assert of(None) == ["a:1", "inner/a", "norm"]
     # Exactly there, at every call or at one.
-    assert of(["a"]) == ["a", "a:2"]
+    assert of(["a"]) == of(["a:1", "a:2"]) == ["a", "a:2"]
+    assert of(["a:1"]) == ["a:1"]
+    assert of(["inner:1/a", "a:2"]) == ["inner/a", "a:2"]
     assert of(["norm", "a:2"]) == ["a:2", "norm"]
     assert of(["inner/a", "inner/a"]) == ["inner/a"]
     assert of(lambda layer: layer is a) == ["a", "a:2"]
@@ -150,6 +153,85 @@ def test_sites_are_chosen_by_name_or_predicate():
     ]
     operation = next(o.name for o in net.operations if "relu" in o.name)
     assert of([operation]) == [operation]
+
+
+def shared_behind_a_normalization():
+    x = keras.Input((4,))
+    shared = layers.Dense(4, name="d")
+    hidden = layers.BatchNormalization(name="norm")(shared(ops.relu(shared(x))))
+    return keras.Model(x, layers.Dense(1, name="o")(hidden))
+
+
+def shared_encoder():
+    x = keras.Input((4,))
+    inner = keras.Input((4,))
+    encoder = keras.Model(inner, layers.Dense(4, name="d")(inner), name="enc")
+    second = layers.BatchNormalization(name="norm")(encoder(x * 2))
+    return keras.Model(x, layers.Dense(1, name="o")(encoder(x) + second))
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (shared_behind_a_normalization, ["d:1", "norm", "o"]),
+        (shared_encoder, ["norm", "enc:1/d:1", "o"]),
+    ],
+)
+def test_a_model_that_is_made_again_has_its_sites(make, expected, tmp_path):
+    """Some of a shared layer's calls have one, and others have none."""
+    model = condition(make())
+    assert sorted(model.sites) == sorted(expected)
+    model.compile("adam")
+    x = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
+    model.fit(x, x[:, :1], verbose=0)
+    assert keras.models.clone_model(model).sites == model.sites
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.sites == model.sites
+    asked = {next(iter(model.loss_parameters.names)): 0.7}
+    np.testing.assert_array_equal(
+        again.predict(x, loss_parameters=asked, verbose=0),
+        model.predict(x, loss_parameters=asked, verbose=0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: layers.Dense(1, "softplus", name="b"), ["a"]),
+        (lambda: layers.Dense(1, tf.nn.relu, name="b"), ["a"]),
+        (lambda: layers.Dense(1, tf.math.exp, name="b"), ["a"]),
+        (lambda: layers.Dense(1, "exponential", name="b"), ["a"]),
+        (lambda: layers.Dense(1, layers.ReLU(), name="b"), ["a"]),
+        (lambda: layers.GRU(2, name="b"), ["a", "b"]),
+    ],
+)
+def test_an_output_stays_in_its_range(make, expected):
+    """A rate that a softplus keeps above 0, for a Poisson term."""
+    x = keras.Input((3, 4))
+    hidden = layers.Dense(3, "relu", name="a")(x)
+    net = keras.Model(x, layers.Dropout(0.1)(make()(hidden)))
+    assert condition(net).sites == expected
+    chosen = condition(net, sites=lambda o: isinstance(o, layers.Layer)).sites
+    assert ("b" in chosen) == ("b" in expected)
+    # Who says so has it.
+    assert condition(net, sites=["b"]).sites == ["b"]
+
+
+def test_probabilities_are_found_under_other_names():
+    for activation in (tf.nn.softmax, tf.nn.log_softmax, tf.nn.sigmoid):
+        net = mlp(layers.Dense(4, name="a"), layers.Dense(3, activation))
+        assert condition(net).sites == ["a"]
+    inner = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(4), layers.Dense(3, "softmax")]
+    )
+    x = keras.Input((2, 4))
+    hidden = layers.Dense(4, name="a")(x)
+    each = layers.TimeDistributed(inner, name="each")(hidden)
+    net = keras.Model(x, each)
+    assert condition(net).sites == ["a"]
+    with pytest.raises(InputError, match="sigmoid or softmax.*'each'"):
+        condition(net, sites=["each"])
 
 
 def test_a_layer_before_a_normalization_that_others_read_keeps_its_site():
@@ -165,6 +247,9 @@ def test_a_layer_before_a_normalization_that_others_read_keeps_its_site():
     [
         (["c"], r"sites among \['a', 'b'\], received: 'c'"),
         ("a", "list of names or a predicate, received: sites='a'"),
+        (5, "list of names or a predicate, received: sites=5"),
+        ([5], r"list of names or a predicate, received: sites=\[5\]"),
+        (["a:2"], r"sites among \['a', 'b'\], received: 'a:2'"),
         ([], "one or more layers"),
         (lambda layer: False, "one or more layers"),
     ],

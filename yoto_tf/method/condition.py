@@ -193,7 +193,12 @@ class ConditionedModel(LossConditionalModel):
 
     def call(self, x, loss_parameters, training=None):
         told = self.coordinates(loss_parameters)
-        layers = dict(zip(self.sites, self.conditioning_layers, strict=True))
+        layers = {
+            choosing.place_of(site): layer
+            for site, layer in zip(
+                self.sites, self.conditioning_layers, strict=True
+            )
+        }
 
         def visit(name, run, operation, args, kwargs):
             outputs = run(*args, **kwargs)

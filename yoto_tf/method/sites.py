@@ -1,5 +1,7 @@
 """Where in a Keras model the conditioning sits."""
 
+import re
+
 import keras
 
 from yoto_tf.errors import InputError
@@ -21,7 +23,24 @@ _SQUASHING = {
     "sparse_sigmoid",
     "sparsemax",
 }
-_SQUASHING_KINDS = {n.title().replace("_", "") for n in _SQUASHING}
+# Of what keeps a sign or a range that an output may rely on.
+_BOUNDED = {
+    "exp",
+    "exponential",
+    "hard_tanh",
+    "relu",
+    "relu6",
+    "softplus",
+    "softsign",
+    "squareplus",
+    "tanh",
+}
+
+
+def _kinds(names):
+    return {n.title().replace("_", "").lower() for n in names}
+
+
 _SUBCLASS = (
     "a subclass of yoto_tf.LossConditionalModel with call(x, loss_parameters) "
     "conditions any other network"
@@ -57,7 +76,8 @@ def choose(net, sites=None):
 
     Returns:
         dict, name of the site -> `KerasTensor` that is conditioned there, in
-        the order of the calls.
+        the order of the calls. As `sites`, these names mean the same places,
+        whatever else there is.
 
     Raises:
         InputError: for a network or a site that cannot be conditioned.
@@ -71,13 +91,16 @@ def choose(net, sites=None):
     if sites is None:
         chosen = _default(places, squashed)
     elif callable(sites):
-        chosen = [p for p in good if sites(p.operation)]
+        chosen = [
+            p for p in good if not _ends_bounded(p) and sites(p.operation)
+        ]
     else:
         chosen = _named(places, good, sites)
     if not chosen:
         raise InputError(
             "expected one or more layers to condition (behind a layer whose "
-            "activation is a sigmoid or softmax is none; split it into "
+            "activation is a sigmoid or softmax is none, nor behind an "
+            "output's that keeps it in a range, as softplus; split it into "
             "activation=None and keras.layers.Activation), received: none "
             f"among {[p.name for p in places]}"
         )
@@ -88,9 +111,33 @@ def choose(net, sites=None):
                 f"expected sites={fault}, received: {place.name!r} with "
                 f"output={place.output}; sites=[...] leaves it out"
             )
+    rest = [p.name for p in places if not any(p is c for c in chosen)]
     return {
-        p.name: p.output for p in places if any(p is other for other in chosen)
+        _exact(p.name, rest): p.output for p in places if p.name not in rest
     }
+
+
+def place_of(site):
+    """The name of the place, as of `graph.walk`, that a site means exactly."""
+    return re.sub(r":1(?=/|$)", "", site)
+
+
+def _exact(name, others):
+    """The name of a place that as a site means none of the others."""
+    if not any(_is_meant(name, other) for other in others):
+        return name
+    parts = name.split("/")
+    return "/".join(part if ":" in part else f"{part}:1" for part in parts)
+
+
+def _is_meant(site, name):
+    """Whether a site means a place: without a number behind it, the name of a
+    layer or of a nested model is that of all its calls."""
+    asked, there = site.split("/"), name.split("/")
+    return len(asked) == len(there) and all(
+        a in (b, b.split(":")[0], b if ":" in b else f"{b}:1")
+        for a, b in zip(asked, there, strict=True)
+    )
 
 
 def _default(places, squashed):
@@ -98,7 +145,9 @@ def _default(places, squashed):
     for place in places:
         if not _has_kernel(place.operation) or squashed[place.name]:
             continue
-        chosen.append(_behind_normalization(place))
+        site = _behind_normalization(place)
+        if not _ends_bounded(site):
+            chosen.append(site)
     return chosen
 
 
@@ -112,15 +161,16 @@ def _behind_normalization(place):
 
 
 def _named(places, good, names):
-    if isinstance(names, str):
+    if not isinstance(names, list | tuple | set) or not all(
+        isinstance(name, str) for name in names
+    ):
         raise InputError(
             "expected sites as a list of names or a predicate, received: "
             f"sites={names!r}"
         )
     chosen = []
     for name in names:
-        # Without a number behind it, every call of the layer.
-        found = [p for p in places if name in (p.name, _uncounted(p.name))]
+        found = [p for p in places if _is_meant(name, p.name)]
         if not found:
             raise InputError(
                 f"expected sites among {[p.name for p in good]}, received: "
@@ -128,10 +178,6 @@ def _named(places, good, names):
             )
         chosen += found
     return chosen
-
-
-def _uncounted(name):
-    return "/".join(part.split(":")[0] for part in name.split("/"))
 
 
 def _check_operation(place):
@@ -185,16 +231,47 @@ def _squashes(operation):
     inner = getattr(operation, "layer", None)
     if isinstance(inner, keras.layers.Layer) and _squashes(inner):
         return True
-    kind = type(operation).__name__ if _is_keras(operation) else None
-    return kind in _SQUASHING_KINDS or _ends_squashed(operation)
+    if graph.graph_of(operation) is not None:
+        # A model that a layer as TimeDistributed wraps, of which this is no
+        # place of its own.
+        places = graph.places(operation)
+        squashed = _squashed(places)
+        return any(squashed[p.name] for p in places if p.is_output)
+    return _is_one_of(operation, _SQUASHING)
 
 
-def _ends_squashed(layer):
-    """Whether the activation of a layer, which may be a layer, is one."""
-    activation = getattr(layer, "activation", None)
+def _ends_bounded(place):
+    """Whether a value in a range, as that of a softplus, goes on to an output
+    of the model as it is: conditioned, it would leave the range."""
+    inner = getattr(place.operation, "layer", None)
+    return any(
+        _is_one_of(operation, _BOUNDED)
+        # A state of -1 to 1 is no range that is asked for.
+        and not isinstance(operation, keras.layers.RNN)
+        for operation in (place.operation, inner)
+    ) and _reaches_output(place)
+
+
+def _reaches_output(place):
+    return place.is_output or any(
+        _reaches_output(child)
+        for child in place.children
+        if not getattr(child.operation, "weights", None)
+    )
+
+
+def _is_one_of(operation, names):
+    """Whether it, or its activation, which may be a layer, is a function of
+    one of these names."""
+    kind = type(operation).__name__.lower()
+    if _is_keras(operation) and kind in _kinds(names):
+        return True
+    activation = getattr(operation, "activation", None)
     if isinstance(activation, keras.layers.Layer):
-        return _squashes(activation)
-    return getattr(activation, "__name__", None) in _SQUASHING
+        return _is_one_of(activation, names)
+    # TensorFlow's own: softmax_v2.
+    name = re.sub(r"_v\d+$", "", getattr(activation, "__name__", None) or "")
+    return name in names
 
 
 def _is_keras(operation):
