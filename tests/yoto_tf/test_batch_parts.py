@@ -167,7 +167,12 @@ def test_a_draw_is_made_once_for_all_parts():
         (True, {}, {}, "batch_parts as a whole number.*batch_parts=True"),
         (2, {"group_size": None}, {}, "batch_parts=1 for group_size=None"),
         (2, {}, {"jit_compile": True}, "batch_parts=1 with jit_compile=True"),
-        (9, {}, {}, "batches of 9 examples or more for batch_parts=9.*: 7"),
+        (
+            9,
+            {},
+            {},
+            "9 examples or more for batch_parts=9.*batch of 7",
+        ),
     ],
 )
 def test_what_cannot_be_done_in_parts_is_refused(

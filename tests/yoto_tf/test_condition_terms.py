@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from keras import ops
 
@@ -112,6 +113,16 @@ def test_terms_are_weighted_by_the_parameters_of_their_names():
     np.testing.assert_allclose(scores["loss"], 4 * mse + ball, rtol=1e-4)
 
 
+def test_targets_of_ctc_are_labels_in_a_shape_of_their_own():
+    y = RNG.integers(1, 5, (4, 3))
+    outputs = RNG.normal(size=(4, 8, 6)).astype("float32")
+    found = per_example(keras.losses.get("ctc"), tf.constant(y), outputs)
+    np.testing.assert_allclose(
+        found, keras.losses.CTC(reduction=None)(y, outputs), rtol=1e-5
+    )
+    assert found.shape == (4,)
+
+
 @pytest.mark.parametrize(
     ("terms", "sentence"),
     [
@@ -122,6 +133,9 @@ def test_terms_are_weighted_by_the_parameters_of_their_names():
         ({"mse": "mean_squared_terror"}, "name of a Keras loss.*terror"),
         ({"mse": 3}, r"f\(x, y, outputs, loss_parameters\).*'mse'\]=3"),
         ({"mse": lambda y, outputs: y}, r"f\(x, y, outputs"),
+        # What would be called with x for its targets.
+        ({"mse": lambda y, outputs, d=1.0, w=1.0: y}, r"f\(x, y, outputs"),
+        ({"mse": keras.losses.BinaryCrossentropy}, r"f\(x, y, outputs"),
     ],
 )
 def test_what_is_no_term_is_refused(terms, sentence):

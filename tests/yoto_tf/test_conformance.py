@@ -333,6 +333,7 @@ def test_every_layer_and_model_of_the_package_is_registered():
     assert {c.__name__ for c in written - registered_classes()} == {
         "AdaptiveDraws",
         "ConditioningLayer",
+        "DataModel",
         "KerasModel",
         "Replicated",
         "Saved",

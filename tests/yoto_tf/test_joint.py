@@ -107,7 +107,7 @@ def test_labels_name_the_values_that_vary(three):
             "a LossParameter or a number, received: a='big'",
         ),
         ({"a": (0.1, 1.0)}, r"LossParameter or a number, received: a=\(0.1"),
-        ({1: 2.0}, "names of loss parameters, received: 1"),
+        ({1: 2.0}, "names of loss parameters of .*, received: 1"),
         ([1.0], "a dict or a Dirichlet, received"),
         (None, "a dict or a Dirichlet, received"),
     ],

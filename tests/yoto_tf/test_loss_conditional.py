@@ -562,7 +562,10 @@ def test_compile_refuses_a_loss_given_by_place():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"group_size": 0}, "group_size of 1 or more.*group_size=0"),
+        (
+            {"group_size": 0},
+            "group_size as a whole .*of 1 or more.*=0",
+        ),
         ({"normalization": "max"}, "normalization.*geometric_mean.*'max'"),
         ({"normalization_power": 0.5}, "0.5, normalization='none'"),
         (

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import ops
 
 from yoto_tf.errors import InputError
 from yoto_tf.layers import SplineFiLM
@@ -318,6 +319,22 @@ def test_numbers_of_arrays_are_numbers(kind):
         near(WIDE, 1.0, 2.0),
         Constant(2.0),
     ]
+
+
+class Angle(Uniform):
+    """Told by its sine and cosine, between which no end has either's."""
+
+    def coordinate(self, values):
+        values = ops.expand_dims(values, -1)
+        return ops.concatenate([ops.sin(values), ops.cos(values)], -1)
+
+
+def test_the_ends_of_an_angle_are_between_its_own():
+    angle = Angle(-math.pi, math.pi)
+    np.testing.assert_allclose(angle.coordinate_ends, (-1, 1), atol=1e-6)
+    np.testing.assert_allclose(
+        Angle(0.0, 2.0).coordinate_ends, (math.cos(2), 1), atol=1e-4
+    )
 
 
 def test_the_base_class_leaves_the_distribution_to_its_subclasses():

@@ -255,6 +255,18 @@ def test_a_term_of_several_examples_needs_groups_of_several():
         Line().per_group(lambda v: v[:, 0], tf.ones((3, 1)))
 
 
+@pytest.mark.parametrize("size", [0, 2.7, "4", True])
+def test_a_group_is_of_a_whole_number_of_examples(size):
+    with pytest.raises(InputError, match="group_size"):
+        Line(group_size=size)
+
+
+@pytest.mark.parametrize("warm_up", [0.1, ["error"], {"error": 2}])
+def test_a_warm_up_is_a_share_of_the_run_by_term(warm_up):
+    with pytest.raises(InputError, match="warm_up"):
+        Line(warm_up=warm_up)
+
+
 def test_a_batch_that_is_no_multiple_of_the_group_is_refused(data):
     model = Line(group_size=5)
     model.compile()

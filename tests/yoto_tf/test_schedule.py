@@ -25,6 +25,7 @@ def test_it_is_the_same_under_xla():
 
 def test_a_number_is_that_number_at_every_step():
     assert Schedule(3).is_constant
+    assert Schedule(np.float32(0.5))() == Schedule(np.int64(1))() / 2 == 0.5
     assert Schedule(3)(tf.constant(5)) == Schedule(3)() == 3.0
 
 

@@ -188,10 +188,12 @@ class LossParameter:
 
     @property
     def coordinate_ends(self):
-        """The lowest and the highest coordinate of the trained values."""
+        """The lowest and the highest coordinate of the trained values, seen
+        at 257 of each range: an angle's lie between its ends."""
+        values = [np.linspace(*ends, 257) for ends in self._ranges()]
         with tf.init_scope():
-            ends = ops.convert_to_tensor([self.low, self.high], "float32")
-            told = ops.convert_to_numpy(self.coordinate(ends))
+            values = ops.convert_to_tensor(np.concatenate(values), "float32")
+            told = ops.convert_to_numpy(self.coordinate(values))
         return float(told.min()), float(told.max())
 
     def _ranges(self):

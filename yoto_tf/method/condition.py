@@ -164,6 +164,13 @@ class ConditionedModel(LossConditionalModel):
                 "copied there, by copy=True), received: "
                 f"net={net.name!r}, which was made outside"
             )
+        taken = {t.name for t in net.inputs}
+        both = sorted(set(self.loss_parameters.names) & taken)
+        if both:
+            raise InputError(
+                "expected loss parameters that are called otherwise than the "
+                f"inputs of the network, {sorted(taken)}, received: {both[0]!r}"
+            )
         self._terms = Terms(terms)
         chosen = choosing.choose(net, sites)
         template = _template(conditioning, self.loss_parameters.coordinate_ends)
@@ -210,6 +217,14 @@ class ConditionedModel(LossConditionalModel):
             return layers[name](outputs, told)
 
         return graph.walk(self.net, x, visit, training)
+
+    def served_shapes(self, arrays):
+        return net_inputs.shapes(self.net, arrays)
+
+    @property
+    def output_names(self):
+        """Of the network, by which `compile` takes metrics of each."""
+        return graph.graph_of(self.net).output_names
 
     def loss_terms(self, x, y, outputs, loss_parameters):
         return self._terms(x, y, outputs, loss_parameters)

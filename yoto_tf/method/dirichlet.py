@@ -10,6 +10,7 @@ from keras import ops
 from yoto_tf.errors import InputError
 from yoto_tf.method.assertions import checked
 from yoto_tf.method.joint_base import JointParameters
+from yoto_tf.method.joint_base import check_name
 from yoto_tf.method.joint_base import seed_of_parameter
 
 
@@ -34,6 +35,8 @@ class Dirichlet(JointParameters):
                 "expected a dict, name of a term -> number, received: "
                 f"concentration={concentration!r}"
             )
+        for name in concentration:
+            check_name(name)
         if len(concentration) < 2 or not all(
             math.isfinite(a) and a > 0 for a in concentration.values()
         ):

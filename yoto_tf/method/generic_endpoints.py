@@ -44,9 +44,9 @@ def predict_endpoint(model, example, invalid_rows="error"):
     _check_own_predict(model)
     arrays = _arrays_of(_required(example))
     asked = model.loss_parameters.asked
+    shapes = model.served_shapes(arrays)
     specs = [
-        tf.TensorSpec((None, *a.shape[1:]), a.dtype, n)
-        for n, a in arrays.items()
+        tf.TensorSpec(shapes[n], a.dtype, n) for n, a in arrays.items()
     ] + [tf.TensorSpec((None,), tf.float32, n) for n in asked]
 
     def given(values):

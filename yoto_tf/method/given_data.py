@@ -1,6 +1,8 @@
 """What `fit`, `evaluate` and `predict` are given, where Keras would fail with
 other words."""
 
+import contextlib
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -41,3 +43,69 @@ def check_data(x):
     empty = isinstance(x, tf.data.Dataset) and int(x.cardinality()) == 0
     if empty or any(getattr(v, "shape", ())[:1] == (0,) for v in leaves):
         raise InputError("expected one or more examples, received: none")
+
+
+def check_batches(given, group_size, parts):
+    """Refuses arrays of which a batch would be refused when weights have
+    moved already.
+
+    Args:
+        given: dict, the arguments of `keras.Model.fit`.
+        group_size: of the model; None: the whole batch.
+        parts: `batch_parts`.
+
+    Raises:
+        InputError: for a batch, or a last one, that does not fit.
+    """
+    leaves = keras.tree.flatten(given.get("x"))
+    if given.get("steps_per_epoch") or not all(
+        isinstance(a, np.ndarray | tf.Tensor) and len(a.shape) for a in leaves
+    ):
+        return
+    num = int(leaves[0].shape[0])
+    # As Keras splits.
+    num = int(num * (1 - (given.get("validation_split") or 0.0)))
+    size = min(given.get("batch_size") or 32, num)
+    for rows, what in ((size, "batch"), (num % size, "last batch")):
+        fewest = parts * (group_size or 1)
+        if rows % (group_size or 1):
+            expected = f"a multiple of group_size={group_size} examples"
+        elif 0 < rows < fewest:
+            expected = f"{fewest} examples or more for batch_parts={parts}"
+        else:
+            continue
+        raise InputError(
+            f"expected batches of {expected}, received: a {what} of {rows}, "
+            f"of {num} examples and batch_size={size}"
+            + f"; x[:{num - rows}] is without it"
+            * (what == "last batch")
+        )
+
+
+@contextlib.contextmanager
+def target_errors(y):
+    """Says what errors of `loss_terms` ask for that are of its targets."""
+    try:
+        yield
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        if isinstance(error, InputError):
+            raise
+        said = str(error).strip().split("\n")[0]
+        dtypes = [
+            tf.as_dtype(t.dtype).name
+            for t in keras.tree.flatten(y)
+            if hasattr(t, "dtype")
+        ]
+        whole = [d for d in dtypes if d in said and "float" not in d]
+        if y is None and "None" in said:
+            expected = "targets y, which loss_terms() reads, received: none"
+        elif whole:
+            expected = (
+                "targets y of floats, as y.astype('float32'), or loss_terms() "
+                f"that cast them, received: y of dtype={whole[0]}"
+            )
+        else:
+            raise
+        raise InputError(
+            f"expected {expected} ({type(error).__name__}: {said})"
+        ) from error

@@ -9,6 +9,7 @@ from yoto_tf.errors import InputError
 from yoto_tf.method.assertions import checked
 from yoto_tf.method.base import LossParameter
 from yoto_tf.method.joint_base import JointParameters
+from yoto_tf.method.joint_base import check_name
 from yoto_tf.method.joint_base import seed_of_parameter
 from yoto_tf.method.parameters import Constant
 
@@ -32,10 +33,7 @@ class Independent(JointParameters):
                 "expected one or more loss parameters, received: none"
             )
         for name, p in parameters.items():
-            if not isinstance(name, str):
-                raise InputError(
-                    f"expected names of loss parameters, received: {name!r}"
-                )
+            check_name(name)
             if not isinstance(p, LossParameter | numbers.Real):
                 raise InputError(
                     f"expected {name} to be a LossParameter or a number, "

@@ -241,6 +241,15 @@ def _numbers(given):
     return found.astype("float64")
 
 
+def check_name(name):
+    """Raises `InputError` for a name that no input of a signature can have."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise InputError(
+            "expected names of loss parameters of letters, digits and _, as "
+            f"inputs of a signature have them, received: {name!r}"
+        )
+
+
 def seed_of_parameter(seed, index):
     """Different numbers for every parameter, also from one whole number."""
     return seed + index if isinstance(seed, int) else seed

@@ -7,14 +7,9 @@ from yoto_tf.errors import InputError
 from yoto_tf.method import asking
 from yoto_tf.method import batch_parts as parts
 from yoto_tf.method import first_batch
-from yoto_tf.method import first_rows
-from yoto_tf.method import given_data
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
-from yoto_tf.method import run_length
 from yoto_tf.method import saving
-from yoto_tf.method import several_workers
-from yoto_tf.method.assertions import as_input_errors
 
 
 class KerasModel(saving.Saved):
@@ -168,7 +163,7 @@ class KerasModel(saving.Saved):
         # Keras would compile the whole step, checks and random draws too.
         self._xla, self.jit_compile = self.jit_compile, False
         scored = {"metrics": metrics, "weighted_metrics": weighted_metrics}
-        self._trackers.compile(**scored)
+        self._trackers.compile(getattr(self, "output_names", None), **scored)
         given = {**scored, **kwargs}
         self._compile_arguments = {
             "optimizer": self.optimizer,
@@ -202,107 +197,3 @@ class KerasModel(saving.Saved):
         return tf.function(
             function, jit_compile=True, reduce_retracing=True, autograph=False
         )
-
-    # Data in, one sentence out.
-
-    def fit(self, x=None, y=None, *args, **kwargs):
-        with as_input_errors():
-            given_data.check_targets(y)
-            self._look_at(x, y)
-            if not self.is_adapted:
-                x, first = first_rows.peeked(x)
-                self.adapt(
-                    first_rows.before_validation(
-                        first, kwargs.get("validation_split")
-                    )
-                )
-            try:
-                return super().fit(
-                    **run_length.noted(self._run_length, (x, y, *args), kwargs)
-                )
-            except InputError:
-                # A graph that was refused before the optimizer made its
-                # variables could not make them with the right data.
-                self.train_function = None
-                raise
-
-    def evaluate(self, x=None, y=None, *args, loss_parameters=None, **kwargs):
-        """Scores the model, as `keras.Model.evaluate` does.
-
-        Args:
-            x, y: and whatever else `keras.Model.evaluate` takes.
-            loss_parameters: as for `predict`; default: the watched values,
-                each under a name of its own (`error_at_l1=0.1`).
-
-        Returns:
-            The mean loss, every term and every metric.
-        """
-        given_data.check_data(x)
-        if loss_parameters is not None:
-            x = asking.wrapped(x, self.loss_parameters, loss_parameters)
-        with as_input_errors():
-            given_data.check_targets(y)
-            self._look_at(x, y)
-            return super().evaluate(x, y, *args, **kwargs)
-
-    def predict(self, x, *args, loss_parameters=None, **kwargs):
-        """Runs the network on batches, as `keras.Model.predict` does.
-
-        Args:
-            x: and whatever else `keras.Model.predict` takes.
-            loss_parameters: dict, name -> number, or with arrays one per
-                example. Default: those in the data, where it yields
-                `{"inputs": x, "loss_parameters": {...}}`, or each
-                parameter's `default`.
-
-        Returns:
-            The outputs of `call`, NumPy arrays.
-
-        Raises:
-            InputError: for values that were not trained.
-        """
-        given_data.check_data(x)
-        if loss_parameters is not None:
-            x = asking.wrapped(x, self.loss_parameters, loss_parameters)
-        with as_input_errors():
-            return super().predict(x, *args, **kwargs)
-
-    def train_on_batch(self, x, *args, **kwargs):
-        with as_input_errors():
-            if not self.is_adapted:
-                # Before the first step: a later `fit` would do it to a model
-                # that has learned already.
-                given_data.check_data(x)
-                self.adapt(x)
-            return super().train_on_batch(x, *args, **kwargs)
-
-    def test_on_batch(self, *args, **kwargs):
-        with as_input_errors():
-            return super().test_on_batch(*args, **kwargs)
-
-    def predict_on_batch(self, x):
-        with as_input_errors():
-            return super().predict_on_batch(x)
-
-    def _look_at(self, x, y):
-        """Refuses what is no data, and builds the model, where the data tell
-        their shapes, before callbacks read or write its weights."""
-        given_data.check_data(x)
-        if self.compiled and not self.run_eagerly:
-            if self.built and not replicas.has_several(self):
-                return
-            spec = first_batch.spec_of_data(x, y)
-            if spec is not None:
-                names = first_batch.build(self, spec)
-                if names:
-                    # Several replicas must not make variables in a step, and
-                    # must not share one: each adds up the global batch.
-                    with self.distribute_strategy.scope():
-                        self._trackers.prepare(names)
-                self._spec, self.built = spec, True
-            elif several_workers.are_meant(self.distribute_strategy):
-                raise InputError(
-                    "expected arrays or a tf.data.Dataset of dense tensors "
-                    "for several workers, received: "
-                    f"{type(x).__name__}, which does not tell its shapes"
-                )

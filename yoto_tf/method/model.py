@@ -6,23 +6,24 @@ from keras import ops
 from yoto_tf.errors import InputError
 from yoto_tf.layers.seeds import load_seed_state
 from yoto_tf.layers.seeds import save_seed_state
-from yoto_tf.method import exporting
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
 from yoto_tf.method.adaptive import adaptive_draws as make_adaptive_draws
+from yoto_tf.method.base import to_number
 from yoto_tf.method.first_rows import FirstRows
 from yoto_tf.method.groups import per_group
 from yoto_tf.method.joint import as_joint
 from yoto_tf.method.objective import Objective
 from yoto_tf.method.objective import check_form
 from yoto_tf.method.run_length import RunLength
+from yoto_tf.method.served import Served
 from yoto_tf.method.steps import Steps
 from yoto_tf.method.watching import Trackers
 from yoto_tf.seeds import checked_seed
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
-class LossConditionalModel(Steps):
+class LossConditionalModel(Served, Steps):
     """Trains one network for a whole distribution of loss parameters.
 
     The loss of an example is a weighted sum of terms. `train_step` draws loss
@@ -113,12 +114,16 @@ class LossConditionalModel(Steps):
         super().__init__(**kwargs)
         precision.check_policy(self.dtype_policy)
         self.loss_parameters = as_joint(loss_parameters)
-        if group_size is not None and not group_size >= 1:
-            raise InputError(
-                "expected group_size of 1 or more, or None for the whole "
-                f"batch, received: group_size={group_size}"
-            )
-        self.group_size = None if group_size is None else int(group_size)
+        if group_size is not None:
+            number = to_number("group_size", group_size)
+            if number < 1 or number % 1:
+                raise InputError(
+                    "expected group_size as a whole number of 1 or more, or "
+                    "None for the whole batch, received: "
+                    f"group_size={group_size}"
+                )
+            group_size = int(number)
+        self.group_size = group_size
         self.objective = Objective(
             normalization, normalization_power, warm_up, self.weight_names
         )
@@ -250,53 +255,6 @@ class LossConditionalModel(Steps):
         return {n: ops.take(v, group) for n, v in few.items()}
 
     # Its state and its configuration.
-
-    def served_inputs(self, x):
-        """What of a batch of `fit` are the inputs that `export` serves."""
-        return x
-
-    def served_outputs(self, x, loss_parameters):
-        """What `export` serves: a pure function of its inputs.
-
-        Args:
-            x: a batch of inputs.
-            loss_parameters: dict, name -> `(batch,)`.
-        """
-        return self(x, loss_parameters, training=False)
-
-    def usable_rows(self, x):
-        """Which rows of served inputs can be answered, bool `(batch,)`; None:
-        all. Others fail their request, or are flagged."""
-        return None
-
-    def export(self, path, example=None):
-        """Writes a SavedModel whose signatures take the loss parameters.
-
-        `predict` (also `serving_default`) takes the inputs, by the names of
-        their dict or as `inputs`, and a float32 `(batch,)` for each
-        parameter; `loss_parameters` (of any `rows`) says what they are. Both
-        are compared with the model in TensorFlow's C++ session before the
-        version is at its path. A model of mixed precision is served as it
-        computes, compared to 16 roundings of its dtype.
-
-        Args:
-            path: of the version, as `"models/alarms/1"`; must be new.
-            example: a few inputs, rows that differ, to compare with;
-                default: of the first batch of `fit`, which no file keeps.
-
-        Returns:
-            list of `yoto_tf.verification.Difference`.
-
-        Raises:
-            InputError: without an example on a model that was not trained
-                since it was made or loaded, for one of equal rows, for a path
-                that is there, or for operations that TensorFlow does not have
-                on CPU in the dtype.
-            VerificationError, SaveError: nothing is left at the path.
-        """
-        if example is None:
-            example = self._first_rows.inputs
-        return exporting.export(self, path, example)
 
     def save_own_variables(self, store):
         super().save_own_variables(store)

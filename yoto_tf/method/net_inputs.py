@@ -40,6 +40,37 @@ def check(net, x):
         )
 
 
+def shapes(net, arrays):
+    """What a functional model takes.
+
+    Args:
+        net: a functional or Sequential model.
+        arrays: dict, name of an input -> array of rows, in the order of the
+            inputs or by their names.
+
+    Returns:
+        dict, name -> shape, None for each axis that the model leaves open.
+    """
+    by_name = {t.name: t for t in net.inputs}
+    by_key = getattr(net, "input", None)
+    if isinstance(by_key, dict):
+        by_name = by_key
+    if not set(arrays) <= set(by_name):
+        # Of another number, which is refused when the model is asked.
+        by_name = dict(zip(arrays, net.inputs, strict=False))
+    found = {}
+    for name, array in arrays.items():
+        expected = tuple(getattr(by_name.get(name), "shape", (None,)))
+        given = tuple(array.shape)
+        # Where Keras adds or takes away a last axis, it is as given.
+        open_axes = [d is None for d in expected] + [False] * len(given)
+        found[name] = tuple(
+            None if is_open else d
+            for d, is_open in zip(given, open_axes, strict=False)
+        )
+    return found
+
+
 def _fits(leaf, symbol):
     """Whether an input has the shape of a network's, or differs by a last
     axis of 1, which Keras adds or takes away."""

@@ -51,6 +51,11 @@ class Objective:
             )
         self.normalization = normalization
         self.power = power
+        if warm_up is not None and not isinstance(warm_up, dict):
+            raise InputError(
+                "expected warm_up as a dict, name of a term -> share of the "
+                f"run, received: warm_up={warm_up!r}"
+            )
         self.warm_up = {
             n: to_number("warm_up", share)
             for n, share in (warm_up or {}).items()

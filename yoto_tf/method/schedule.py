@@ -1,6 +1,7 @@
 """A number that changes with the train step."""
 
 import math
+import numbers
 
 from keras import ops
 
@@ -33,7 +34,7 @@ class Schedule:
     def __init__(self, points):
         if isinstance(points, Schedule):
             points = points.points
-        if isinstance(points, int | float) and not isinstance(points, bool):
+        if isinstance(points, numbers.Real) and not isinstance(points, bool):
             points = [(0, points)]
         try:
             self.points = tuple((float(s), float(v)) for s, v in points)

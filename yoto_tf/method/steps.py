@@ -10,6 +10,7 @@ from yoto_tf.method import asking
 from yoto_tf.method import batch_parts
 from yoto_tf.method import first_batch
 from yoto_tf.method import first_rows
+from yoto_tf.method import given_data
 from yoto_tf.method import graph
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
@@ -18,12 +19,12 @@ from yoto_tf.method.assertions import after
 from yoto_tf.method.assertions import checked
 from yoto_tf.method.assertions import checked_number
 from yoto_tf.method.assertions import hold
-from yoto_tf.method.keras_model import KerasModel
+from yoto_tf.method.data_model import DataModel
 from yoto_tf.method.objective import Reads
 from yoto_tf.method.objective import check_terms
 
 
-class Steps(KerasModel):
+class Steps(DataModel):
     """The steps of a `LossConditionalModel`, whose attributes they use."""
 
     def train_step(self, data):
@@ -188,7 +189,10 @@ class Steps(KerasModel):
                 is neither the weight of a term nor read by one.
         """
         seen = Reads(loss_parameters)
-        with precision.dtype_errors(self.dtype_policy):
+        with (
+            precision.dtype_errors(self.dtype_policy),
+            given_data.target_errors(y),
+        ):
             terms = self.loss_terms(
                 *precision.widened((x, y, outputs), self._dtype), seen
             )
@@ -309,7 +313,6 @@ def _check_splines(model):
             )
         between = (layer.ends[1] - layer.ends[0]) / (layer.knots - 1)
         for name, (low, high) in joint.ends_of_each().items():
-            # Equal at its ends, as an angle's, they tell nothing.
             if 0 < high - low < between / 10:
                 raise InputError(
                     "expected coordinates of every loss parameter that differ "

@@ -106,14 +106,27 @@ def _function(name, term):
             ) from error
     if isinstance(loss, keras.Loss) or _is_keras_function(loss):
         return lambda x, y, outputs, _: per_example(loss, y, outputs, name)
-    try:
-        inspect.signature(term).bind(*[None] * 4)
-    except (TypeError, ValueError) as error:
+    if not _takes_four(term):
         raise InputError(
             "expected f(x, y, outputs, loss_parameters) -> (batch,), or a "
             f"Keras loss, received: terms[{name!r}]={term!r}"
-        ) from error
+        )
     return term
+
+
+def _takes_four(term):
+    """Whether it is meant to be called with four arguments: a class makes an
+    instance of them, and `f(y_true, y_pred, delta=1.0, weight=1.0)` takes the
+    outputs for a delta."""
+    if inspect.isclass(term):
+        return False
+    try:
+        signature = inspect.signature(term)
+        signature.bind(*[None] * 4)
+    except (TypeError, ValueError):
+        return False
+    four = list(signature.parameters.values())[:4]
+    return all(p.default is p.empty for p in four)
 
 
 def _is_keras_function(loss):
@@ -158,13 +171,15 @@ def per_example(loss, y, outputs, name="the loss"):
     if len(y.shape) == 1:
         y = ops.expand_dims(y, -1)
     kind = getattr(loss, "__name__", type(loss).__name__).lower()
-    if "sparse" not in kind and _broadcasts(y.shape, outputs.shape):
+    # Targets of these are labels, in a shape of their own.
+    labels = "sparse" in kind or kind == "ctc"
+    if not labels and _broadcasts(y.shape, outputs.shape):
         raise InputError(
             f"expected targets of the shape of the outputs for {name}, "
             f"received: y.shape={tuple(y.shape)} and outputs.shape="
             f"{tuple(outputs.shape)}"
         )
-    if "sparse" not in kind and len(y.shape) != len(outputs.shape):
+    if not labels and len(y.shape) != len(outputs.shape):
         # As a `keras.Loss` does; some of its functions broadcast.
         if len(y.shape) < len(outputs.shape):
             y = ops.expand_dims(y, -1)

@@ -30,9 +30,15 @@ class Trackers:
         self._means = {}
         self._scores = {}
         self._compiled = {}
+        self._output_names = None
 
-    def compile(self, **metrics):
+    def compile(self, output_names=None, **metrics):
         """Notes the `metrics` and `weighted_metrics` of `Model.compile`.
+
+        Args:
+            output_names: of several outputs, by which a dict of metrics
+                calls them; None: they have none.
+            **metrics: as `compile` takes them.
 
         Raises:
             InputError: for a metric that cannot be made anew.
@@ -41,6 +47,7 @@ class Trackers:
             _copies(given)
         self._compiled = {k: v for k, v in metrics.items() if v}
         self._scores = {}
+        self._output_names = output_names
 
     @property
     def all(self):
@@ -126,12 +133,21 @@ class Trackers:
         scores = self._scores[label]
         y, outputs = _as_columns(y, outputs)
         scores.update_state(y, outputs, sample_weight)
-        return {_named(n, label): v for n, v in scores.result().items()}
+        found = {_named(n, label): v for n, v in scores.result().items()}
+        twice = sorted(set(found) & set(self._means))
+        if twice:
+            raise InputError(
+                "expected metrics that are called otherwise than the terms, as "
+                "by name=..., received: a metric and a term "
+                f"{twice[0].removesuffix(_named('', label))!r}"
+            )
+        return found
 
     def _new_scores(self):
         return compile_utils.CompileMetrics(
             _copies(self._compiled.get("metrics")),
             _copies(self._compiled.get("weighted_metrics")),
+            output_names=self._output_names,
         )
 
 
