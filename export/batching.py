@@ -27,7 +27,7 @@ def read(path):
     message = BatchingParameters()
     try:
         text_format.Parse(Path(path).read_text(encoding="utf-8"), message)
-    except (text_format.ParseError, UnicodeDecodeError) as error:
+    except (text_format.ParseError, UnicodeDecodeError, OSError) as error:
         raise InputError(
             f"expected TF Serving's batching parameters, received: {path}, "
             f"which cannot be read ({error})"

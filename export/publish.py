@@ -87,9 +87,9 @@ def publish(folder, base):
 def _newest(base):
     """The largest number that a server could take for a version, or 0."""
     names = (p.name for p in base.iterdir())
-    return max(
-        (int(n) for n in names if n.isascii() and n.isdigit()), default=0
-    )
+    numbers = [int(n) for n in names if n.isascii() and n.isdigit()]
+    # Of an int64, one of which is left for the next.
+    return max((n for n in numbers if n < 2**63 - 1), default=0)
 
 
 def _write_through(folder):

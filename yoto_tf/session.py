@@ -9,6 +9,8 @@ through a private method of TensorFlow; to compare numbers, the public
 
 import tensorflow as tf
 
+_MUST = "_XlaMustCompile"
+
 
 class Session:
     """The graph tagged `serve` of a SavedModel, on the CPU.
@@ -20,6 +22,7 @@ class Session:
 
     Attributes:
         operations: set of the types of its operations.
+        is_compiled: whether a function of it has to be compiled by XLA.
     """
 
     def __init__(self, path):
@@ -43,6 +46,7 @@ class Session:
         self.operations = {
             node.op for nodes in (graph_def.node, *functions) for node in nodes
         }
+        self.is_compiled = must_be_compiled(graph_def)
         self._signatures = {
             name: signature
             for name, signature in meta_graph.signature_def.items()
@@ -80,3 +84,13 @@ class Session:
 
     def __exit__(self, *_):
         self._session.close()
+
+
+def must_be_compiled(graph_def):
+    """Whether a graph has a function of `jit_compile=True`, which TF Serving
+    runs with `--xla_cpu_compilation_enabled` alone."""
+    functions = graph_def.library.function
+    nodes = [*graph_def.node, *(n for f in functions for n in f.node_def)]
+    return any(
+        one.attr[_MUST].b for one in [*nodes, *functions] if _MUST in one.attr
+    )

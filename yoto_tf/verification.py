@@ -93,6 +93,12 @@ def compare(
             f"received: {', '.join(python)}, of tf.py_function or "
             "tf.numpy_function"
         )
+    if session.is_compiled:
+        raise VerificationError(
+            "expected functions that XLA does not have to compile, which a "
+            "server does not run unless it is told to, received: one of "
+            "tf.function(jit_compile=True)"
+        )
     varying = joint.varying if joint else ()
     compared = {
         signature: _Compared(session, signature, endpoint, varying)

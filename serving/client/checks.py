@@ -77,7 +77,7 @@ def files(contents):
     Raises:
         InvalidRequest: for anything but a list of bytes, or none.
     """
-    if isinstance(contents, (bytes, str)) or not all(
+    if not isinstance(contents, (list, tuple, np.ndarray)) or not all(
         isinstance(content, bytes) for content in contents
     ):
         raise InvalidRequest(
@@ -204,14 +204,19 @@ def as_input(value, spec, name):
         return value
     try:
         # Strings as they are: NumPy's own kind drops zeros at their end.
-        array = np.array(value, spec.numpy_dtype)
+        with np.errstate(over="ignore"):
+            array = np.array(value, spec.numpy_dtype)
         if spec.dtype == "string":
             good = all(isinstance(item, (bytes, str)) for item in array.flat)
         elif array.dtype.kind in "iub":
             # NumPy cuts 1.7 to 1, and 0.3 to True.
             good = bool((array == np.array(value)).all())
         else:
-            good = True
+            # NumPy reads texts, makes NaN of None, inf of what is too large.
+            given = np.array(value)
+            good = given.dtype.kind in "fiu" and bool(
+                (np.isinf(array) == np.isinf(given)).all()
+            )
     except (ValueError, TypeError, OverflowError):
         good = False
     if not good:

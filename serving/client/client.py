@@ -176,9 +176,10 @@ class Client(VaeMethods, CompressionMethods):
 
 
 def _checked_seconds(timeout):
-    # False for NaN.
-    if not (isinstance(timeout, (int, float)) and timeout > 0):
+    # False for NaN. Neither transport can wait for ever.
+    if not (isinstance(timeout, (int, float)) and 0 < timeout <= 1e9):
         raise InvalidRequest(
-            f"expected timeout > 0 seconds, received: timeout={timeout!r}"
+            "expected timeout > 0 and at most 1e9 seconds, received: "
+            f"timeout={timeout!r}"
         )
     return float(timeout)

@@ -167,7 +167,14 @@ def _check_outputs(outputs, inputs, signature, target):
                 f"the answer of {target} does not fit its metadata: expected "
                 f"{alias} as {spec}, received: {array.dtype} {array.shape}"
             )
-        if len(rows) == 1 and array.ndim and len(array) not in rows:
+        # A side that is given is none of rows.
+        has_rows = spec.shape is None or spec.shape[:1] == (None,)
+        if (
+            len(rows) == 1
+            and has_rows
+            and array.ndim
+            and len(array) not in rows
+        ):
             raise ServerFault(
                 f"the answer of {target} has {len(array)} rows of {alias} "
                 f"for {rows.pop()} in the request"

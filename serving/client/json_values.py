@@ -30,11 +30,18 @@ def from_json(value, spec):
             that dtype.
     """
     if spec.dtype != "string":
-        return _numbers(value, np.dtype(spec.numpy_dtype))
+        return _of_no_rows(_numbers(value, np.dtype(spec.numpy_dtype)), spec)
     value = _from_b64(value)
     array = np.empty(_shape_of(value), object)
     array[...] = value
-    return array
+    return _of_no_rows(array, spec)
+
+
+def _of_no_rows(array, spec):
+    """JSON tells of no rows no further shape."""
+    if array.shape != (0,) or not spec.shape:
+        return array
+    return array.reshape(0, *(side or 0 for side in spec.shape[1:]))
 
 
 def _numbers(value, dtype):

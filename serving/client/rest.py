@@ -10,6 +10,7 @@ import urllib3
 from serving.client import errors
 from serving.client import json_values
 from serving.client import metadata
+from serving.client.errors import InvalidRequest
 from serving.client.errors import ServerFault
 
 # Idle connections that are kept, one for each thread of a busy client.
@@ -100,6 +101,13 @@ class RestTransport:
         Returns:
             dict: name -> NumPy array.
         """
+        for alias, array in inputs.items():
+            if array.ndim > 1 and not array.size:
+                raise InvalidRequest(
+                    f"{name}: expected one or more rows of {alias}, of whose "
+                    "shape JSON could not tell else, received: "
+                    f"{array.dtype} {array.shape}"
+                )
         body = json.dumps(
             {
                 "signature_name": name,

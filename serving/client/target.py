@@ -57,7 +57,9 @@ class Target:
                 f"expected the name of a model, received: model={model!r}"
             )
         if version is not None and not (
-            isinstance(version, int) and 0 <= version < 2**63
+            isinstance(version, int)
+            and not isinstance(version, bool)
+            and 0 <= version < 2**63
         ):
             raise InvalidRequest(
                 "expected version as a whole number or None, received: "

@@ -34,7 +34,7 @@ per_process_gpu_memory_fraction remove_unused_fields_from_bundle_metagraph
 skip_initialize_tpu tensorflow_inter_op_parallelism
 tensorflow_intra_op_parallelism tensorflow_session_config_file
 tensorflow_session_parallelism thread_pool_factory_config_file
-xla_cpu_compilation_enabled xla_gpu_compilation_enabled
+xla_gpu_compilation_enabled
 """.split()
 
 

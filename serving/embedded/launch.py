@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import sys
 import threading
 
@@ -71,6 +72,10 @@ def serve(flags: ServerOptions, stop: threading.Event) -> int:
     _logger.info("Stopping: answering the requests under way.")
     server.stop(flags.drain_seconds)
     _logger.info("Stopped.")
+    if not server.is_idle:
+        # Python would wait for the threads of runs that were given up.
+        logging.shutdown()
+        os._exit(0)
     return 0
 
 

@@ -103,6 +103,9 @@ class ServerOptions:
     batching_parameters_file: str = _flag(
         "", "text proto BatchingParameters; TF Serving's defaults without it"
     )
+    xla_cpu_compilation_enabled: bool = _flag(
+        False, "run functions that have to be compiled by XLA"
+    )
     max_request_bytes: int = _flag(
         64 * 2**20,
         "not TF Serving's: limit of a request and of each of its tensors",

@@ -96,14 +96,22 @@ class EmbeddedServer:
         Args:
             grace_seconds: after this time they are given up.
         """
-        end = time.monotonic() + grace_seconds
-        for front in self._fronts:
-            self._wait_for(front.stop(max(end - time.monotonic(), 0.1)))
+        self._wait_for(self._stop_fronts(max(grace_seconds, 0.1)))
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
         self._loop.close()
         self.manager.stop()
+
+    async def _stop_fronts(self, grace_seconds: float) -> None:
+        """At once: neither port takes what comes while the other drains."""
+        await asyncio.gather(*(f.stop(grace_seconds) for f in self._fronts))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no thread runs a request any more; one that was given up
+        goes on to its end."""
+        return all(front.is_idle for front in self._fronts)
 
     def _wait_for(self, coroutine) -> None:
         """Runs a coroutine in the event loop, or here, where it stands."""
@@ -124,7 +132,9 @@ class EmbeddedServer:
         self.stop()
 
     def _load(self, path: str) -> SavedModelVersion | BatchingVersion:
-        version = SavedModelVersion(path)
+        version = SavedModelVersion(
+            path, self._options.xla_cpu_compilation_enabled
+        )
         if self._options.batching is not None:
             version = BatchingVersion(version, self._options.batching)
         if not self._options.enable_model_warmup:

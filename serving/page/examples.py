@@ -28,7 +28,11 @@ def versions(base):
     """The versions of an exported model, ascending: folders called by whole
     numbers."""
     return sorted(
-        (p for p in Path(base).glob("*") if p.name.isdigit() and p.is_dir()),
+        (
+            p
+            for p in Path(base).glob("*")
+            if p.name.isascii() and p.name.isdigit() and p.is_dir()
+        ),
         key=lambda path: int(path.name),
     )
 

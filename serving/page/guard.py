@@ -24,7 +24,7 @@ _OWN_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9-]+)*", re.I)
 _GET = re.compile(
     r"/|/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)"
-    r"|/(assets|static|svelte)/.+"
+    r"|/(assets|static|svelte)/.{1,200}"
     r"|/gradio_api/(startup-events|queue/data|upload_progress)"
     r"|/gradio_api/heartbeat/\w+"
 )

@@ -285,7 +285,8 @@ def _beside(facts, point):
     first = facts.knobs[0]
     if first.scale == "simplex":
         # The others make room for it, in these proportions.
-        rest = 1 - point[first.name]
+        # All of it leaves nothing for the others, in any proportion.
+        rest = 1 - point[first.name] or 1
         return {
             n: round(v / rest, 6) if k.scale == "simplex" else v
             for k in facts.knobs[1:]

@@ -17,6 +17,7 @@ from serving.client import NotFound
 from serving.client import ResourceExhausted
 from serving.client import ServerFault
 from serving.client import Unavailable
+from serving.client import connection
 from serving.client import json_values
 from serving.client import metadata
 
@@ -222,3 +223,42 @@ def test_numbers_of_any_form_are_read_exactly():
         )
         assert found.dtype == dtype
         np.testing.assert_array_equal(found, np.array(value, dtype))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "expected"),
+    [
+        ("float32", (None, 256), (0, 256)),
+        ("int64", (None, None, 3), (0, 0, 3)),
+        ("string", (None, 1), (0, 1)),
+        ("float32", (None,), (0,)),
+        ("float32", None, (0,)),
+    ],
+)
+def test_an_answer_of_no_rows_has_the_shape_of_its_output(
+    dtype, shape, expected
+):
+    found = json_values.from_json([], metadata.TensorSpec(dtype, shape))
+    assert found.shape == expected
+
+
+def test_no_rows_of_which_json_tells_no_shape_are_not_sent():
+    with pytest.raises(InvalidRequest, match=r"or more rows of x.*\(0, 2\)"):
+        ask(signature="text", inputs={"x": np.empty((0, 2), object)})
+    assert len(ask.requests) == 0
+
+
+def test_an_output_without_rows_is_no_fault():
+    signature = metadata.Signature(
+        {"x": metadata.TensorSpec("float32", (None,))},
+        {
+            "w": metadata.TensorSpec("float32", (5,)),
+            "y": metadata.TensorSpec("float32", (None,)),
+        },
+    )
+    given = {"x": np.zeros(2, "float32")}
+    right = {"w": np.zeros(5, "float32"), "y": np.zeros(2, "float32")}
+    connection._check_outputs(right, given, signature, "t")
+    wrong = {**right, "y": np.zeros(3, "float32")}
+    with pytest.raises(ServerFault, match="3 rows of y for 2"):
+        connection._check_outputs(wrong, given, signature, "t")

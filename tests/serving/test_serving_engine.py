@@ -1,5 +1,6 @@
 """One loaded version: the C++ session's answers, errors and load faults."""
 
+import contextlib
 import os
 import shutil
 import threading
@@ -50,6 +51,26 @@ def test_values(version):
     np.testing.assert_array_equal(found["reconstruction"], expected)
     np.testing.assert_array_equal(found["rate"], expected.sum((1, 2, 3)))
     assert found["rate"].dtype == np.float32
+
+
+class Compiled(tf.Module):
+    @tf.function(jit_compile=True)
+    def inner(self, x):
+        return x * 3
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def __call__(self, x):
+        return {"y": self.inner(x)}
+
+
+def test_what_xla_has_to_compile_needs_the_flag(tmp_path):
+    module = Compiled()
+    tf.saved_model.save(module, str(tmp_path), module.__call__)
+    with pytest.raises(StatusError, match="--xla_cpu_compilation_enabled"):
+        SavedModelVersion(str(tmp_path))
+    with contextlib.closing(SavedModelVersion(str(tmp_path), True)) as version:
+        found = run(version, "", x=np.float32([1, 2]))
+        np.testing.assert_array_equal(found["y"], [3, 6])
 
 
 def test_an_empty_batch(version):

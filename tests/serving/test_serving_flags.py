@@ -122,7 +122,6 @@ def test_help_explains_every_flag(capsys):
         "tensorflow_session_config_file",
         "tensorflow_session_parallelism",
         "thread_pool_factory_config_file",
-        "xla_cpu_compilation_enabled",
         "xla_gpu_compilation_enabled",
     ],
 )

@@ -157,6 +157,11 @@ def test_long_texts_are_cut(client):
     assert code == grpc.StatusCode.FAILED_PRECONDITION
     assert len(message) == 1024 + len("...TRUNCATED")
     assert message.endswith("...TRUNCATED")
+    # Of bytes, as gRPC's own limit is.
+    code, message = error_of(client.predict, request_of(GOOD, "日" * 2000))
+    assert code == grpc.StatusCode.FAILED_PRECONDITION
+    assert len(message.encode()) <= 1024 + len("...TRUNCATED")
+    assert message.endswith("日...TRUNCATED")
 
 
 def test_a_request_that_is_too_large(client):

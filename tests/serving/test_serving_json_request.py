@@ -87,6 +87,8 @@ def test_numbers_out_of_the_range_of_floats():
     assert "too big" in error_of(b'{"inputs": 1e400}', {"x": FLOAT})
     assert "too big" in error_of(b'{"inputs": %s}' % (b"9" * 400), {"x": FLOAT})
     assert "too big" in error_of(b'{"inputs": %s}' % (b"9" * 9999), {"x": 1})
+    digits = b"1" + b"0" * 400 + b".0"
+    assert "too big" in error_of(b'{"inputs": %s}' % digits, {"x": FLOAT})
     assert parse(b'{"inputs": 1.5e308}', {"x": types_pb2.DT_DOUBLE})
 
 
@@ -103,7 +105,9 @@ def test_strings_and_bytes():
     assert raw[()] == b"\xff"
 
 
-@pytest.mark.parametrize("text", ["_-8=", "A", "====A", "é", "AA=A", "a\ud800"])
+@pytest.mark.parametrize(
+    "text", ["_-8=", "A", "====A", "é", "AA=A", "a\ud800", "QUJD=", "/+8=="]
+)
 def test_bad_base64(text):
     message = error_of({"instances": [{"b64": text}]}, {"x": STRING})
     assert message == (

@@ -47,6 +47,28 @@ def test_requests_of_clients_that_left_are_not_kept():
     assert not answered
 
 
+def test_places_are_idle_when_no_thread_runs():
+    go_on = threading.Event()
+
+    async def main():
+        places = Places(threads=1, queue=5, name="test")
+        seen = [places.is_idle]
+        call = asyncio.create_task(places.answer(go_on.wait))
+        await asyncio.sleep(0.05)
+        seen.append(places.is_idle)
+        # Given up, it runs on.
+        call.cancel()
+        await asyncio.sleep(0.05)
+        places.close()
+        seen.append(places.is_idle)
+        go_on.set()
+        while not places.is_idle:
+            await asyncio.sleep(0.01)
+        return seen
+
+    assert asyncio.run(main()) == [True, False, False]
+
+
 def test_a_thread_is_free_when_it_is_done_and_not_when_its_client_left():
     go_on, begun = threading.Event(), []
 

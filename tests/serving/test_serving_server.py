@@ -73,6 +73,30 @@ def test_a_wrong_file_ends_with_one_sentence(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_run_that_goes_on_does_not_keep_the_process(tmp_path):
+    serving_models.image(tmp_path / "1")
+    port = free_port()
+    with process(
+        f"--model_base_path={tmp_path}",
+        "--model_name=m",
+        f"--rest_api_port={port}",
+        "--port=0",
+        "--drain_seconds=1",
+    ) as running:
+        assert wait_for(running, port)[0] == 200
+        slow = '{"signature_name": "slow", "instances": [60.0]}'
+
+        def ask():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                get(port, "/v1/models/m:predict", slow)
+
+        threading.Thread(target=ask, daemon=True).start()
+        time.sleep(0.5)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 0
+
+
+@pytest.mark.slow
 def test_several_models_labels_metrics_and_a_drain_at_sigterm(tmp_path):
     serving_models_dir = tmp_path / "m"
     serving_models_dir.mkdir()

@@ -687,3 +687,20 @@ def test_a_path_that_cannot_be_made_is_a_sentence(exported, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SaveError, match="could not write .*file/1"):
         exported[0].export(tmp_path / "file" / "1", example=X)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Compiled(Alarms):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.scaled = tf.function(lambda t: 3 * t, jit_compile=True)
+
+    def call(self, x, loss_parameters):
+        return self.scaled(super().call(x, loss_parameters))
+
+
+def test_functions_that_servers_do_not_compile_are_refused(tmp_path):
+    model = Compiled({"miss": yoto_tf.LogUniform(0.1, 10.0)}, seed=0)
+    with pytest.raises(VerificationError, match="XLA.*jit_compile=True"):
+        model.export(tmp_path / "1", X[:5])
+    assert not list(tmp_path.iterdir())

@@ -101,6 +101,11 @@ class GrpcServer:
         self._reserved.close()
         await server.start()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no thread runs a request."""
+        return self._places.is_idle
+
     async def stop(self, grace_seconds: float) -> None:
         """Takes nothing new; gives up what runs after that time."""
         self._reserved.close()
@@ -129,8 +134,10 @@ class GrpcServer:
             finally:
                 here.clear()
                 del body  # gRPC keeps the end of a call, and this frame by it
-            if len(text) > _MESSAGE_LIMIT:
-                text = text[:_MESSAGE_LIMIT] + "...TRUNCATED"
+            # Of bytes: gRPC refuses a long one with another code.
+            if len(text.encode("utf-8", "replace")) > _MESSAGE_LIMIT:
+                head = text.encode("utf-8", "replace")[:_MESSAGE_LIMIT]
+                text = head.decode("utf-8", "ignore") + "...TRUNCATED"
             await context.abort(code, text)
 
         return grpc.unary_unary_rpc_method_handler(handle)

@@ -76,11 +76,14 @@ class HttpServer:
         while not self._server.started and not self._running.done():
             await asyncio.sleep(0.001)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no thread runs a request."""
+        return self._places.is_idle
+
     async def stop(self, grace_seconds: float) -> None:
         """Takes nothing new; gives up what runs after that time."""
-        self._server.config.timeout_graceful_shutdown = max(
-            int(grace_seconds), 1
-        )
+        self._server.config.timeout_graceful_shutdown = grace_seconds
         self._server.should_exit = True
         if self._running is not None:
             await self._running

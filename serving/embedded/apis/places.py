@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import logging
 import socket
+import weakref
 from collections.abc import Callable
 
 from serving.embedded import status
@@ -25,6 +26,7 @@ class Places:
         # Requests wait for this, not in the queue of the threads, which keeps
         # them when their clients have left.
         self._free = asyncio.Semaphore(threads)
+        self._answers = weakref.WeakSet()
         self._threads = concurrent.futures.ThreadPoolExecutor(
             threads, thread_name_prefix=name
         )
@@ -46,6 +48,7 @@ class Places:
         try:
             await self._free.acquire()
             answer = self._threads.submit(_outcome, function, *arguments)
+            self._answers.add(answer)
             loop = asyncio.get_running_loop()
             answer.add_done_callback(lambda _: self._release(loop))
             result, failed = await asyncio.wrap_future(answer)
@@ -59,6 +62,11 @@ class Places:
         """Frees a thread when it is done, which a client's leaving is not."""
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(self._free.release)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no thread runs a function."""
+        return not any(answer.running() for answer in list(self._answers))
 
     def close(self) -> None:
         """Gives up the requests that wait."""

@@ -142,11 +142,13 @@ def inflate(body: bytes, max_bytes: int) -> bytes:
 def _model_spec(name: str, version: str, label: str) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=_unquote(name))
     if version:
-        if int(version[:30]) >= 2**63:
+        # Python reads no number of thousands of digits.
+        digits = version.lstrip("0") or "0"
+        if len(digits) > 19 or int(digits) >= 2**63:
             raise status.invalid_argument(
                 f"Failed to convert version: {version} to numeric."
             )
-        spec.version.value = int(version)
+        spec.version.value = int(digits)
     if label:
         spec.version_label = _unquote(label)
     return spec

@@ -205,8 +205,12 @@ def _bytes(value: str | dict) -> bytes:
             "base64 data"
         )
     # As absl::Base64Unescape: blanks are skipped, padding may be missing.
-    digits = _BLANKS.sub("", value["b64"]).rstrip("=")
+    given = _BLANKS.sub("", value["b64"])
+    digits = given.rstrip("=")
+    padding = len(given) - len(digits)
     try:
+        if padding not in (0, -len(digits) % 4):
+            raise binascii.Error
         return base64.b64decode(
             digits.encode() + b"=" * (-len(digits) % 4), validate=True
         )

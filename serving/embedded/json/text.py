@@ -24,7 +24,8 @@ _PARSE_ERRORS = {
     "Unterminated string": "Missing a closing quotation mark in string.",
     "Invalid control": "Invalid encoding in string.",
 }
-_EXPONENT_OF_THREE_DIGITS = re.compile(r"[eE]\+?0*[1-9][0-9]{2}")
+# What may be no double: an exponent of three digits, or hundreds of digits.
+_LARGE = re.compile(r"[eE]\+?0*[1-9][0-9]{2}|[0-9]{300}")
 _BLANKS = re.compile("[ \t\n\r]*")
 _TOO_BIG = "Number too big to be stored in double."
 _ECHO_LIMIT = 1024
@@ -54,7 +55,7 @@ def parse_object(body: bytes) -> dict:
     try:
         # A double that overflows is an error in RapidJSON and infinity in
         # Python, whose way to find it is slow.
-        strict = _EXPONENT_OF_THREE_DIGITS.search(text)
+        strict = _LARGE.search(text)
         decoder = _strict_decoder if strict else _decoder
         value, _ = decoder.raw_decode(text, start)
     except json.JSONDecodeError as error:

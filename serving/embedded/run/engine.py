@@ -21,6 +21,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
 from serving.embedded import status
+from yoto_tf.session import must_be_compiled
 
 # Each output filter needs executors of its own; a client that sends ever
 # new filters would otherwise fill the memory.
@@ -39,8 +40,12 @@ class SavedModelVersion:
         signatures: name -> SignatureDef, as in the saved file.
     """
 
-    def __init__(self, path: str):
-        """Loads the graph tagged `serve` and its variables from a directory."""
+    def __init__(self, path: str, xla: bool = False):
+        """Loads the graph tagged `serve` and its variables from a directory.
+
+        Without `xla` one with functions that XLA has to compile is refused;
+        TF Serving loads it, and fails its every request.
+        """
         _refuse_pipes(path)
         self._callable = functools.lru_cache(_MAX_CALLABLES)(
             self._make_callable
@@ -57,6 +62,12 @@ class SavedModelVersion:
             self.close()
             raise _load_status(error, path) from error
         self.signatures = dict(meta_graph.signature_def)
+        if not xla and must_be_compiled(meta_graph.graph_def):
+            self.close()
+            raise status.failed_precondition(
+                f"{path}: a function of jit_compile=True, which needs "
+                "--xla_cpu_compilation_enabled"
+            )
 
     def run(
         self, feed: Mapping[str, np.ndarray], fetch: Sequence[str]
