@@ -48,6 +48,6 @@ def _schedule(config, total_steps):
             return WarmupStableDecay(
                 rate,
                 total_steps,
-                config.warmup_steps,
+                min(config.warmup_steps, total_steps // 2),
                 round(config.decay_share * total_steps),
             )

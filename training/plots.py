@@ -34,7 +34,8 @@ class Arguments:
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Run directories that training.evaluate has scored."""
     to: Path | None = None
-    """Where to write; unset: the figures/ directory of each run."""
+    """Where to write; unset: the figures/ directory of each run, and for
+    figures with all of several that of the first, as compared_NAME."""
     format: tuple[str, ...] = ("png",)
     """Any of png, pdf, svg."""
     seed: int = 0
@@ -80,10 +81,12 @@ def plot(runs, to=None, formats=("png",), seed=0, log=print):
     curves = [run.read_curve() for run in runs]
     labels = _short_labels([run.path.resolve() for run in runs])
     curves = dict(zip(labels, curves, strict=True))
+    # A run's own figures stay as they are.
+    joint = "" if to or len(runs) == 1 else "compared_"
     write(
         figures.trade_off_figure(curves, family),
         to or runs[0].figures,
-        "trade_off",
+        f"{joint}trade_off",
         "{1} against {0} on the test split, one point per value".format(
             *(c.title for c in family.trade_off)
         ),
@@ -92,7 +95,7 @@ def plot(runs, to=None, formats=("png",), seed=0, log=print):
         write(
             line_figures.line_figure(curves, family, line),
             to or runs[0].figures,
-            line.name,
+            joint + line.name,
             line.meaning,
         )
     panels = _metric_panels(curves, family)
@@ -100,7 +103,7 @@ def plot(runs, to=None, formats=("png",), seed=0, log=print):
         write(
             line_figures.panels_figure(panels, family),
             to or runs[0].figures,
-            "metrics",
+            f"{joint}metrics",
             "what training.evaluate --metrics measured on the test split, "
             f"against {family.parameters[0]}; grey: what a score cannot exceed",
         )
@@ -167,6 +170,12 @@ def _pictures(run, family, seed, log):
         for point in ({n: row[n] for n in names} for row in run.read_curve())
         if model.loss_parameters.contains(point)
     ]
+    if not grid:
+        log(
+            f"no pictures of {run.path}: it was scored at values alone that "
+            "were not trained"
+        )
+        return
     grid = _spread(grid, _ROWS)
     grids = [
         PictureGrid(

@@ -6,6 +6,7 @@ curve, how they were made, a few inputs to try, and a card.
 
 import dataclasses
 import json
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 import tyro
 
 from training.evaluate import table
+from yoto_tf import points
 from yoto_tf import released
 from yoto_tf import strict_config
 from yoto_tf.command_line import import_keras_quietly
@@ -99,6 +101,18 @@ def release(run, limits="", to=released.FOLDER, credits=""):
     plain.set_weights(model.get_weights())
     # What happens once in a run, as KL warm-up, has happened.
     plain._run_length.end(json.loads(run.evaluation_file.read_text())["steps"])
+    strange = [
+        points.label(point)
+        for point in (
+            {n: row[n] for n in family.parameters} for row in run.read_curve()
+        )
+        if not plain.loss_parameters.contains(point)
+    ]
+    if strange:
+        raise InputError(
+            "expected a run that is scored at trained values alone, received: "
+            f"{run.path}, scored at {strange[0]}"
+        )
     target = RunDirectory(Path(to) / name)
     target.path.mkdir(parents=True, exist_ok=True)
     target.write_json(target.config_file, {**facts, "config": public.to_dict()})
@@ -192,7 +206,13 @@ def _words(differing, values):
     words = ""
     for dotted in differing:
         group, _, setting = dotted.partition(".")
-        words += f" --{dotted.replace('_', '-')} {values[group][setting]}"
+        name, value = dotted.replace("_", "-"), values[group][setting]
+        if isinstance(value, bool):
+            start, _, end = name.rpartition(".")
+            words += f" --{name}" if value else f" --{start}.no-{end}"
+        else:
+            parts = value if isinstance(value, list | tuple) else [value]
+            words += f" --{name} {shlex.join(map(str, parts))}"
     return words
 
 

@@ -165,6 +165,9 @@ def train(
             + distribution.described()
             + (f", continued after epoch {first_epoch}" if first_epoch else "")
         )
+        # Of the whole run, also where only a part of it is trained now.
+        if hasattr(model, "note_run_length"):
+            model.note_run_length(epochs * steps_per_epoch)
         records = []
         if distribution.is_chief:
             records = callbacks.records(family, model, start, tensorboard)

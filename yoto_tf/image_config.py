@@ -29,7 +29,8 @@ class DataConfig(Config):
     test_examples: int | None = None
     """Size of the test split that is cut from data sets with one split only
     (seeded, disjoint); unset: a tenth of them, 10,000 at most, and about a
-    tenth of a folder's pictures, by their names."""
+    tenth of a folder's pictures, by their names. Of one with a test split
+    it is the first so many of that, in their order, or all."""
     split_seed: int = 0
     """Seed of the cuts above. Not the seed of the run: two runs with
     different seeds are compared on the same test images."""

@@ -258,13 +258,14 @@ class RunDirectory:
             return
         with open(self.log_file, newline="") as file:
             header, *lines = file.readlines() or [""]
-        columns = header.count(",")
+        # Names of several loss parameters have commas of their own.
+        columns, *rows = csv.reader([header, *lines])
         kept = [
             line
-            for line in lines
+            for line, row in zip(lines, rows, strict=True)
             if line.endswith("\n")
-            and line.count(",") == columns
-            and int(line.split(",")[0]) < epoch
+            and len(row) == len(columns)
+            and int(row[0]) < epoch
         ]
         with written_whole(self.log_file) as aside:
             aside.write_text("".join([header, *kept]), newline="")

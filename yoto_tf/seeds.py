@@ -2,6 +2,8 @@
 
 import operator
 
+import numpy as np
+
 from yoto_tf.errors import InputError
 
 # NumPy takes less than 2**32, TensorFlow an int32 here and there, and a part
@@ -31,3 +33,14 @@ def checked_seed(seed, name="seed"):
             f"received: {name}={seed!r}"
         )
     return whole
+
+
+def derived(seed, number):
+    """Another seed, whose draws have nothing to do with those of `seed`.
+
+    Args:
+        seed: as `checked_seed` takes it.
+        number: which of several.
+    """
+    state = np.random.SeedSequence([seed, number]).generate_state(1)
+    return int(state[0]) % HIGHEST

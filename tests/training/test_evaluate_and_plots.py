@@ -149,6 +149,24 @@ def test_several_runs_share_one_curve_figure(own_run, trained_run, tmp_path):
     assert all(p.read_bytes().startswith(b"%PDF") for p in written)
 
 
+def test_figures_of_several_runs_leave_those_of_each(own_run, tmp_path):
+    shutil.copytree(own_run.path, tmp_path / "other")
+    other = RunDirectory(tmp_path / "other")
+    plots.plot([own_run], log=lambda sentence: None)
+    alone = (own_run.figures / "trade_off.png").read_bytes()
+    plots.plot([own_run, other], log=lambda sentence: None)
+    assert (own_run.figures / "trade_off.png").read_bytes() == alone
+    assert (own_run.figures / "compared_trade_off.png").read_bytes() != alone
+
+
+def test_a_run_scored_outside_of_its_range_has_no_pictures(own_run):
+    said = []
+    evaluate(own_run, [{"beta": 1e4}, {"beta": 2e4}], log=said.append)
+    written = plots.plot([own_run], log=said.append)
+    assert [p.name for p in written] == ["trade_off.png"]
+    assert said[-1].startswith(f"no pictures of {own_run.path}")
+
+
 def test_names_of_runs_are_as_long_as_it_takes_to_tell_them_apart(
     own_run, tmp_path
 ):

@@ -70,12 +70,33 @@ def test_another_data_set_length_or_optimizer_is_named_in_the_card(
     content = json.loads(run.config_file.read_text())
     content["config"]["training"]["seed"] = 7
     content["config"]["optimizer"]["warmup_steps"] = 9
+    content["config"]["training"]["jit_compile"] = True
     run.config_file.write_text(json.dumps(content))
     path = release(run, to=tmp_path / "released")
     card = (path / "README.md").read_text()
     for words in (
         ("optimizer.warmup_steps = 9", "training.seed = 7"),
         ("--optimizer.warmup-steps 9", "--training.seed 7"),
+        ("training.jit_compile = True", "--training.jit-compile"),
     ):
         assert all(word in card for word in words)
     assert "the preset with" in card
+
+
+def test_settings_are_words_of_a_command_line():
+    values = {"a": {"on_it": True, "off": False, "at": (1, 2), "name": "a b"}}
+    dotted = [f"a.{name}" for name in values["a"]]
+    assert release_module._words(dotted, values) == (
+        " --a.on-it --a.no-off --a.at 1 2 --a.name 'a b'"
+    )
+
+
+def test_a_run_scored_outside_of_its_range_is_no_release(trained_run, tmp_path):
+    shutil.copytree(trained_run.path, tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    rows = run.curve_file.read_text().splitlines()
+    rows.append(",".join(["4000", *rows[-1].split(",")[1:]]))
+    run.curve_file.write_text("\n".join(rows) + "\n")
+    with pytest.raises(InputError, match="trained values.*beta=4000"):
+        release(run, to=tmp_path / "released")
+    assert not (tmp_path / "released").exists()

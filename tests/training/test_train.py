@@ -208,6 +208,17 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(data_dir, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_part_of_a_run_is_as_long_as_the_run(smoke_config, tmp_path):
+    """Else KL warm-up would take its share of the part."""
+    config = dataclasses.replace(
+        smoke_config,
+        training=dataclasses.replace(smoke_config.training, epochs=3),
+    )
+    model, _ = train(config, tmp_path / "run", until_epoch=1, verbose=0)
+    steps = int(model.optimizer.iterations)
+    assert int(model._run_length) == 3 * steps
+
+
 def test_a_finished_run_is_resumed_without_change(
     trained_run, smoke_config, tmp_path
 ):

@@ -159,7 +159,7 @@ def test_fit_lowers_the_watched_losses():
     after = vae.evaluate(images, verbose=0, return_dict=True)
     # It starts with hardly any rate, so that the distortion is what falls.
     assert after["loss"] < before["loss"] - 50
-    assert after["distortion_at_beta=1"] < before["distortion_at_beta=1"] - 100
+    assert after["distortion_at_beta=1"] < before["distortion_at_beta=1"] - 80
     assert after["rate_at_beta=64"] < after["rate_at_beta=1"]
 
 
@@ -487,6 +487,17 @@ def test_the_seed_decides_the_noise_and_the_global_seed_the_weights():
         one.sample_loss_parameters(3)["beta"],
         two.sample_loss_parameters(3)["beta"],
     )
+
+
+def test_what_users_ask_for_moves_no_noise_of_training(vae):
+    images = np.random.default_rng(0).integers(
+        0, 256, (2, *vae.image_shape), np.uint8
+    )
+    before = vae.posterior.seed_generator.state.numpy().tolist()
+    vae.encode(images)
+    vae.reconstruct(images, beta=1.0)
+    vae.sample(2, seed=0)
+    assert vae.posterior.seed_generator.state.numpy().tolist() == before
 
 
 def test_empty_batches_are_refused_with_a_sentence(vae):

@@ -166,6 +166,14 @@ def test_the_cosine_rises_linearly_and_ends_at_zero():
     assert _rate(config, 100) == pytest.approx(0, abs=1e-9)
 
 
+def test_a_rise_leaves_half_of_a_short_run():
+    config = OptimizerConfig(
+        learning_rate=2e-3, schedule="wsd", warmup_steps=500
+    )
+    assert _rate(config, 25, 100) == pytest.approx(1e-3)
+    assert _rate(config, 50, 100) == pytest.approx(2e-3)
+
+
 def test_wsd_rises_stays_and_falls_linearly_to_zero():
     config = OptimizerConfig(
         learning_rate=2e-3, schedule="wsd", warmup_steps=20, decay_share=0.4

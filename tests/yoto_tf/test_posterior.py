@@ -1,5 +1,6 @@
 """The posterior and its rate against formulas written out in NumPy."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -160,6 +161,17 @@ def test_drawn_noise_is_standard_normal_and_new_on_each_call():
         assert abs(np.mean(z) - 1) < 4 * 2 / np.sqrt(20_000)
         assert abs(np.std(z) - 2) < 4 * 2 / np.sqrt(2 * 20_000)
     assert abs(np.corrcoef(np.ravel(first), np.ravel(second))[0, 1]) < 0.03
+
+
+def test_noise_is_not_that_of_draws_by_the_same_seed():
+    """TensorFlow makes normal numbers of the bits of uniform ones."""
+    uniform = keras.random.uniform((4096,), seed=keras.random.SeedGenerator(3))
+    inputs = tf.tile([[0.0, np.log(np.expm1(1.0))]], (4096, 1))
+    noise = np.ravel(GaussianPosterior(seed=3)(inputs)[0])
+    radius = np.hypot(noise[::2], noise[1::2])
+    for place in (slice(0, None, 2), slice(1, None, 2)):
+        tied = np.sqrt(-2 * np.log(np.asarray(uniform)[place]))
+        assert abs(np.corrcoef(radius, tied)[0, 1]) < 0.1
 
 
 def test_the_seed_decides_the_noise():

@@ -97,6 +97,15 @@ def test_rows_of_the_log_after_a_checkpoint_are_dropped(tmp_path):
     assert run.log_file.read_bytes() == b"epoch,loss\r\n0,3.0\r\n"
 
 
+def test_names_of_several_loss_parameters_have_commas(tmp_path):
+    run = RunDirectory(tmp_path)
+    rows = [b'epoch,"a_at_x=1,y=2",loss\r\n', b"0,1,3\r\n", b"1,2,2\r\n"]
+    run.log_file.write_bytes(b"".join([*rows, b"2,2"]))
+    run.keep_log_until(2)
+    assert run.log_file.read_bytes() == b"".join(rows)
+    assert [row["loss"] for row in run.read_log()] == [3, 2]
+
+
 def test_one_process_trains_a_run_at_a_time(tmp_path):
     run = RunDirectory(tmp_path / "run")
     run.create(ExperimentConfig())

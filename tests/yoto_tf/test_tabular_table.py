@@ -10,6 +10,8 @@ from tables import write_table
 
 from yoto_tf.errors import InputError
 from yoto_tf.examples import digests
+from yoto_tf.families import get_family
+from yoto_tf.families import get_preset
 from yoto_tf.families.fields import Field
 from yoto_tf.families.tabular.config import TableConditioningConfig
 from yoto_tf.families.tabular.config import TableConfig
@@ -417,3 +419,30 @@ def test_a_text_is_one_in_all_rows_of_a_long_table(tmp_path):
     path.write_text(f"code{names}\n{rows}")
     found = read_table(str(path))["code"]
     assert [str(v) for v in found.dropna()] == [c for c in codes if c]
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e-20])
+def test_columns_of_any_unit_are_standardised(tmp_path, scale):
+    path = write_table(tmp_path)
+    frame = pd.read_csv(path)
+    frame["b"] *= scale
+    frame.to_csv(path, index=False)
+    splits = load_table(config(path))
+    preset = get_preset("default_cost").config
+    data = config(path)
+    settings = dataclasses.replace(preset, data=data)
+    model = get_family("tabular").model(settings, splits)
+    deviation = np.sqrt(np.array(model.variance)).astype("float32")[1]
+    assert deviation == pytest.approx(
+        splits.train.x[:, 1].std(dtype="float64"), rel=1e-4
+    )
+    assert 0 < deviation < np.inf
+
+
+def test_numbers_beyond_float32_are_refused(tmp_path):
+    path = write_table(tmp_path)
+    frame = pd.read_csv(path)
+    frame["b"] = np.where(frame["b"] > frame["b"].median(), 1.5e308, -1.5e308)
+    frame.to_csv(path, index=False)
+    with pytest.raises(InputError, match="'b'.*float32 tells apart"):
+        load_table(config(path))

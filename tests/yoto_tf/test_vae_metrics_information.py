@@ -13,6 +13,7 @@ from yoto_tf.families.vae.metrics.information import information_bounds
 from yoto_tf.families.vae.metrics.likelihood import importance_nll
 from yoto_tf.families.vae.metrics.measurer import Measurer
 from yoto_tf.families.vae.model.likelihoods import Likelihood
+from yoto_tf.families.vae.model.likelihoods import SquaredError
 
 POINT = {"beta": 1.0}
 
@@ -208,6 +209,26 @@ def test_a_model_is_measured_on_its_own_images():
     more = row["mutual_information_at_most"] - row["mutual_information"]
     assert 0 < more < 0.1
     assert row["mutual_information_at_least"] == 0
+
+
+def test_what_a_distortion_leaves_out_is_in_the_likelihood():
+    """Squares are a Gaussian of the variance 1/2 but for its constant."""
+    images = np.random.default_rng(6).integers(0, 256, (50, 2, 2, 3), np.uint8)
+    plain = as_vae(LinearGaussian(12, 3, scale=math.sqrt(0.5)))
+    less = as_vae(LinearGaussian(12, 3, scale=math.sqrt(0.5)))
+    left_out = SquaredError.left_out
+    known = less.likelihood.distortion
+    less.likelihood.distortion = lambda *a: known(*a) - 12 * left_out
+    less.likelihood.left_out = left_out
+    expected = Measurer(plain, images)("nll", POINT, 10)
+    found = Measurer(less, images)("nll", POINT, 10)
+    assert found == pytest.approx(expected, rel=1e-5)
+    # Of which it is the distortion.
+    pair = tf.zeros((1, 2, 2, 3)), tf.fill((1, 2, 2, 3), 0.3)
+    squares = SquaredError().distortion(*pair).numpy()
+    np.testing.assert_allclose(
+        plain.likelihood.distortion(*pair), squares + 12 * left_out, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize(

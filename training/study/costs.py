@@ -77,7 +77,11 @@ def print_estimate(spec, planned, folder, jobs, kept):
             f"{len(unknown)} of unknown time: a dry run prepares no data set, "
             f"and {', '.join(names)} is not there yet"
         )
-    if any(one.metrics and one.kind not in known for one in planned):
+    if costs_of and any(
+        one.metrics and one.kind not in known
+        for one in planned
+        if one not in unknown
+    ):
         costs_of.append("what its metrics take on top")
     print(f"{spec.name}: {len(planned)} runs, {'; '.join(costs_of)}")
 

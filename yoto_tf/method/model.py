@@ -202,6 +202,11 @@ class LossConditionalModel(Served, Steps):
 
     # What it can use.
 
+    def note_run_length(self, steps):
+        """Says how many steps a run has of which `fit` trains a part first;
+        without effect where a `fit` or this said so before."""
+        self._run_length.note(steps)
+
     def coordinates(self, loss_parameters):
         """Maps a dict of `(batch,)` values to the network's `(batch, k)`."""
         return self.loss_parameters.coordinates(loss_parameters)

@@ -95,7 +95,8 @@ class TableModel(LossConditionalModel):
     def call(self, x, loss_parameters):
         k = self.coordinates(loss_parameters)
         # Constants: Keras' Normalization cannot be built inside of a graph.
-        deviation = np.sqrt(np.array(self.variance, "float32"))
+        # The root first: squares leave float32 where numbers do not.
+        deviation = np.sqrt(np.array(self.variance)).astype("float32")
         h = (
             ops.cast(x, "float32") - np.array(self.mean, "float32")
         ) / deviation

@@ -80,7 +80,7 @@ def load_table(config):
     if config.dither:
         y = y + rng.random(len(y))
     # What is added between two counts is to be left of them, too.
-    spread = 1_000.0 if config.dither else np.ptp(y)
+    spread = 1_000.0 if config.dither else None
     _check_rounding(f"the target {config.target!r}", y, spread)
     y = y.astype("float32")
     everything = Examples(x, y)
@@ -179,7 +179,7 @@ def _encoded(name, column):
         )
     if not texts:
         numbers = column.to_numpy("float64")
-        _check_rounding(f"the column {name!r}", numbers, np.ptp(numbers))
+        _check_rounding(f"the column {name!r}", numbers)
         return Field(name), [numbers]
     if len(found) > _MOST_TEXTS:
         # One "?" makes a column of numbers one of texts.
@@ -221,12 +221,16 @@ def _is_number(text):
     return True
 
 
-def _check_rounding(what, numbers, spread):
+def _check_rounding(what, numbers, spread=None):
     """Refuses what would be one to a network: it computes in float32, and so
     do its clients."""
     with np.errstate(over="ignore"):
         error = np.abs(numbers - numbers.astype("float32")).max()
-    if np.ptp(numbers) and not error <= _LARGEST_ROUNDING * spread:
+        width = np.ptp(numbers)
+    spread = width if spread is None else spread
+    if width and not (
+        np.isfinite(error) and error <= _LARGEST_ROUNDING * spread
+    ):
         raise InputError(
             f"expected numbers in {what} that float32 tells apart, received: "
             f"{numbers.min()!s} to {numbers.max()!s}, of which it rounds off "

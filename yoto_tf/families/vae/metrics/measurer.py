@@ -117,6 +117,10 @@ class Measurer:
             samples,
             self._seed,
         )
+        constant = self._model.likelihood.left_out * math.prod(
+            self._images.shape[1:]
+        )
+        nll, bound = nll + constant, bound + constant
         return {
             **mean_and_error("nll", nll),
             **mean_and_error("elbo_nll", bound),

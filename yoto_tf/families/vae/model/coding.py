@@ -3,6 +3,7 @@
 import numbers
 
 import keras
+from keras import ops
 
 from yoto_tf.errors import InputError
 from yoto_tf.families.vae.model import inputs as model_inputs
@@ -26,7 +27,9 @@ class Coding:
         """
         images = model_inputs.checked_images(images, self.image_shape)
         values = self._values(images, beta, loss_parameters)
-        _, mean, stddev = self.posterior_of(images, values)
+        # Drawn, it would move the noise of training on.
+        none = ops.zeros((ops.shape(images)[0], self.model_config.latent_size))
+        _, mean, stddev = self.posterior_of(images, values, none)
         return mean, stddev
 
     def decode(self, latents, beta=None, loss_parameters=None):

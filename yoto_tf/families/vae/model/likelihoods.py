@@ -68,6 +68,9 @@ class Likelihood:
             f"{type(self).__name__} must define mean(outputs)"
         )
 
+    # What a distortion leaves out of -log p(x|z), nats per value.
+    left_out = 0.0
+
     def noise_variance(self, images):
         """The variance of p(x|z) of a value, averaged over the values, where
         latents begin to tell something: from it the posterior's start for
@@ -178,6 +181,8 @@ class SquaredError(Likelihood):
     (Multi-Rate VAE's: Bae et al., ICLR 2023): -log p(x|z) of that Gaussian is
     larger by log(pi) / 2 per value.
     """
+
+    left_out = math.log(math.pi) / 2
 
     def distortion(self, images, outputs):
         """Scores images.

@@ -12,6 +12,7 @@ from yoto_tf.layers.seeds import load_seed_state
 from yoto_tf.layers.seeds import save_seed_state
 from yoto_tf.method import replicas
 from yoto_tf.seeds import checked_seed
+from yoto_tf.seeds import derived
 
 # The authors' floor of a standard deviation.
 EPSILON = 1e-6
@@ -82,7 +83,11 @@ class GaussianPosterior(keras.layers.Layer):
             )
         self.own_starts = bool(own_starts)
         self.seed = checked_seed(seed)
-        self.seed_generator = keras.random.SeedGenerator(self.seed)
+        # A model of the same seed draws its loss parameters by it as it is,
+        # and TensorFlow makes normal numbers of the bits of uniform ones.
+        self.seed_generator = keras.random.SeedGenerator(
+            None if self.seed is None else derived(self.seed, 1)
+        )
 
     def build(self, inputs_shape):
         if self.own_starts:
