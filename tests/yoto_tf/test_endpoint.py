@@ -44,6 +44,7 @@ class Answers:
     """A session that answers by Python functions."""
 
     operations = frozenset()
+    is_compiled = False
 
     def __init__(self, **functions):
         self._functions = functions

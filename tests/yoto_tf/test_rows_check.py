@@ -24,6 +24,7 @@ class Eager:
     """A session that runs the function as TensorFlow does, eagerly."""
 
     operations = frozenset()
+    is_compiled = False
 
     def __init__(self, endpoint):
         self._endpoint = endpoint
