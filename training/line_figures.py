@@ -101,7 +101,12 @@ def _draw_lines(axes, curves, family, line, labels=None):
         for first, last in dict.fromkeys(
             _aims_at(ends, rows, name, line.aim) for rows in curves.values()
         ):
-            axes.plot(ends, (first, last), color="0.6", lw=0.7, zorder=0)
+            style = {"color": "0.6", "linewidth": 0.7, "zorder": 0}
+            if first == last:
+                # Seen where a single value has a score, too.
+                axes.axhline(first, **style)
+            else:
+                axes.plot(ends, (first, last), **style)
     _value_axis(axes, values)
     if line.log:
         axes.set_yscale("log")
