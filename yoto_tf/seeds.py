@@ -2,8 +2,6 @@
 
 import operator
 
-import numpy as np
-
 from yoto_tf.errors import InputError
 
 # NumPy takes less than 2**32, TensorFlow an int32 here and there, and a part
@@ -42,5 +40,8 @@ def derived(seed, number):
         seed: as `checked_seed` takes it.
         number: which of several.
     """
+    # Command lines import this module, and are fast to end.
+    import numpy as np
+
     state = np.random.SeedSequence([seed, number]).generate_state(1)
     return int(state[0]) % HIGHEST

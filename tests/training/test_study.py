@@ -130,7 +130,7 @@ def test_a_study_leaves_results_report_and_figures(study):
     assert f"python -m training.study {study_path(ended)}" in text
     assert "- `wild/width1-seed0`: diverged" in text
     assert "## What was measured besides" in text
-    assert "| method | at | mutual information |" in text
+    assert "| method | at | active units | mutual information |" in text
     drawn = "trade_off", "full_loss_difference", "reconstructions", "metrics"
     for name in drawn:
         assert f"({name}.png)" in text
