@@ -10,6 +10,7 @@ from training.drawing import ticker
 from training.figures import COLUMN
 from training.figures import PAGE
 from training.figures import STYLE
+from yoto_tf.families import LineFigure
 
 # Panels of a figure beside each other.
 _ACROSS = 3
@@ -35,6 +36,16 @@ def line_figure(curves, family, line):
     if len(curves) > 1:
         axes.legend(fontsize=6.5, frameon=False)
     return figure
+
+
+def line_of(column, curves):
+    """The `LineFigure` of a metric, with what it cannot exceed if all rows
+    say it."""
+    ceiling = f"{column.name}_ceiling"
+    bounded = all(ceiling in r for rows in curves.values() for r in rows)
+    return LineFigure(
+        column.name, column.title, column, aim=ceiling if bounded else None
+    )
 
 
 @own_style

@@ -11,7 +11,6 @@ from yoto_tf import points
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
-from yoto_tf.families import LineFigure
 from yoto_tf.families import PictureGrid
 from yoto_tf.files import written_whole
 from yoto_tf.run_directory import RunDirectory
@@ -117,6 +116,8 @@ def plot(runs, to=None, formats=("png",), seed=0, log=print):
 
 
 def _metric_panels(curves, family):
+    from training import line_figures
+
     panels = []
     for column in columns_of(sum(curves.values(), []), family):
         known = {
@@ -126,15 +127,7 @@ def _metric_panels(curves, family):
         known = {label: rows for label, rows in known.items() if rows}
         if not known:
             continue
-        ceiling = f"{column.name}_ceiling"
-        bounded = all(ceiling in r for rows in known.values() for r in rows)
-        line = LineFigure(
-            column.name,
-            column.title,
-            column,
-            aim=ceiling if bounded else None,
-        )
-        panels.append((known, line))
+        panels.append((known, line_figures.line_of(column, known)))
     return panels
 
 

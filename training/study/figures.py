@@ -10,7 +10,6 @@ from training.drawing import ticker
 from training.figures import PAGE
 from training.study import comparison
 from yoto_tf.evaluation.pareto import pareto_front
-from yoto_tf.families import LineFigure
 
 _TEXT = {"fontsize": 8}
 _MARKERS = "osD^vP*X"
@@ -143,12 +142,7 @@ def metrics_figure(results, spec, columns):
     for column in columns:
         curves = _curves(results, spec, column.name)
         if curves:
-            aim = f"{column.name}_ceiling"
-            bounded = all(aim in r for rows in curves.values() for r in rows)
-            line = LineFigure(
-                column.name, column.title, column, aim=aim if bounded else None
-            )
-            panels.append((curves, line))
+            panels.append((curves, line_figures.line_of(column, curves)))
     if not panels:
         return None
     return line_figures.panels_figure(panels, spec.model_family)

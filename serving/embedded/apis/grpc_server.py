@@ -135,9 +135,10 @@ class GrpcServer:
                 here.clear()
                 del body  # gRPC keeps the end of a call, and this frame by it
             # Of bytes: gRPC refuses a long one with another code.
-            if len(text.encode("utf-8", "replace")) > _MESSAGE_LIMIT:
-                head = text.encode("utf-8", "replace")[:_MESSAGE_LIMIT]
-                text = head.decode("utf-8", "ignore") + "...TRUNCATED"
+            told = text.encode("utf-8", "replace")
+            if len(told) > _MESSAGE_LIMIT:
+                head = told[:_MESSAGE_LIMIT].decode("utf-8", "ignore")
+                text = head + "...TRUNCATED"
             await context.abort(code, text)
 
         return grpc.unary_unary_rpc_method_handler(handle)
