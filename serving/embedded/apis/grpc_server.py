@@ -130,15 +130,10 @@ class GrpcServer:
                     self._answer, method, body, lambda: bool(here)
                 )
             except status.StatusError as error:
-                code, text = _CODES[error.code], error.message
+                code, text = _CODES[error.code], _cut(error.message)
             finally:
                 here.clear()
                 del body  # gRPC keeps the end of a call, and this frame by it
-            # Of bytes: gRPC refuses a long one with another code.
-            told = text.encode("utf-8", "replace")
-            if len(told) > _MESSAGE_LIMIT:
-                head = told[:_MESSAGE_LIMIT].decode("utf-8", "ignore")
-                text = head + "...TRUNCATED"
             await context.abort(code, text)
 
         return grpc.unary_unary_rpc_method_handler(handle)
@@ -159,3 +154,12 @@ class GrpcServer:
 
     def _ended(self, _) -> None:
         self._running -= 1
+
+
+def _cut(text: str) -> str:
+    """As long as gRPC takes it, in bytes: a longer one has another code."""
+    told = text.encode("utf-8", "replace")
+    if len(told) <= _MESSAGE_LIMIT:
+        return text
+    head = told[:_MESSAGE_LIMIT].decode("utf-8", "ignore")
+    return head + "...TRUNCATED"
