@@ -298,7 +298,7 @@ def test_layers_that_are_no_attributes_are_not_trained_in_silence():
 
     class Elsewhere(LossConditionalModel):
         def call(self, x, loss_parameters):
-            return net(x)[:, 0]
+            return (net(x) + self.coordinates(loss_parameters))[:, 0]
 
         def loss_terms(self, x, y, outputs, loss_parameters):
             return {"error": (outputs - y) ** 2, "size": ops.abs(outputs)}

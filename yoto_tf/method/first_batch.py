@@ -15,6 +15,7 @@ from yoto_tf.errors import InputError
 from yoto_tf.layers.own_state import taken
 from yoto_tf.method import asking
 from yoto_tf.method import replicas
+from yoto_tf.method import told
 
 _KEY = "weight_count"
 
@@ -81,12 +82,13 @@ def build(model, spec):
         name: tf.TensorSpec((None,), model._dtype)
         for name in model.loss_parameters.names
     }
-    names = []
+    names, idle = [], []
     several = replicas.has_several(model)
 
     def run(x, y, values, training):
         x, y = model.check_batch(x, y)
         outputs = model.run(x, values, training=training)
+        idle[:] = told.untold(model.loss_parameters, outputs, values)
         # A layer may be used in the loss alone.
         if several or (y is not None and unbuilt(model)):
             names[:] = model.checked_terms(x, y, outputs, values)
@@ -101,6 +103,7 @@ def build(model, spec):
             )
             if not unbuilt(model):
                 break
+    told.warn_of_untold(model, idle)
     return names
 
 
