@@ -14,6 +14,7 @@ from yoto_tf.families import LineFigure
 
 # Panels of a figure beside each other.
 _ACROSS = 3
+_CEILING = "_ceiling"
 _PLAIN = ticker.FuncFormatter(lambda value, _: f"{value:g}")
 
 
@@ -41,7 +42,7 @@ def line_figure(curves, family, line):
 def line_of(column, curves):
     """The `LineFigure` of a metric, with what it cannot exceed if all rows
     say it."""
-    ceiling = f"{column.name}_ceiling"
+    ceiling = column.name + _CEILING
     bounded = all(ceiling in r for rows in curves.values() for r in rows)
     return LineFigure(
         column.name, column.title, column, aim=ceiling if bounded else None
@@ -116,6 +117,8 @@ def _draw_lines(axes, curves, family, line, labels=None):
             if first == last:
                 # Seen where a single value has a score, too.
                 axes.axhline(first, **style)
+                if line.aim == column.name + _CEILING:
+                    _name_ceiling(axes, first)
             else:
                 axes.plot(ends, (first, last), **style)
     _value_axis(axes, values)
@@ -127,6 +130,19 @@ def _draw_lines(axes, curves, family, line, labels=None):
     axes.set_ylabel(column.label, **STYLE)
     axes.tick_params(labelsize=7, which="both")
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _name_ceiling(axes, value):
+    axes.text(
+        0.99,
+        value,
+        "at most",
+        transform=axes.get_yaxis_transform(),
+        ha="right",
+        va="bottom",
+        fontsize=6,
+        color="0.4",
+    )
 
 
 def _aims_at(ends, rows, name, aim):

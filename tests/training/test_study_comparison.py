@@ -274,6 +274,7 @@ def test_lower_bounds_and_missing_seeds_are_told_and_not_drawn(noisy):
     grey = [line for line in axes.lines if line.get_color() == "0.6"]
     (line,) = grey
     assert set(line.get_ydata()) == {9.2103}
+    assert [text.get_text() for text in axes.texts] == ["at most"]
 
 
 def test_a_report_of_what_is_told_alone_has_no_difference(noisy):
