@@ -51,6 +51,39 @@ def made(**kwargs):
     )
 
 
+def test_frozen_conditioning_stays_frozen(tmp_path):
+    model = made()
+    model.conditioning_layers[0].trainable = False
+    model.compile("adam")
+    model.fit(X, Y, batch_size=12, epochs=2, verbose=0)
+    assert not np.any(model.conditioning_layers[0].kernel)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    assert int(loaded.optimizer.iterations) == 4
+    for other in (loaded, keras.models.clone_model(model)):
+        flags = [layer.trainable for layer in other.conditioning_layers]
+        assert flags == [False, True]
+        assert len(other.trainable_variables) == len(model.trainable_variables)
+    loaded.fit(X, Y, batch_size=12, verbose=0)
+    assert not np.any(loaded.conditioning_layers[0].kernel)
+    assert np.any(loaded.conditioning_layers[1].kernel)
+
+
+def test_a_layer_of_the_same_seed_does_not_follow_the_draws():
+    """A flip by the bits of the draw would be flipped for half the range."""
+    keras.utils.set_random_seed(0)
+    drop = layers.Dropout(0.5, noise_shape=(None, 1), seed=7)
+    net = keras.Sequential([keras.Input((4,)), drop, layers.Dense(1)])
+    model = yoto_tf.condition(
+        net, {"mse": "mse", "mae": "mae"}, {"mse": RANGE}, seed=7
+    )
+    ones = tf.ones([4000, 4])
+    drawn = model.sample_loss_parameters(4000)["mse"]
+    kept = tf.cast(drop(ones, training=True)[:, 0] > 0, "float32")
+    assert 0.4 < np.mean(kept) < 0.6
+    assert abs(np.corrcoef(np.log(drawn), kept)[0, 1]) < 0.06
+
+
 def test_it_is_trained_scored_asked_saved_and_trained_on(tmp_path):
     model = made()
     model.compile("adam", metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])

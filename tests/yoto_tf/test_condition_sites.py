@@ -1,5 +1,6 @@
 """Where a network is conditioned, and what is refused."""
 
+import collections
 import pathlib
 import re
 
@@ -29,6 +30,67 @@ def mlp(*stack):
 
 def two():
     return mlp(layers.Dense(3, name="a"), layers.Dense(2, name="b"))
+
+
+Pair = collections.namedtuple("Pair", "first second")
+
+
+class Several(layers.Layer):
+    """A layer of one's own with two outputs, in a structure of one's own."""
+
+    def __init__(self, pack, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(3)
+        self.pack = pack
+
+    def call(self, x):
+        return self.pack(self.dense(x), x)
+
+
+def _of_several(pack, unpack):
+    x = keras.Input((4,))
+    outputs = Several(pack, name="several")(x)
+    return keras.Model(x, layers.Dense(2, name="last")(unpack(outputs)))
+
+
+def test_a_layer_that_returns_a_dict_is_no_site():
+    net = _of_several(
+        lambda a, b: {"b": b, "a": a},
+        lambda outputs: ops.concatenate([outputs["a"], outputs["b"]], -1),
+    )
+    assert condition(net).sites == ["last"]
+    with pytest.raises(InputError, match=r"expected sites=.*'several'"):
+        condition(net, sites=["several"])
+
+
+def test_of_a_namedtuple_the_first_is_conditioned():
+    net = _of_several(
+        Pair,
+        lambda outputs: ops.concatenate([outputs.first, outputs.second], -1),
+    )
+    model = condition(net)
+    assert model.sites == ["several", "last"]
+    for layer in model.conditioning_layers:
+        layer.set_weights([w + 0.5 for w in layer.get_weights()])
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    several, last = net.get_layer("several"), net.get_layer("last")
+    told = model.coordinates({"mae": tf.fill([5], 2.0)})
+    first, second = model.conditioning_layers
+    both = tf.concat([first(several.dense(x), told), x], -1)
+    np.testing.assert_allclose(
+        model(x, {"mae": 2.0}), second(last(both), told), rtol=1e-5
+    )
+
+
+def test_many_ways_through_a_graph_are_gone_once():
+    """Each step doubles the ways from the softplus to the output."""
+    x = keras.Input((4,))
+    hidden = layers.Dense(4, "softplus", name="positive")(x)
+    for _ in range(60):
+        hidden = hidden + 0.1 * ops.sin(hidden)
+    net = keras.Model(x, layers.Dense(2, name="last")(hidden))
+    assert condition(net).sites == ["positive", "last"]
+    assert condition(keras.Model(x, [hidden, net.output])).sites == ["last"]
 
 
 class Squashed(layers.Layer):

@@ -9,6 +9,7 @@ from keras import ops
 
 import yoto_tf
 from yoto_tf import InputError
+from yoto_tf.method import graph
 from yoto_tf.method.terms import per_example
 
 RNG = np.random.default_rng(0)
@@ -89,6 +90,50 @@ def test_a_keras_loss_is_taken_per_example(loss, y, outputs, expected):
     np.testing.assert_allclose(
         per_example(loss, y, outputs), expected, rtol=1e-5
     )
+
+
+def test_what_a_loss_or_the_outputs_leave_out_is_not_averaged():
+    """As `keras.Loss` itself, which puts a mask on what it returns."""
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 3, (4, 7))
+    y[:, 2:] = -1
+    y[1] = -1
+    logits = rng.normal(size=(4, 7, 3)).astype("float32")
+    seen = rng.uniform(size=(4, 7)) > 0.4
+    loss = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=-1
+    )
+    chosen = np.take_along_axis(logits, y.clip(0)[..., None], -1)[..., 0]
+    each = np.log(np.exp(logits).sum(-1)) - chosen
+    for mask in (None, seen):
+        outputs = tf.constant(logits)
+        if mask is not None:
+            graph.set_mask(outputs, tf.constant(mask))
+        kept = (y >= 0) & (True if mask is None else mask)
+        wanted = (each * kept).sum(1) / np.maximum(kept.sum(1), 1)
+        found = per_example(loss, tf.constant(y), outputs)
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_labels_are_targets_of_every_loss_of_labels():
+    rng = np.random.default_rng(1)
+    p = rng.dirichlet([1, 1, 1], 5).astype("float32")
+    y = np.array([0, 2, 1, 1, 0])
+    loss = keras.losses.CategoricalGeneralizedCrossEntropy(q=0.7)
+    found = per_example(loss, tf.constant(y), tf.constant(p))
+    wanted = (1 - p[np.arange(5), y] ** 0.7) / 0.7
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_targets_of_another_rank_than_before_are_refused():
+    net = keras.Sequential([keras.Input((4,)), layers.Dense(1, name="a")])
+    model = yoto_tf.condition(net, {"mse": "mse", "mae": "mae"}, {"mse": RANGE})
+    model.compile("adam")
+    model.fit(X, Y[:, :1], verbose=0)
+    with pytest.raises(InputError, match="targets of one rank in all calls"):
+        model.fit(X, Y[:, 0], verbose=0)
+    model.compile("adam")
+    model.fit(X, Y[:, 0], verbose=0)
 
 
 def test_terms_are_weighted_by_the_parameters_of_their_names():

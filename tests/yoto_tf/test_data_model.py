@@ -151,6 +151,74 @@ def test_metrics_are_of_the_outputs_they_are_given_for():
         )
 
 
+@keras.saving.register_keras_serializable("tests")
+class Detector(yoto_tf.LossConditionalModel):
+    """Two numbers of an example in a dict, by one or two targets."""
+
+    def __init__(self, flat=True):
+        super().__init__({"miss": yoto_tf.LogUniform(0.1, 10.0)}, seed=0)
+        self.flat = flat
+        self.last = layers.Dense(1)
+
+    def call(self, x, loss_parameters):
+        told = self.coordinates(loss_parameters)
+        logit = self.last(ops.concatenate([x, told], -1))
+        logit = logit[:, 0] if self.flat else logit
+        return {"logit": logit, "probability": ops.sigmoid(logit)}
+
+    def loss_terms(self, x, y, outputs, loss_parameters):
+        one = y["logit"] if isinstance(y, dict) else y
+        error = abs(ops.reshape(outputs["logit"], (-1,)) - one)
+        return {"miss": error, "fa": error**2}
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("of_each", [False, True])
+def test_a_metric_of_any_output_counts_every_example_alike(flat, of_each):
+    """One tensor of targets is that of all outputs; 33 rows in batches of 32
+    have a last one of one row, which counts as one."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(33, 4)).astype("float32")
+    target = np.zeros(33, "float32")
+    target[32] = 100.0
+    y = {"logit": target, "probability": 2 * target} if of_each else target
+    model = Detector(flat)
+    for metrics in (
+        {"probability": ["mae"], "logit": ["mse"]},
+        {"probability": ["mae"]},
+        [["mse"], ["mae"]],
+    ):
+        model.compile("sgd", metrics=metrics)
+        asked = {"loss_parameters": {"miss": 2.0}, "verbose": 0}
+        found = model.evaluate(x, y, batch_size=32, return_dict=True, **asked)
+        made = {n: o.ravel() for n, o in model.predict(x, **asked).items()}
+        wanted = np.mean(abs(made["probability"] - (1 + of_each) * target))
+        assert found["probability_mae"] == pytest.approx(wanted, rel=1e-5)
+        if len(metrics) > 1:
+            wanted = np.mean((made["logit"] - target) ** 2)
+            assert found["logit_mse"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_metrics_without_targets_of_an_output_are_refused():
+    model = Detector()
+    model.compile("sgd", metrics={"probability": ["mae"]})
+    with pytest.raises(InputError, match="targets of every output.*'probabil"):
+        model.evaluate(X, {"logit": Y}, verbose=0)
+
+
+def test_values_of_each_example_in_a_graph_of_any_batch():
+    model = alarm()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 4])])
+    def answered(x):
+        return model(x, loss_parameters={"miss": [1.0, 4.0]})
+
+    wanted = model(X[:2], loss_parameters={"miss": [1.0, 4.0]})
+    np.testing.assert_allclose(answered(X[:2]), wanted, rtol=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="one miss per ex"):
+        answered(X[:3])
+
+
 def test_a_metric_called_like_a_term_is_refused():
     model = alarm({"miss": "mae", "mse": "mse"})
     model.compile("adam", metrics=["mse"])

@@ -242,16 +242,36 @@ def test_dirichlet_weights_are_above_zero_at_a_small_concentration():
 def test_dirichlet_is_watched_at_its_mean_and_at_a_point_for_each_term():
     simplex = Dirichlet({"a": 1.0, "b": 2.0, "c": 5.0})
     points = simplex.watched()
+    # At most three deviations above the mean, which are draws.
+    a = 0.125 + 3 * np.sqrt(0.125 * 0.875 / 9)
+    b = 0.25 + 3 * np.sqrt(0.25 * 0.75 / 9)
     expected = [
         [0.125, 0.25, 0.625],
-        [0.8, 0.1, 0.1],
-        [0.1, 0.8, 0.1],
-        [0.1, 0.1, 0.8],
+        [a, (1 - a) * 2 / 7, (1 - a) * 5 / 7],
+        [(1 - b) / 6, b, (1 - b) * 5 / 6],
+        [0.2 / 3, 0.4 / 3, 0.8],
     ]
-    np.testing.assert_allclose([list(p.values()) for p in points], expected)
+    np.testing.assert_allclose(
+        [[p[n] for n in "abc"] for p in points], expected
+    )
     assert simplex.defaults == points[0]
     for point in points:
         simplex.complete(point)
+
+
+@pytest.mark.parametrize(
+    "numbers", [(1, 1), (50, 50), (100, 1), (2, 2, 90), (1,) * 6, (0.1, 0.2)]
+)
+def test_dirichlet_is_watched_where_it_is_drawn(numbers):
+    names = "abcdef"[: len(numbers)]
+    simplex = Dirichlet(dict(zip(names, map(float, numbers), strict=True)))
+    draws = np.random.default_rng(0).dirichlet(numbers, 50_000)
+    points = [[p[n] for n in names] for p in simplex.watched()]
+    assert len(points) == len(numbers) + 1
+    for point in points:
+        assert sum(point) == pytest.approx(1)
+        beyond = np.minimum((draws >= point).mean(0), (draws <= point).mean(0))
+        assert beyond.min() > 1e-4
 
 
 def test_dirichlet_label_has_three_digits():
@@ -373,15 +393,14 @@ def test_a_simplex_is_asked_for_as_many_values_of_each(lengths):
 
 
 @pytest.mark.parametrize(
-    "concentration", [[1, 4], [0.5, 2.0], [1, 1, 8], [1.001, 4]]
+    "concentration", [[1, 4], [0.5, 2.0], [1, 1, 8], [1.001, 4], [1e6, 1e-3]]
 )
-def test_a_mean_that_is_a_watched_corner_is_watched_once(concentration):
+def test_a_mean_that_was_the_point_of_a_term_is_watched_once(concentration):
     names = "abc"[: len(concentration)]
     joint = Dirichlet(dict(zip(names, concentration, strict=True)))
     watched = joint.watched()
-    # As many as there are corners, one of which is the mean.
-    assert len(watched) == len(names)
-    assert len({joint.label(w) for w in watched}) == len(names)
+    assert len(watched) == len(names) + (concentration != [1.001, 4])
+    assert len({joint.label(w) for w in watched}) == len(watched)
     for values in watched:
         joint.check({n: np.float64(v) for n, v in values.items()})
 

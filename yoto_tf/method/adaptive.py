@@ -37,7 +37,9 @@ class AdaptiveDraws(keras.layers.Layer):
     model's state.
 
     Args:
-        terms: dict, name of a parameter -> of the term that it weighs.
+        terms: dict, name of a parameter -> of the term that it weighs, or a
+            list of names, whose terms are added up. Of a term below 0, as a
+            log-likelihood is, what counts is 0: its draws stay even.
         share: above 0 and below 1, of the draws that follow the means. The
             others are even, so that no band is left out for good: not one
             that the first batches lack, nor one whose term is 0 for now.
@@ -55,7 +57,9 @@ class AdaptiveDraws(keras.layers.Layer):
                 "expected adaptive_draws from 0 to below 1, received: "
                 f"adaptive_draws={share}"
             )
-        self.terms = dict(terms)
+        self.terms = {
+            n: [t] if isinstance(t, str) else list(t) for n, t in terms.items()
+        }
         self.share = float(share)
         self._means = self.add_weight(
             shape=(len(self.terms), BANDS),
@@ -98,16 +102,17 @@ class AdaptiveDraws(keras.layers.Layer):
                 where in its range each example's value lies.
             terms: dict, name of a term -> `(batch,)`.
         """
-        if not set(self.terms.values()) & set(terms):
+        if not set().union(*self.terms.values()) & set(terms):
             raise InputError(
                 "expected adaptive_draws=0 where no loss parameter is the "
                 f"weight of a term among {sorted(terms)}, received: "
                 f"adaptive_draws={self.share}"
             )
         rows = []
-        for i, (name, term) in enumerate(self.terms.items()):
+        for i, (name, weighed) in enumerate(self.terms.items()):
             before = self._means[i]
-            if term not in terms:
+            there = [terms[t] for t in weighed if t in terms]
+            if not there:
                 # Not a weight: evenly.
                 rows.append(before)
                 continue
@@ -115,7 +120,7 @@ class AdaptiveDraws(keras.layers.Layer):
             band = ops.one_hot(
                 ops.clip(band, 0, BANDS - 1), BANDS, dtype="float32"
             )
-            value = ops.cast(terms[term], "float32")
+            value = sum(ops.cast(t, "float32") for t in there)
             # Under float16 some overflow, and the step is left out; the
             # means would not forget an infinity.
             finite = ops.isfinite(value)
@@ -168,7 +173,9 @@ def adaptive_draws(share, joint, weight_names):
         )
     if not share:
         return None
-    terms = {p: t for t, p in weight_names.items()}
+    terms = {}
+    for term, weight in weight_names.items():
+        terms.setdefault(weight, []).append(term)
     can = [n for n in joint.varying if joint.has_position(n)]
     if not can:
         raise InputError(

@@ -90,6 +90,9 @@ def values_for(x, joint, asked):
         values = joint.complete(asked)
         if all(v.shape == () for v in values.values()):
             return filled(values, x)
+        if leaf.shape[0] is None:
+            tensors = {n: tf.constant(v, "float32") for n, v in values.items()}
+            return filled(tensors, x)
         values = per_example(values, int(leaf.shape[0]))
         return {n: ops.convert_to_tensor(v) for n, v in values.items()}
     for name, value in asked.items():

@@ -58,11 +58,9 @@ def computed(function, rows, num, num_parts, group_size=1):
     """Calls a function on the parts of a batch.
 
     Args:
-        function: called with `rows` of a part and `share`, `(num,
-            num_parts)`: what to divide a sum over examples and what does not
-            depend on them by. Returns `(per_example, gradients)`: a structure
-            of tensors `(rows, ...)`, and a list with None where there is no
-            gradient.
+        function: called with `rows` of a part and `num`. Returns
+            `(per_example, gradients)`: a structure of tensors `(rows, ...)`,
+            and a list with None where there is no gradient.
         rows: structure of tensors `(num, ...)`, and None.
         num: examples in the batch, an int or a scalar tensor.
         num_parts: how many.
@@ -85,7 +83,7 @@ def computed(function, rows, num, num_parts, group_size=1):
             part = tf.nest.map_structure(
                 lambda t, a=first, b=end: _rows(t, a, b), rows
             )
-            results.append(function(part, (num, num_parts)))
+            results.append(function(part, num))
     per_example = tf.nest.map_structure(
         lambda *parts: tf.concat(parts, 0), *[r[0] for r in results]
     )
@@ -105,5 +103,4 @@ def _rows(tensor, first, end):
 
 def _sum(gradients):
     there = [g for g in gradients if g is not None]
-    # Of an embedding a gradient is slices.
-    return tf.add_n([tf.convert_to_tensor(g) for g in there]) if there else None
+    return tf.add_n(there) if there else None

@@ -213,6 +213,8 @@ class ConditionedModel(LossConditionalModel):
                 return outputs
             if isinstance(outputs, list | tuple):
                 first = layers[name](outputs[0], told)
+                if hasattr(outputs, "_replace"):  # a namedtuple
+                    return type(outputs)(first, *outputs[1:])
                 return type(outputs)([first, *outputs[1:]])
             return layers[name](outputs, told)
 
@@ -261,18 +263,31 @@ class ConditionedModel(LossConditionalModel):
             "terms": self._terms.get_config(),
             "sites": list(self.sites),
             "conditioning": self._template,
+            "frozen": [
+                site
+                for site, layer in zip(
+                    self.sites, self.conditioning_layers, strict=True
+                )
+                if not layer.trainable
+            ],
         }
 
     @classmethod
     def from_config(cls, config):
-        load = keras.saving.deserialize_keras_object
-        return super().from_config(
+        load, config = keras.saving.deserialize_keras_object, dict(config)
+        frozen = config.pop("frozen", [])
+        made = super().from_config(
             {
                 **config,
                 "net": load(config["net"]),
                 "terms": Terms.from_config(config["terms"]).given,
             }
         )
+        for site, layer in zip(
+            made.sites, made.conditioning_layers, strict=True
+        ):
+            layer.trainable = site not in frozen
+        return made
 
 
 def _template(conditioning, ends):

@@ -109,17 +109,20 @@ class Dirichlet(JointParameters):
         return {n: a / total for n, a in self.concentration.items()}
 
     def watched(self):
-        """The mean and, for each term, a point with weight 0.8 on it and
-        the rest shared."""
-        rest = 0.2 / (len(self.names) - 1)
-        points = [
-            self.defaults,
-            *(
-                {n: 0.8 if n == main else rest for n in self.names}
-                for main in self.names
-            ),
-        ]
-        # The mean may be one of the others, as of concentrations 1 and 4.
+        """The mean and, for each term, a point with weight 0.8 on it, or as
+        much of it as is drawn, and the others in their proportions."""
+        points = [self.defaults]
+        for main, mean, deviation in zip(
+            self.names, *self._moments(), strict=True
+        ):
+            most = min(0.8, mean + 3 * deviation)
+            most = float(most if mean < most else (1 + mean) / 2)
+            others = {n: w for n, w in self.defaults.items() if n != main}
+            share = (1 - most) / sum(others.values())
+            points.append(
+                {main: most, **{n: w * share for n, w in others.items()}}
+            )
+        # Of two terms one's point may be the other's.
         return list({self.label(p): p for p in points}.values())
 
     def complete_tensors(self, asked):

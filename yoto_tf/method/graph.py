@@ -98,7 +98,8 @@ class Place:
     Attributes:
         name: see `walk`.
         operation: the layer or operation.
-        output: `KerasTensor`, the first output of the call; None: none.
+        output: `KerasTensor`, the first output of the call; None: a dict of
+            them, or none.
         parents: places whose outputs it takes; None stands for an input of
             the model.
         children: places that take its outputs.
@@ -123,7 +124,9 @@ def places(model):
         outputs = operation.compute_output_spec(*args, **kwargs)
         tensors = _tensors(outputs)
         parents = [made.get(id(t)) for t in _tensors((args, kwargs))]
-        first = tensors[0] if tensors else None
+        # Of a dict none is the first.
+        named = isinstance(outputs, dict)
+        first = tensors[0] if tensors and not named else None
         place = Place(name, operation, first, parents)
         place.has_batch_first = first is not None and (
             tuple(first.shape[:1]) == (batch,)

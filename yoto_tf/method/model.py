@@ -20,6 +20,7 @@ from yoto_tf.method.served import Served
 from yoto_tf.method.steps import Steps
 from yoto_tf.method.watching import Trackers
 from yoto_tf.seeds import checked_seed
+from yoto_tf.seeds import derived
 
 
 @keras.saving.register_keras_serializable("yoto_tf")
@@ -142,7 +143,11 @@ class LossConditionalModel(Served, Steps):
                 f"vary, received: watched={watched}"
             )
         self.seed = checked_seed(seed)
-        self.draw_seed = keras.random.SeedGenerator(self.seed)
+        # Of its own: a layer of the network with the same seed, a flip or a
+        # dropout, would draw the same bits, and be a function of the draws.
+        self.draw_seed = keras.random.SeedGenerator(
+            None if self.seed is None else derived(self.seed, 0)
+        )
         self._trackers = Trackers(labels)
         self._first_rows = FirstRows()
         self._run_length = RunLength()

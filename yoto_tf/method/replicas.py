@@ -90,12 +90,6 @@ def place(num):
     return Place(first, tf.reduce_sum(sizes))
 
 
-def share(num):
-    """The examples of all replicas, and how many replicas there are."""
-    context = tf.distribute.get_replica_context()
-    return place(num).total, context.num_replicas_in_sync
-
-
 def own_rows(draw, num):
     """Draws for the global batch and keeps the rows of this replica, or of
     this part of a batch.

@@ -145,6 +145,8 @@ def _default(places, squashed):
     for place in places:
         if not _has_kernel(place.operation) or squashed[place.name]:
             continue
+        if place.output is None:
+            continue  # of a layer of one's own that returns a dict
         site = _behind_normalization(place)
         if not _ends_bounded(site):
             chosen.append(site)
@@ -253,11 +255,19 @@ def _ends_bounded(place):
 
 
 def _reaches_output(place):
-    return place.is_output or any(
-        _reaches_output(child)
-        for child in place.children
-        if not getattr(child.operation, "weights", None)
-    )
+    waiting, seen = [place], {place.name}
+    while waiting:
+        place = waiting.pop()
+        if place.is_output:
+            return True
+        for child in place.children:
+            # Once each: of two ways through a graph a third comes of both.
+            if child.name not in seen and not getattr(
+                child.operation, "weights", None
+            ):
+                seen.add(child.name)
+                waiting.append(child)
+    return False
 
 
 def _is_one_of(operation, names):

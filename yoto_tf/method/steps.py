@@ -78,18 +78,18 @@ class Steps(DataModel):
         and gradients of what this replica adds to the loss."""
         if self.batch_parts > 1:
             return batch_parts.computed(
-                lambda rows, share: self._loss_and_gradients(
-                    *rows, step, share
+                lambda rows, total: self._loss_and_gradients(
+                    *rows, step, total
                 ),
                 batch,
                 num,
                 self.batch_parts,
                 self.group_size,
             )
-        share = replicas.share(num) if replicas.in_replica() else None
-        return self._compiled(self._loss_and_gradients)(*batch, step, share)
+        total = replicas.place(num).total if replicas.in_replica() else None
+        return self._compiled(self._loss_and_gradients)(*batch, step, total)
 
-    def _loss_and_gradients(self, x, y, sample_weight, drawn, step, share):
+    def _loss_and_gradients(self, x, y, sample_weight, drawn, step, total):
         with tf.GradientTape() as tape:
             outputs = self.run(x, drawn, training=True)
             terms = self.checked_terms(x, y, outputs, drawn)
@@ -105,7 +105,7 @@ class Steps(DataModel):
             )
             # Of layers that add some: regularizers.
             further = ops.cast(sum(self.losses, 0.0), per_example.dtype)
-            mean = _shared_mean(per_example, further, share)
+            mean = _shared_mean(per_example, further, total)
             scaled = self.optimizer.scale_loss(mean)
         _check_splines(self)
         if not self.trainable_variables:
@@ -114,6 +114,11 @@ class Steps(DataModel):
                 f"received: {type(self).__name__} without trainable weights"
             )
         gradients = tape.gradient(scaled, self.trainable_variables)
+        # An embedding's is slices, of which Keras' optimizers square each,
+        # not their sum: another step for another number of parts.
+        gradients = [
+            g if g is None else tf.convert_to_tensor(g) for g in gradients
+        ]
         return (per_example + further, terms), gradients
 
     def test_step(self, data):
@@ -263,15 +268,14 @@ def _with_examples(x):
     return tf.nest.map_structure(lambda t: checked(t, num > 0, sentence), x)
 
 
-def _shared_mean(per_example, further, share):
+def _shared_mean(per_example, further, total):
     """The mean and layers' own losses; of one part of several, what it adds
-    to those of the global batch, with `share` its examples and the number of
-    parts."""
-    if share is None:
+    to those of the global batch of `total` examples."""
+    if total is None:
         return ops.mean(per_example) + further
-    total, count = share
     total = ops.cast(total, per_example.dtype)
-    return ops.sum(per_example) / total + further / count
+    rows = ops.cast(ops.shape(per_example)[0], per_example.dtype)
+    return ops.sum(per_example) / total + further * rows / total
 
 
 def _weighted(per_example, sample_weight):

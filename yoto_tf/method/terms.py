@@ -141,8 +141,8 @@ def _is_of_keras(known):
 def per_example(loss, y, outputs, name="the loss"):
     """A Keras loss without its reduction, one number per example.
 
-    Every axis but the first is averaged, over what the mask of the outputs
-    leaves, if they have one.
+    Every axis but the first is averaged, over what the masks of the outputs
+    and of the loss (`ignore_class`) leave, if they have one.
 
     Args:
         loss: a `keras.Loss`, or a function of Keras as
@@ -165,14 +165,23 @@ def per_example(loss, y, outputs, name="the loss"):
             f"{loss!r} (of several, f(x, y, outputs, loss_parameters) takes "
             f"what it scores), received: {received}"
         )
-    mask = graph.mask_of(outputs)
+    masks = [graph.mask_of(outputs)]
+    if tf.TensorShape(y.shape).rank is None:
+        raise InputError(
+            f"expected targets of one rank in all calls for {name}, received: "
+            "another than before, of which a graph is left; compile() anew "
+            "forgets it"
+        )
     if len(outputs.shape) == 1:
         outputs = ops.expand_dims(outputs, -1)
     if len(y.shape) == 1:
         y = ops.expand_dims(y, -1)
     kind = getattr(loss, "__name__", type(loss).__name__).lower()
     # Targets of these are labels, in a shape of their own.
-    labels = "sparse" in kind or kind == "ctc"
+    labels = "sparse" in kind or "generalized" in kind or kind == "ctc"
+    if "generalized" in kind and len(y.shape) == len(outputs.shape):
+        # It makes them one-hot as they are, and would broadcast.
+        y = ops.squeeze(y, -1)
     if not labels and _broadcasts(y.shape, outputs.shape):
         raise InputError(
             f"expected targets of the shape of the outputs for {name}, "
@@ -192,7 +201,8 @@ def per_example(loss, y, outputs, name="the loss"):
             f"expected a loss of one number per example or more for {name}, "
             f"received: {loss!r}, which averages over the batch"
         )
-    return _averaged(values, mask, name)
+    masks.append(graph.mask_of(values))
+    return _averaged(values, [m for m in masks if m is not None], name)
 
 
 def _broadcasts(y, outputs):
@@ -209,23 +219,25 @@ def _broadcasts(y, outputs):
     )
 
 
-def _averaged(values, mask, name):
+def _averaged(values, masks, name):
     axes = tuple(range(1, len(values.shape)))
-    if mask is None:
+    if not masks:
         return ops.mean(values, axes) if axes else values
-    if len(mask.shape) > len(values.shape):
-        raise InputError(
-            "expected a mask of the axes that the loss leaves, received: "
-            f"mask.shape={tuple(mask.shape)} for {name} with shape "
-            f"{tuple(values.shape)}; a function can take it into account"
-        )
-    mask = ops.cast(mask, values.dtype)
-    for _ in range(len(values.shape) - len(mask.shape)):
-        mask = ops.expand_dims(mask, -1)
     # Of the shape of the values, so that the sum counts what is averaged.
-    mask = mask * ops.ones_like(values)
-    valid = ops.maximum(ops.sum(mask, axes), 1.0)
-    return ops.sum(values * mask, axes) / valid
+    kept = ops.ones_like(values)
+    for mask in masks:
+        if len(mask.shape) > len(values.shape):
+            raise InputError(
+                "expected a mask of the axes that the loss leaves, received: "
+                f"mask.shape={tuple(mask.shape)} for {name} with shape "
+                f"{tuple(values.shape)}; a function can take it into account"
+            )
+        weights = ops.cast(mask, values.dtype)
+        for _ in range(len(values.shape) - len(mask.shape)):
+            weights = ops.expand_dims(weights, -1)
+        kept = kept * weights
+    valid = ops.maximum(ops.sum(kept, axes), 1.0)
+    return ops.sum(values * kept, axes) / valid
 
 
 def _serialized(name, term):

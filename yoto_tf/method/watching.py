@@ -103,7 +103,7 @@ class Trackers:
             return
         y, outputs = keras.tree.map_structure(
             lambda t: keras.KerasTensor(t.shape, t.dtype),
-            _as_columns(y, outputs),
+            _paired(y, outputs),
         )
         # Outside of the graph: a copy on a second replica begins as the first
         # one, which a graph cannot say.
@@ -131,7 +131,7 @@ class Trackers:
             )
         self.prepare_scores(y, outputs)
         scores = self._scores[label]
-        y, outputs = _as_columns(y, outputs)
+        y, outputs = _paired(y, outputs)
         scores.update_state(y, outputs, sample_weight)
         found = {_named(n, label): v for n, v in scores.result().items()}
         twice = sorted(set(found) & set(self._means))
@@ -149,6 +149,30 @@ class Trackers:
             _copies(self._compiled.get("weighted_metrics")),
             output_names=self._output_names,
         )
+
+
+def _paired(y, outputs):
+    """A target for each of the outputs: Keras would score as many of these as
+    there are targets, and say nothing of metrics of the others."""
+    nested = keras.tree.is_nested
+    if not nested(outputs):
+        return (y, outputs) if nested(y) else _as_columns(y, outputs)
+    if not nested(y):
+        y = keras.tree.map_structure(lambda _: y, outputs)
+    if isinstance(y, dict) and isinstance(outputs, dict):
+        missing = sorted(set(outputs) - set(y))
+        if missing:
+            raise InputError(
+                "expected targets of every output, or one tensor for all, for "
+                f"compile(metrics=...), received: none of {missing[0]!r}"
+            )
+        y = {name: y[name] for name in outputs}
+    targets, scored = keras.tree.flatten(y), keras.tree.flatten(outputs)
+    if len(targets) == len(scored):
+        pairs = [_as_columns(*p) for p in zip(targets, scored, strict=True)]
+        y = keras.tree.pack_sequence_as(y, [p[0] for p in pairs])
+        outputs = keras.tree.pack_sequence_as(outputs, [p[1] for p in pairs])
+    return y, outputs
 
 
 def _as_columns(y, outputs):
