@@ -15,6 +15,7 @@ from export import batching
 from export import publish
 from yoto_tf.command_line import command
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
@@ -241,9 +242,7 @@ def table(differences):
 
 
 def main(argv=None):
-    arguments = tyro.cli(
-        Arguments, prog="python -m export.saved_model", args=argv
-    )
+    arguments = parsed(Arguments, "python -m export.saved_model", argv)
     with reported_on_the_command_line():
         run = RunDirectory(arguments.run)
         run.read_config()

@@ -13,10 +13,9 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
 from yoto_tf import provenance
 from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.run_directory import RunDirectory
@@ -66,9 +65,7 @@ class Arguments:
 
 
 def main(argv=None):
-    arguments = tyro.cli(
-        Arguments, prog="python -m serving.benchmark", args=argv
-    )
+    arguments = parsed(Arguments, "python -m serving.benchmark", argv)
     with reported_on_the_command_line():
         _check(arguments)
         base = arguments.model or newest_model(Path("models"))

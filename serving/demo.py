@@ -22,13 +22,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
 from serving.page import examples
 from serving.page import guard
 from serving.page import ports
 from yoto_tf import released
 from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.families import DEFAULT
@@ -166,7 +165,7 @@ def served(version, arguments, stop):
 
 
 def main(argv=None):
-    arguments = tyro.cli(Arguments, prog="python -m serving.demo", args=argv)
+    arguments = parsed(Arguments, "python -m serving.demo", argv)
     stop = signals.stop_event()
     with reported_on_the_command_line():
         # Before minutes of training, not after them.

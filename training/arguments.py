@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from yoto_tf.command_line import parsed
 from yoto_tf.errors import InputError
 from yoto_tf.families import DEFAULT
 from yoto_tf.families import all_presets
@@ -64,14 +65,20 @@ def parse(argv, prog, purpose, make_default):
             args=argv,
         )
         raise AssertionError("unreachable")
-    arguments = tyro.cli(
+    arguments = parsed(
         type(default),
-        prog=f"{prog} {named}",
+        f"{prog} {named}",
+        rest,
         description=description,
         default=default,
-        args=rest,
     )
     return name, default, arguments
+
+
+def named(argv):
+    """The preset or file that a command line begins with, None if neither."""
+    word, *_ = [*_named_family(argv)[1], ""]
+    return word if word and not word.startswith("-") else None
 
 
 def with_settings_of(base, config):

@@ -20,6 +20,7 @@ from training.compared_codecs import bd_rates
 from training.compared_codecs import read_table
 from yoto_tf import extras
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.files import written_whole
@@ -45,11 +46,13 @@ class Arguments:
     """Where to write; unset: into the study's folder."""
 
 
-def found_runs(study):
-    """The finished runs of a study.
+def found_runs(study, log=print):
+    """The finished runs of a study, of methods and seeds that have all of
+    theirs.
 
     Args:
         study: its folder.
+        log: called with a sentence for one that is left out.
 
     Returns:
         dict, (method, seed) -> list of `RunDirectory`.
@@ -68,6 +71,15 @@ def found_runs(study):
             )
         key = file.parent.parent.name, config.training.seed
         found.setdefault(key, []).append(run)
+    for file in sorted(Path(study).glob("runs/*/*/config.json")):
+        if (file.parent / "model.keras").is_file():
+            continue
+        config = RunDirectory(file.parent).read_config()
+        method, seed = file.parent.parent.name, config.training.seed
+        log(
+            f"{method}, seed {seed}, is left out: {file.parent} is not finished"
+        )
+        found.pop((method, seed), None)
     if not found:
         raise InputError(
             "expected a study's folder with finished runs, received: "
@@ -197,9 +209,7 @@ def _hours(run):
 
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
-    arguments = tyro.cli(
-        Arguments, prog="python -m training.bd_rates", args=argv
-    )
+    arguments = parsed(Arguments, "python -m training.bd_rates", argv)
     with reported_on_the_command_line():
         runs = found_runs(arguments.study)
         try:

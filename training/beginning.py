@@ -54,12 +54,22 @@ class Beginning:
 
 
 def begun(
-    distribution, stack, config, run_dir, resume, preset, splits=None, log=print
+    distribution,
+    stack,
+    config,
+    run_dir,
+    resume,
+    preset,
+    splits=None,
+    log=print,
+    check=lambda config, num_examples: None,
 ):
     """Begins or continues a run; arguments and errors as of `train.train`.
 
     Args:
         stack: `contextlib.ExitStack` that keeps the run's lock.
+        check: called with the settings and the number of training examples
+            before files are written; raises for what cannot be trained.
 
     Returns:
         `Beginning`.
@@ -67,7 +77,7 @@ def begun(
     start = Beginning(config, RunDirectory(run_dir), splits)
 
     def in_chief():
-        _begin(start, distribution, stack, resume, preset, log)
+        _begin(start, distribution, stack, resume, preset, log, check)
         return {
             "config": start.config.to_dict(),
             "data": fingerprint(start.splits.trained_digests),
@@ -80,7 +90,7 @@ def begun(
     return start
 
 
-def _begin(start, distribution, stack, resume, preset, log):
+def _begin(start, distribution, stack, resume, preset, log, check):
     run = start.run
     if resume:
         stored = run.read_config()
@@ -99,6 +109,7 @@ def _begin(start, distribution, stack, resume, preset, log):
     )
     for note in splits.notes:
         log(note)
+    check(start.config, len(splits.train))
     if not resume:
         run.create(start.config, preset=preset, **provenance.facts())
     stack.enter_context(run.locked())

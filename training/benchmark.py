@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tyro
 
 from training import benchmark_processes
 from training import benchmark_sweep
@@ -25,6 +24,7 @@ from training.benchmark_step import train_step
 from training.train import new_model
 from yoto_tf import provenance
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.examples import Splits
@@ -154,9 +154,7 @@ def table(results):
 
 
 def main(argv=None):
-    arguments = tyro.cli(
-        Arguments, prog="python -m training.benchmark", args=argv
-    )
+    arguments = parsed(Arguments, "python -m training.benchmark", argv)
     with reported_on_the_command_line():
         for preset in arguments.presets:
             get_preset(preset)

@@ -21,6 +21,7 @@ from training.compared_codecs import read_table
 from training.compared_codecs import table
 from yoto_tf import extras
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.compression.pixels import SMALLEST_FOR_MS_SSIM
 from yoto_tf.compression.quality import nearest_quality
@@ -137,6 +138,13 @@ def by_models(runs, pictures, log=print, lambdas=None):
     rows = []
     # All of them first: one that is missing ends it before minutes of work.
     codecs = [Codec.load(path) for path in runs]
+    if len(codecs) > 1 and any(codec.has_qualities for codec in codecs):
+        raise InputError(
+            "expected one model of several qualities, or models of one each, "
+            "which are the settings of one codec, received: "
+            f"{len(codecs)} runs, of which "
+            f"{sum(codec.has_qualities for codec in codecs)} have several"
+        )
     for number, (path, codec) in enumerate(zip(runs, codecs, strict=True)):
         qualities = QUALITIES if codec.has_qualities else (None,)
         if codec.has_qualities and lambdas is not None:
@@ -182,7 +190,7 @@ def _scored(codec, picture, setting, pixels, data, made):
 
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
-    arguments = tyro.cli(Arguments, prog="python -m training.codecs", args=argv)
+    arguments = parsed(Arguments, "python -m training.codecs", argv)
     with reported_on_the_command_line():
         if not arguments.runs:
             raise InputError("expected one run directory or more")

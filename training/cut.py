@@ -15,6 +15,7 @@ import tyro
 from PIL import Image
 
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 
@@ -107,7 +108,7 @@ class Arguments:
 
 
 def main(argv=None):
-    arguments = tyro.cli(Arguments, prog="python -m training.cut", args=argv)
+    arguments = parsed(Arguments, "python -m training.cut", argv)
     with reported_on_the_command_line():
         import_keras_quietly()
         count = cut(

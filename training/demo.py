@@ -6,11 +6,10 @@ Run again, it continues what was cut off and leaves what is finished.
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
 from training.beginning import check_same_config
 from training.train import train
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.families import DEFAULT
 from yoto_tf.families import get_preset
@@ -28,7 +27,7 @@ class Arguments:
 
 
 def main(argv=None):
-    arguments = tyro.cli(Arguments, prog="python -m training.demo", args=argv)
+    arguments = parsed(Arguments, "python -m training.demo", argv)
     with reported_on_the_command_line():
         preset = get_preset(arguments.preset)
         import_keras_quietly()

@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from training import earlier
 from training import metrics as further
 from training import regret
 from training.extrapolation import extrapolated
@@ -17,6 +18,7 @@ from training.extrapolation import not_trained
 from yoto_tf import provenance
 from yoto_tf.command_line import command
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.run_directory import RunDirectory
@@ -71,7 +73,8 @@ def evaluate(
     regret_epochs=None,
     part="test",
 ):
-    """Scores a run and writes `curve.csv` and `evaluation.json`.
+    """Scores a run and writes `curve.csv` and `evaluation.json`, in which
+    what was measured before stays, where it is of the same points.
 
     Test examples that the run was trained on are left out; see
     `training.test_split`.
@@ -161,15 +164,6 @@ def evaluate(
     seconds = time.monotonic() - started
     if found := regret.envelope(rows, family):
         facts["envelope"] = found
-    if regret_at:
-
-        def scored(judged):
-            row = family.score(judged, examples, [regret_at], batch_size, seed)
-            return row[0][family.objective.name]
-
-        facts["regret"] = regret.regret_at(
-            run, model, regret_at, scored, regret_epochs, verbose, log
-        )
     if strange:
         log(extrapolated(strange, model, run))
     idle = without_effect(model, examples)
@@ -181,6 +175,23 @@ def evaluate(
     shape = list(examples.shape[1:])
     costs = np.array([[r[c.name] for c in family.trade_off] for r in rows])
     front = pareto_front(costs)
+    facts = {
+        "split": part,
+        "num_examples": len(examples),
+        "example_shape": shape,
+        **facts,
+        "training_seed": config.training.seed,
+        "scoring_seed": seed,
+        "units": family.unit,
+        "parameters": model.count_params(),
+        "steps": int(model.optimizer.iterations),
+        "parameters_without_effect": [name for name, *_ in idle],
+        "not_trained": strange,
+        **hypervolume_facts(family, model, shape, costs),
+        "seconds": round(seconds, 1),
+        **provenance.facts(),
+    }
+    rows, facts = earlier.kept(run, rows, facts, family, log)
     run.write_csv(
         run.curve_file,
         [
@@ -188,25 +199,17 @@ def evaluate(
             *([*r.values(), int(f)] for r, f in zip(rows, front, strict=True)),
         ],
     )
-    run.write_json(
-        run.evaluation_file,
-        {
-            "split": part,
-            "num_examples": len(examples),
-            "example_shape": shape,
-            **facts,
-            "training_seed": config.training.seed,
-            "scoring_seed": seed,
-            "units": family.unit,
-            "parameters": model.count_params(),
-            "steps": int(model.optimizer.iterations),
-            "parameters_without_effect": [name for name, *_ in idle],
-            "not_trained": strange,
-            **hypervolume_facts(family, model, shape, costs),
-            "seconds": round(seconds, 1),
-            **provenance.facts(),
-        },
-    )
+    run.write_json(run.evaluation_file, facts)
+    if regret_at:
+        # When all that was measured is written: it trains a model.
+        def scored(judged):
+            row = family.score(judged, examples, [regret_at], batch_size, seed)
+            return row[0][family.objective.name]
+
+        found = regret.regret_at(
+            run, model, regret_at, scored, regret_epochs, verbose, log
+        )
+        run.write_json(run.evaluation_file, {**facts, "regret": found})
     return rows
 
 
@@ -274,9 +277,7 @@ def _cell(row, column):
 
 
 def main(argv=None):
-    arguments = tyro.cli(
-        Arguments, prog="python -m training.evaluate", args=argv
-    )
+    arguments = parsed(Arguments, "python -m training.evaluate", argv)
     with reported_on_the_command_line():
         checked_seed(arguments.seed)
         run = RunDirectory(arguments.run)

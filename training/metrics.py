@@ -9,6 +9,8 @@ from yoto_tf import points
 from yoto_tf.errors import InputError
 
 ALL = "all"
+# Behind the name of a column: of what else is said of its number.
+ENDS = ("", "_se", "_at_most", "_ceiling", "_at_least")
 
 
 def parsed(texts, family):
@@ -32,7 +34,7 @@ def parsed(texts, family):
             raise InputError(
                 f"expected each metric once, received: {name!r} twice"
             )
-        if name != ALL and name not in family.metrics:
+        if not family.metrics or (name != ALL and name not in family.metrics):
             known = ", ".join((ALL, *family.metrics))
             raise InputError(
                 f"expected metrics among {known}, received: {name!r}"

@@ -9,6 +9,7 @@ from typing import Literal
 import tyro
 
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 
@@ -32,9 +33,7 @@ class Arguments:
 
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
-    arguments = tyro.cli(
-        Arguments, prog="python -m training.overview", args=argv
-    )
+    arguments = parsed(Arguments, "python -m training.overview", argv)
     with reported_on_the_command_line():
         import_keras_quietly()
         from training.study import across

@@ -1,5 +1,6 @@
 """Draws the figures of runs: `python -m training.plots RUN...`."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import tyro
 
 from training.metrics import columns_of
 from yoto_tf import points
+from yoto_tf import strict_config
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.families import PictureGrid
@@ -18,6 +21,8 @@ from yoto_tf.seeds import checked_seed
 
 _ROWS = 6
 _COLUMNS = 10
+# Settings that decide what a score is of.
+_MEANING = ("model.likelihood", "model.distortion")
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ def plot(runs, to=None, formats=("png",), seed=0, log=print):
     runs = list({run.path.resolve(): run for run in runs}.values())
     family = _family(runs)
     curves = [run.read_curve() for run in runs]
+    part = _part(runs, log)
     labels = _short_labels([run.path.resolve() for run in runs])
     curves = dict(zip(labels, curves, strict=True))
     # A run's own figures stay as they are.
@@ -86,8 +92,8 @@ def plot(runs, to=None, formats=("png",), seed=0, log=print):
         figures.trade_off_figure(curves, family),
         to or runs[0].figures,
         f"{joint}trade_off",
-        "{1} against {0} on the test split, one point per value".format(
-            *(c.title for c in family.trade_off)
+        "{1} against {0} on {2}, one point per value".format(
+            *(c.title for c in family.trade_off), part
         ),
     )
     for line in family.lines:
@@ -103,7 +109,7 @@ def plot(runs, to=None, formats=("png",), seed=0, log=print):
             line_figures.panels_figure(panels, family),
             to or runs[0].figures,
             f"{joint}metrics",
-            "what training.evaluate --metrics measured on the test split, "
+            f"what training.evaluate --metrics measured on {part}, "
             f"against {family.parameters[0]}; grey: what a score cannot exceed",
         )
     for run, label in zip(runs, labels, strict=True):
@@ -129,6 +135,35 @@ def _metric_panels(curves, family):
             continue
         panels.append((known, line_figures.line_of(column, known)))
     return panels
+
+
+def _part(runs, log):
+    """What the runs were scored on, in words; says what does not compare."""
+    facts = [json.loads(run.evaluation_file.read_text()) for run in runs]
+    parts = {known.get("split", "test") for known in facts}
+    if len(parts) > 1:
+        raise InputError(
+            "expected runs that are scored on one part of the data, received: "
+            f"{' and '.join(sorted(parts))} examples"
+        )
+    configs = [run.read_config() for run in runs]
+    apart = sorted(
+        {
+            name
+            for config in configs
+            for name in strict_config.differences(config, configs[0])
+            if name in _MEANING
+        }
+    )
+    if len({known.get("test_fingerprint") for known in facts}) > 1:
+        apart.append("test examples")
+    if apart:
+        log(
+            "these runs stand on one figure and do not compare: they have "
+            f"different {', '.join(apart)}"
+        )
+    (part,) = parts
+    return "the test split" if part == "test" else f"{part} examples"
 
 
 def _family(runs):
@@ -208,7 +243,7 @@ def _short_labels(paths):
 
 
 def main(argv=None):
-    arguments = tyro.cli(Arguments, prog="python -m training.plots", args=argv)
+    arguments = parsed(Arguments, "python -m training.plots", argv)
     with reported_on_the_command_line():
         checked_seed(arguments.seed)
         runs = [RunDirectory(path) for path in arguments.runs]

@@ -13,6 +13,7 @@ import numpy as np
 import tyro
 
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.families import family_for
@@ -183,11 +184,7 @@ def separate(runs):
 
 
 def main(argv=None):
-    arguments = tyro.cli(
-        Arguments,
-        prog="python -m training.references",
-        args=argv,
-    )
+    arguments = parsed(Arguments, "python -m training.references", argv)
     with reported_on_the_command_line():
         settings = get_preset(arguments.preset, "tabular").config
         import_keras_quietly()

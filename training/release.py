@@ -20,6 +20,7 @@ from yoto_tf import points
 from yoto_tf import released
 from yoto_tf import strict_config
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_preset
@@ -75,6 +76,12 @@ def release(run, limits="", to=released.FOLDER, credits=""):
     family = run.family()
     config, facts = run.read_config(), json.loads(run.config_file.read_text())
     run.read_curve()
+    part = json.loads(run.evaluation_file.read_text())["split"]
+    if part != "test":
+        raise InputError(
+            "expected a run that is scored on the test split, received: "
+            f"{run.path}, scored on {part} examples"
+        )
     name = facts.get("preset") or ""
     preset = get_preset(name, config.family)
     public = _public(config)
@@ -218,9 +225,7 @@ def _words(differing, values):
 
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
-    arguments = tyro.cli(
-        Arguments, prog="python -m training.release", args=argv
-    )
+    arguments = parsed(Arguments, "python -m training.release", argv)
     with reported_on_the_command_line():
         run = RunDirectory(arguments.run)
         run.read_config()

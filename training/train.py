@@ -59,13 +59,18 @@ class Arguments:
     faster on a processor, with small feature maps (docs/performance.md)."""
 
 
-def parse(argv):
-    """Parses a command line; see `training.arguments.parse`."""
+def parse(argv, stored=None):
+    """Parses a command line; see `training.arguments.parse`.
+
+    Args:
+        argv: list of words.
+        stored: settings that options change; None: those that are named.
+    """
     return arguments.parse(
         argv,
         "python -m training.train",
         "Train one model for a whole range of its loss parameters.",
-        lambda config: arguments.with_settings_of(Arguments, config),
+        lambda config: arguments.with_settings_of(Arguments, stored or config),
     )
 
 
@@ -127,13 +132,22 @@ def train(
         log, verbose = _silent, 0
     with contextlib.ExitStack() as stack:
         start = begun(
-            distribution, stack, config, run_dir, resume, preset, splits, log
+            distribution,
+            stack,
+            config,
+            run_dir,
+            resume,
+            preset,
+            splits,
+            log,
+            lambda config, num: _check_steps(
+                config, num, distribution, steps_per_execution
+            ),
         )
         config, run, splits = start.config, start.run, start.splits
         family = family_for(config)
         keras.utils.set_random_seed(config.training.seed)
         batch_size = min(config.training.batch_size, len(splits.train))
-        distribution.check_batch(batch_size)
         steps_per_epoch = len(splits.train) // batch_size
         epochs = config.training.num_epochs(steps_per_epoch)
         with distribution.scope():
@@ -143,13 +157,6 @@ def train(
         if not getattr(model, "is_adapted", True):
             # From the examples as they are, without augmentation.
             model.adapt(arrays_of(splits.train)[0])
-        if steps_per_epoch % steps_per_execution:
-            # Keras would train beyond the epoch's end.
-            raise InputError(
-                f"expected steps_per_execution to divide the {steps_per_epoch} "
-                "steps of an epoch, received: "
-                f"steps_per_execution={steps_per_execution}"
-            )
         if steps_per_execution > 1:
             model.steps_per_execution = steps_per_execution
         model.batch_parts = batch_parts
@@ -192,6 +199,19 @@ def train(
             run.save_model(model)
         distribution.wait_for_all()
     return model, run
+
+
+def _check_steps(config, num_examples, distribution, steps_per_execution):
+    batch_size = min(config.training.batch_size, num_examples)
+    distribution.check_batch(batch_size)
+    steps_per_epoch = num_examples // batch_size
+    if steps_per_epoch % steps_per_execution:
+        # Keras would train beyond the epoch's end.
+        raise InputError(
+            f"expected steps_per_execution to divide the {steps_per_epoch} "
+            "steps of an epoch, received: "
+            f"steps_per_execution={steps_per_execution}"
+        )
 
 
 def new_model(family, config, splits, total_steps, **compiled):
@@ -257,14 +277,17 @@ def _check_parts(given):
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     with reported_on_the_command_line():
-        name, default, given = parse(argv)
+        name, _, given = parse(argv)
         run_dir = given.run_dir or Path("runs") / name
         config = given.config
-        if given.resume and config == default.config:
-            is_named = argv and not argv[0].startswith("-")
-            if not is_named or RunDirectory(run_dir).read_preset() == name:
-                # Nothing overridden: whatever the run was begun with.
-                config = None
+        if given.resume:
+            run, named = RunDirectory(run_dir), arguments.named(argv)
+            if not run.config_file.is_file():
+                config = None  # the chief's, who may have it alone
+            elif named is None or run.read_preset() == named:
+                # Options change what the run was begun with, and are refused
+                # where they do.
+                config = parse(argv, run.read_config())[2].config
         if given.steps_per_execution < 1:
             raise InputError(
                 "expected --steps-per-execution of 1 or more, received: "

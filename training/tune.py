@@ -56,7 +56,7 @@ class Arguments(ExecutorOptions):
     this process is their chief; 0: none, this process trains."""
 
 
-def tune(search, run_dir, resume=False, verbose=0, log=print):
+def tune(search, run_dir, resume=False, verbose=0, log=print, preset=None):
     """Runs a search, or this process's part of one.
 
     Args:
@@ -66,6 +66,7 @@ def tune(search, run_dir, resume=False, verbose=0, log=print):
             then be its own but for its budget, and the data the same.
         verbose: of `keras.Model.fit`.
         log: called with a line on what happens.
+        preset: name that `search.json` mentions.
 
     Returns:
         list of `Outcome`, one per trial.
@@ -96,7 +97,7 @@ def tune(search, run_dir, resume=False, verbose=0, log=print):
     elif resume:
         _check_same_search(search, directory)
     else:
-        directory.create(search)
+        directory.create(search, preset)
     with contextlib.ExitStack() as stack:
         oracle = oracles.make_oracle(search)
         if role.kind != "worker":
@@ -210,8 +211,12 @@ def _row(outcome, scores, searched):
     return "| " + " | ".join(cells) + " |"
 
 
-def parse(argv):
+def parse(argv, stored=None):
     """Parses a command line.
+
+    Args:
+        argv: list of words.
+        stored: `Search` that options change; None: that of what is named.
 
     Returns:
         `(name, Search of the defaults, Arguments)`.
@@ -221,13 +226,13 @@ def parse(argv):
         "python -m training.tune",
         "Search for settings with the lowest regret or the largest "
         "hypervolume on the validation examples.",
-        _arguments,
+        lambda config: _arguments(config, stored),
     )
     return name, default.search, given
 
 
-def _arguments(config):
-    made = search_class(config.family)
+def _arguments(config, stored):
+    made = search_class(stored.config.family if stored else config.family)
     arguments = dataclasses.make_dataclass(
         "Arguments",
         [("search", Annotated[made, tyro.conf.arg(name="")])],
@@ -235,11 +240,11 @@ def _arguments(config):
         frozen=True,
         kw_only=True,
     )
-    search = made(config=config, space=space_around(config))
+    search = stored or made(config=config, space=space_around(config))
     return arguments(search=search)
 
 
-def _search_of(default, given, directory):
+def _search_of(default, given):
     """The settings that a command line means."""
     search = given.search
     known = list(search.space.to_dict())
@@ -248,19 +253,17 @@ def _search_of(default, given, directory):
             raise InputError(
                 f"expected --tune among {known}, received: {name!r}"
             )
-    if given.tune:
-        search = dataclasses.replace(
-            search, space=search.space.only(given.tune)
-        )
-    budget = {
-        name: getattr(search, name)
-        for name in _BUDGET
-        if getattr(search, name) is not None
-    }
-    if given.resume and search == dataclasses.replace(default, **budget):
-        # Nothing else given: whatever the search was begun with.
-        search = dataclasses.replace(directory.read_search(), **budget)
-    return search
+    if not given.tune:
+        return search
+    for name in known:
+        own, before = (getattr(s.space, name) for s in (search, default))
+        if name not in given.tune and own != before:
+            raise InputError(
+                "expected candidates of what --tune names, which is "
+                f"{', '.join(given.tune)}, received: --space.{name} "
+                f"{' '.join(map(str, own))}"
+            )
+    return dataclasses.replace(search, space=search.space.only(given.tune))
 
 
 def main(argv=None):
@@ -271,7 +274,20 @@ def main(argv=None):
             given.run_dir or Path("runs") / "tune" / name
         )
         role = workers.read_role()
-        search = _search_of(default, given, directory)
+        if given.resume:
+            named = arguments.named(argv)
+            begun_with = directory.read_preset()
+            if named and begun_with and named != begun_with:
+                raise InputError(
+                    f"expected the search of {begun_with} that lies in "
+                    f"{directory.path} to be resumed by that name, or by "
+                    f"none, received: {named}"
+                )
+            # Options change what the search was begun with, and are refused
+            # where they do.
+            _, default, given = parse(argv, directory.read_search())
+            name = Path(begun_with or name).stem
+        search = _search_of(default, given)
         team.check(given)
         import_keras_quietly()
         workers_of = contextlib.nullcontext()
@@ -283,6 +299,7 @@ def main(argv=None):
                 directory.path,
                 given.resume,
                 verbose=2 if given.verbose else 0,
+                preset=arguments.named(argv) or name,
             )
         if role.kind == "worker":
             print(f"{role.name}: no more trials")

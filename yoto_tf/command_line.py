@@ -19,6 +19,36 @@ def command(module, *words):
     return shlex.join(["python", "-m", module, *words])
 
 
+def parsed(kind, prog, argv=None, **given):
+    """`tyro.cli`, which of an option that is given twice would keep the last
+    and say nothing of the other.
+
+    Args:
+        kind: the class of the options.
+        prog: of the help.
+        argv: list of words; None: those of this process.
+        **given: of `tyro.cli`.
+
+    Raises:
+        SystemExit: code 2 for an option that is wrong or given twice, 0 after
+            `--help`.
+    """
+    import tyro
+
+    argv = sys.argv[1:] if argv is None else list(argv)
+    with reported_on_the_command_line():
+        names = [w.split("=")[0].replace("_", "-") for w in argv]
+        options = [n for n in names if n.startswith("--") and n != "--"]
+        twice = [n for n in dict.fromkeys(options) if options.count(n) > 1]
+        if twice:
+            raise InputError(
+                "expected every option once, of several values with all of "
+                f"them behind it, received: {twice[0]} "
+                f"{options.count(twice[0])} times"
+            )
+    return tyro.cli(kind, prog=prog, args=argv, **given)
+
+
 @contextlib.contextmanager
 def held_back_stderr():
     """Holds back what is written to stderr, by C++ code too; shows it if the

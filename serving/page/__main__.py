@@ -14,14 +14,13 @@ if __name__ == "__main__":
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
 from serving.client import InvalidRequest
 from serving.client.target import Target
 from serving.page import examples
 from serving.page import guard
 from serving.page import ports
 from yoto_tf.command_line import import_tensorflow_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_family
@@ -56,7 +55,7 @@ class Arguments:
 
 
 def main(argv=None):
-    arguments = tyro.cli(Arguments, prog="python -m serving.page", args=argv)
+    arguments = parsed(Arguments, "python -m serving.page", argv)
     with reported_on_the_command_line():
         # Before the seconds that TensorFlow takes.
         ports.free(arguments.page_port, "--page-port")

@@ -103,6 +103,18 @@ def test_rates_are_means_over_seeds(folder, monkeypatch, capsys):
     assert len(files) == 6 * 2 * 4
 
 
+def test_a_method_that_is_not_finished_is_left_out(folder):
+    runs = bd_rates.found_runs(folder)
+    (separate, *_) = runs["separate", 1]
+    separate.model_file.unlink()
+    said = []
+    rest = bd_rates.found_runs(folder, said.append)
+    assert set(runs) - set(rest) == {("separate", 1)}
+    (sentence,) = said
+    assert sentence.startswith("separate, seed 1, is left out: ")
+    assert str(separate.path) in sentence
+
+
 def test_a_study_that_cannot_be_compared_is_refused(folder, tmp_path):
     with pytest.raises(InputError, match="finished runs.*elsewhere"):
         bd_rates.found_runs(tmp_path / "elsewhere")

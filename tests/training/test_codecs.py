@@ -108,6 +108,13 @@ def test_a_missing_run_is_told_before_any_picture_is_written(
         codecs.by_models([mine, tmp_path / "missing"], {"a": None})
 
 
+def test_two_models_of_all_qualities_are_not_one_codec(monkeypatch):
+    codec = compression_models.tiny_codec()
+    monkeypatch.setattr(Codec, "load", lambda path: codec)
+    with pytest.raises(InputError, match="received: 2 runs, of which 2 have"):
+        codecs.by_models(["a", "b"], {})
+
+
 def test_from_a_model_to_tables_and_a_figure(tmp_path, monkeypatch, capsys):
     codec = compression_models.tiny_codec()
     monkeypatch.setattr(Codec, "load", lambda path: codec)

@@ -177,8 +177,42 @@ def test_what_was_measured_is_in_the_files(own_run):
     content = json.loads(own_run.evaluation_file.read_text())["metrics"]
     assert content["nll"]["size"] == 3
     assert content["nll_images"] == content["information_images"] == 128
-    # Scored again without, they are gone.
-    evaluate(own_run, [{"beta": 1.0}], log=said.append)
+    # Scored again without, they stay, where they are of the same points.
+    more = [{"beta": 64.0}, {"beta": 128.0}]
+    evaluate(own_run, more, log=said.append)
+    assert "nll: kept from before at beta=64" in said
+    kept = own_run.read_curve()
+    assert kept[0]["nll"] == pytest.approx(rows[1]["nll"])
+    assert kept[0]["rate"] == pytest.approx(rows[1]["rate"])
+    assert math.isnan(kept[1]["nll"])
+    content = json.loads(own_run.evaluation_file.read_text())["metrics"]
+    assert content["nll"]["points"] == [{"beta": 64.0}]
+    assert content["nll_images"] == 128
+    # What is measured anew takes the place of what was.
+    evaluate(own_run, more, metrics=("nll=2",), log=said.append)
+    content = json.loads(own_run.evaluation_file.read_text())["metrics"]
+    assert content["nll"]["size"] == 2
+    assert content["mutual_information"]["points"] == [{"beta": 64.0}]
+    assert np.isfinite([row["nll"] for row in own_run.read_curve()]).all()
+    evaluate(own_run, [{"beta": 2.0}], log=said.append)
+    assert "nll: of other points, and not kept" in said
+    assert "nll" not in own_run.read_curve()[0]
+    content = json.loads(own_run.evaluation_file.read_text())
+    assert "nll" not in content.get("metrics", {})
+
+
+def test_metrics_of_other_examples_are_not_kept(own_run):
+    said = []
+    grid = [{"beta": 1.0}, {"beta": 64.0}]
+    evaluate(own_run, grid, metrics=("nll=2",), log=said.append)
+    content = json.loads(own_run.evaluation_file.read_text())
+    own_run.write_json(
+        own_run.evaluation_file, {**content, "test_fingerprint": "others"}
+    )
+    evaluate(own_run, grid, log=said.append)
+    assert (
+        said[-1] == "nll: of other examples or of another model, and not kept"
+    )
     assert "nll" not in own_run.read_curve()[0]
 
 

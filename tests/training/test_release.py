@@ -55,6 +55,18 @@ def test_a_run_of_other_settings_is_no_release_of_its_preset(
     assert not (tmp_path / "released").exists()
 
 
+def test_scores_of_held_out_examples_are_no_card_of_the_test_split(
+    trained_run, tmp_path
+):
+    shutil.copytree(trained_run.path, tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    content = json.loads(run.evaluation_file.read_text())
+    run.write_json(run.evaluation_file, {**content, "split": "validation"})
+    with pytest.raises(InputError, match="scored on validation examples"):
+        release(run, to=tmp_path / "released")
+    assert not (tmp_path / "released").exists()
+
+
 def test_a_run_that_is_not_evaluated_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         release_module.main([str(tmp_path)])

@@ -82,6 +82,20 @@ def test_values_that_the_study_lacks_are_scored_once(study, scored):
     assert said[0] == "ours/width1-seed0: scored at 2 values more, for its line"
 
 
+def test_other_points_of_a_study_are_scored_anew(study, scored):
+    spec, planned, folder = study
+    between.score(*study, print)
+    moved = folder.parent / "moved.toml"
+    moved.write_text(TEXT.replace("[1, 16]", "[1, 4]"))
+    spec = load_spec(moved)
+    for _ in range(2):
+        between.score(spec, planned_runs(spec), folder, print)
+    further = [{"beta": 16.0}, {"beta": 64.0}]
+    assert [grid for _, grid in scored] == [FURTHER] * 2 + [further] * 2
+    table = between.collect(spec, planned_runs(spec), folder)
+    assert sorted(set(table.beta)) == [16, 64]
+
+
 def test_rows_of_lost_runs_stay(study, scored, monkeypatch):
     spec, planned, folder = study
     between.score(*study, print)

@@ -47,6 +47,26 @@ def write(tmp_path):
     return write
 
 
+@pytest.mark.parametrize(
+    ("setting", "refused"),
+    [
+        ("data.test_examples = 9", True),
+        ('data.name = "cifar10"', True),
+        ("data.split_seed = 1", True),
+        ("data.train_examples = 100", False),
+    ],
+)
+def test_methods_are_scored_on_the_same_examples(write, setting, refused):
+    spec = load_spec(write(f"{TEXT}{setting}\n"))
+    if not refused:
+        assert planned_runs(spec)
+        return
+    name = setting.split(" ")[0]
+    sentence = f"same examples, received: film with another {name} than fixed"
+    with pytest.raises(InputError, match=sentence):
+        planned_runs(spec)
+
+
 def test_a_study_says_its_runs_seed_by_seed(write):
     spec = load_spec(write(TEXT))
     assert spec.name == "mine"

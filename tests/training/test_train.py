@@ -20,7 +20,9 @@ from training import train as train_module
 from training.train import train
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
+from yoto_tf.families import get_preset
 from yoto_tf.run_directory import RunDirectory
+from yoto_tf.strict_config import with_settings
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -127,7 +129,48 @@ def test_a_run_is_not_resumed_under_the_name_of_another(
     monkeypatch.setattr(train_module, "train", train_)
     for named in (["smoke"], [], [str(trained_run.config_file)]):
         train_module.main([*named, *words])
-    assert asked == [None, None, trained_run.read_config()]
+    assert asked == [trained_run.read_config()] * 3
+
+
+def test_a_run_is_resumed_with_its_own_settings_alone(
+    trained_run, capsys, tmp_path
+):
+    """An option that is the preset's default, and a file of the same name."""
+    words = ["--run-dir", str(trained_run.path), "--resume"]
+    own = trained_run.read_config()
+    rates = "optimizer.learning_rate"
+    default = get_preset("smoke").config.optimizer.learning_rate
+    other = RunDirectory(tmp_path / "other")
+    other.create(with_settings(own, {rates: 0.01}), preset="smoke")
+    begun = ["--run-dir", str(other.path), "--resume"]
+    for named, options, setting in (
+        ("smoke", ["--optimizer.learning-rate", str(default), *begun], rates),
+        (str(other.config_file), words, rates),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            train_module.main([named, *options])
+        assert ended.value.code == 2
+        said = capsys.readouterr().err
+        assert f"to resume it, received: other values of {setting}\n" in said
+
+
+def test_an_option_is_given_once(capsys):
+    with pytest.raises(SystemExit) as ended:
+        train_module.main(
+            ["smoke", "--training.epochs", "1", "--training.epochs=2"]
+        )
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "option once" in said
+    assert "--training.epochs 2 times" in said
+
+
+def test_steps_that_cannot_be_made_leave_no_run(data_dir, tmp_path, capsys):
+    words = _command(tmp_path / "run", data_dir)[3:]
+    with pytest.raises(SystemExit):
+        train_module.main([*words, "--steps-per-execution", "5"])
+    assert "steps_per_execution to divide the" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -596,6 +596,41 @@ def test_another_search_is_not_continued(finished, search):
         tune(search, finished[0].path)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["cifar10"], "search of smoke that lies in"),
+        (["compression_smoke"], "search of smoke that lies in"),
+        # The default of a new search, and not of this one.
+        (["smoke", "--epochs", "5"], "other values of epochs"),
+        (["--seed", "3"], "other values of seed"),
+    ],
+)
+def test_what_is_named_is_the_search_that_is_resumed(
+    finished, arguments, sentence, capsys, tmp_path
+):
+    directory = SearchDirectory(tmp_path / "search")
+    directory.create(finished[0].read_search(), "smoke")
+    words = ["--run-dir", str(directory.path), "--resume"]
+    before = directory.search_file.read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        tune_module.main([*arguments, *words])
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+    assert directory.search_file.read_bytes() == before
+
+
+def test_candidates_of_what_is_not_searched_are_refused(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        tune_module.main(
+            ["smoke", "--run-dir", str(tmp_path / "search")]
+            + ["--tune", "learning_rate", "--space.sites", "block"]
+        )
+    said = capsys.readouterr().err
+    assert "which is learning_rate, received: --space.sites block" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_finished_search_is_resumed_without_change(finished, search):
     before = finished[0].table_file.read_bytes()
     tune(search, finished[0].path, resume=True, log=_quiet)

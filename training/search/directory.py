@@ -87,8 +87,12 @@ class SearchDirectory:
         self.best_file = self.path / "best_config.json"
         self.figure_file = self.path / "figures" / "objective.png"
 
-    def create(self, search):
+    def create(self, search, preset=None):
         """Makes the directory and writes `search.json`.
+
+        Args:
+            search: `Search`.
+            preset: what the command line named.
 
         Raises:
             InputError: if it exists and is not empty.
@@ -99,14 +103,23 @@ class SearchDirectory:
             "choose another --run-dir or continue the search in it with "
             "--resume",
         )
-        self.write_search(search)
+        self.write_search(search, preset)
 
-    def write_search(self, search):
-        """Writes `search.json`."""
+    def write_search(self, search, preset=None):
+        """Writes `search.json`; `preset` None: that of before."""
+        preset = preset or self.read_preset()
+        named = {"preset": preset} if preset else {}
         RunDirectory.write_json(
             self.search_file,
-            {"search": search.to_dict(), **provenance.facts()},
+            {"search": search.to_dict(), **named, **provenance.facts()},
         )
+
+    def read_preset(self):
+        """What the search was begun with, None if that is not known."""
+        try:
+            return json.loads(self.search_file.read_text()).get("preset")
+        except (OSError, ValueError, AttributeError):
+            return None
 
     def read_search(self):
         """Returns the `Search` of this directory.

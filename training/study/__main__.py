@@ -15,6 +15,7 @@ from training.study.plan import planned_runs
 from training.study.spec_file import load_spec
 from yoto_tf.command_line import command
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.errors import InputError
 
@@ -32,8 +33,8 @@ class Arguments(ExecutorOptions):
     """A study that comes with the project (training/studies), or the path of
     a TOML file."""
     to: Path | None = None
-    """Where results, report and figures are written; unset: beside the
-    runs."""
+    """Where results, report and figures are written; unset:
+    runs/studies/STUDY, or the folder of --runs."""
     runs: Path | None = None
     """Where the run directories lie; unset: runs/studies/STUDY/runs."""
     preset: str | None = None
@@ -55,7 +56,7 @@ class Arguments(ExecutorOptions):
 
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
-    arguments = tyro.cli(Arguments, prog="python -m training.study", args=argv)
+    arguments = parsed(Arguments, "python -m training.study", argv)
     with reported_on_the_command_line():
         spec = load_spec(arguments.spec, arguments.preset, arguments.set)
         planned = planned_runs(spec)
@@ -65,7 +66,8 @@ def main(argv=None):
             )
         options.check(arguments)
         runs = arguments.runs or default_folder(spec) / "runs"
-        to = arguments.to or default_folder(spec)
+        # Never over those of runs that lie elsewhere.
+        to = arguments.to or arguments.runs or default_folder(spec)
         code = _run(arguments, spec, planned, runs, to)
     if code:
         raise SystemExit(code)

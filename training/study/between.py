@@ -32,11 +32,7 @@ def score(spec, planned, folder, log=print):
     for one in planned:
         run = run_directory(folder, one)
         points = _further_points(family, one)
-        if (
-            not points
-            or run.between_file.exists()
-            or not is_finished(folder, one)
-        ):
+        if not points or _has(run, points) or not is_finished(folder, one):
             continue
         log(f"{one.name}: scored at {len(points)} values more, for its line")
         if one.config.data != data:
@@ -48,6 +44,16 @@ def score(spec, planned, folder, log=print):
         examples, _ = unseen(run, splits, log)
         rows = family.score(run.load_model(), examples, points)
         tables.write(pd.DataFrame(rows), run.between_file)
+
+
+def _has(run, points):
+    """Whether a run was scored at these points, and no others."""
+    if not run.between_file.exists():
+        return False
+    rows = tables.read(run.between_file)[list(points[0])].to_dict("records")
+    return sorted(map(str, rows)) == sorted(
+        str({n: float(v) for n, v in point.items()}) for point in points
+    )
 
 
 def _further_points(family, planned):

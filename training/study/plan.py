@@ -6,7 +6,11 @@ from pathlib import Path
 from yoto_tf.errors import InputError
 from yoto_tf.families import family_for
 from yoto_tf.settings import Settings
+from yoto_tf.strict_config import differences
 from yoto_tf.strict_config import with_settings
+
+# What of the data changes training alone.
+_OF_TRAINING = ("data.train_examples", "data.augmentation", "data.data_dir")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,25 @@ def planned_runs(spec):
                             spec.scored,
                         )
                     )
+    _check_same_examples(spec, runs)
     return runs
+
+
+def _check_same_examples(spec, runs):
+    """Raises InputError where methods would be scored on other examples."""
+    first = runs[0].config
+    for one in runs:
+        differing = [
+            name
+            for name in differences(one.config, first)
+            if name.startswith("data.") and name not in _OF_TRAINING
+        ]
+        if differing:
+            raise InputError(
+                f"expected methods of {spec.name} that are scored on the same "
+                f"examples, received: {one.method} with another "
+                f"{differing[0]} than {runs[0].method}"
+            )
 
 
 def _config(spec, name, method, width, seed, points):

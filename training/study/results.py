@@ -6,6 +6,7 @@ import statistics
 
 import pandas as pd
 
+from training.metrics import ENDS
 from training.study import tables
 from training.study.runner import run_directory
 from yoto_tf import points
@@ -50,7 +51,7 @@ def columns(family):
         c.name + end
         for metric in family.metrics.values()
         for c in metric.columns
-        for end in ("", "_se", "_at_most", "_ceiling", "_at_least")
+        for end in ENDS
     ]
     return [*keys(family), *dict.fromkeys([*with_errors, *measured]), *_OF_RUN]
 

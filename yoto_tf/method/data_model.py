@@ -11,6 +11,7 @@ from yoto_tf.method import given_data
 from yoto_tf.method import replicas
 from yoto_tf.method import run_length
 from yoto_tf.method import several_workers
+from yoto_tf.method import told
 from yoto_tf.method.assertions import as_input_errors
 from yoto_tf.method.keras_model import KerasModel
 
@@ -170,7 +171,8 @@ class DataModel(KerasModel):
                 return
             spec = first_batch.spec_of_data(x, y)
             if spec is not None:
-                names = first_batch.build(self, spec)
+                names, idle = first_batch.build(self, spec)
+                told.warn_of_untold(self, idle)
                 if names:
                     # Several replicas must not make variables in a step, and
                     # must not share one: each adds up the global batch.

@@ -72,7 +72,8 @@ def build(model, spec):
         spec: what `spec_of` gave for `(x, y)`.
 
     Returns:
-        Names of the loss terms, or none where they need not run.
+        `(names, untold)`: of the loss terms, or none where they need not
+        run; and of loss parameters that the network does not use.
     """
     specs = keras.tree.map_structure(
         lambda t: None if t is None else tf.TensorSpec(t.shape, t.dtype),
@@ -103,8 +104,7 @@ def build(model, spec):
             )
             if not unbuilt(model):
                 break
-    told.warn_of_untold(model, idle)
-    return names
+    return names, idle
 
 
 def spec_of_data(x, y=None):

@@ -1,0 +1,84 @@
+"""What an earlier evaluation of a run took minutes to measure, beside new
+scores of the same examples."""
+
+import json
+import math
+
+from training.metrics import ENDS
+from yoto_tf import points
+from yoto_tf.errors import InputError
+
+# By which examples and model are known again.
+_SAME = ("split", "test_fingerprint", "num_examples", "steps")
+
+
+def kept(run, rows, facts, family, log):
+    """Adds the metrics and the regret of before, where they still stand.
+
+    Args:
+        run: `RunDirectory`, as it is before the new files are written.
+        rows: of the new `curve.csv`, dicts.
+        facts: of the new `evaluation.json`.
+        family: `Family`.
+        log: called with a sentence on what is kept or lost.
+
+    Returns:
+        `(rows, facts)`, with more in them.
+    """
+    try:
+        old_rows = run.read_curve()
+        old = json.loads(run.evaluation_file.read_text())
+    except (InputError, OSError, ValueError):
+        return rows, facts
+    measured = dict(facts.get("metrics", {}))
+    names = [
+        n
+        for n in old.get("metrics", {})
+        if n in family.metrics and n not in measured
+    ]
+    if any(old.get(n) != facts.get(n) for n in _SAME):
+        if names:
+            log(
+                f"{', '.join(names)}: of other examples or of another model, "
+                "and not kept"
+            )
+        return rows, facts
+    if "regret" in old:
+        facts = {"regret": old["regret"], **facts}
+    before = {_label(row, family): row for row in old_rows}
+    for name in names:
+        columns = [
+            column.name + end
+            for column in family.metrics[name].columns
+            for end in ENDS
+            if column.name + end in old_rows[0]
+            and column.name + end not in rows[0]
+        ]
+        there = {points.label(p) for p in old["metrics"][name]["points"]}
+        there &= {_label(row, family) for row in rows}
+        if not there or not columns:
+            log(f"{name}: of other points, and not kept")
+            continue
+        log(f"{name}: kept from before at {', '.join(sorted(there))}")
+        rows = [
+            row
+            | {
+                c: before.get(_label(row, family), {}).get(c, math.nan)
+                for c in columns
+            }
+            for row in rows
+        ]
+        asked = [{n: row[n] for n in family.parameters} for row in rows]
+        measured[name] = {
+            **old["metrics"][name],
+            "points": [p for p in asked if points.label(p) in there],
+        }
+    if measured:
+        facts = {**facts, "metrics": {**old.get("metrics", {}), **measured}}
+        for name in set(names) - set(measured):
+            del facts["metrics"][name]
+    return rows, facts
+
+
+def _label(row, family):
+    return points.label({n: row[n] for n in family.parameters})
