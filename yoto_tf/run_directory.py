@@ -176,7 +176,10 @@ class RunDirectory:
 
     def save_checkpoint(self, model, epoch):
         """Saves `model` with its optimizer as of the end of `epoch` (counted
-        from 1), and removes all but the last two."""
+        from 1), and removes all but the last two, and what a process that was
+        killed while it wrote has left."""
+        for left in self.checkpoints.glob(".*.keras"):
+            left.unlink()
         with written_whole(self.checkpoint_file(epoch)) as aside:
             model.save(aside)
         for old in self.checkpoint_epochs()[:-_KEPT_CHECKPOINTS]:

@@ -159,6 +159,25 @@ def test_figures_of_several_runs_leave_those_of_each(own_run, tmp_path):
     assert (own_run.figures / "compared_trade_off.png").read_bytes() != alone
 
 
+def test_what_does_not_compare_is_said(own_run, tmp_path):
+    shutil.copytree(own_run.path, tmp_path / "other")
+    other, said = RunDirectory(tmp_path / "other"), []
+    content = json.loads(other.evaluation_file.read_text())
+    other.write_json(
+        other.evaluation_file, {**content, "test_fingerprint": "others"}
+    )
+    config = json.loads(other.config_file.read_text())
+    config["config"]["model"]["likelihood"] = "gaussian"
+    other.write_json(other.config_file, config)
+    assert plots._part([own_run, other], said.append) == "the test split"
+    (sentence,) = said
+    assert "have different model.likelihood, test examples" in sentence
+    other.write_json(other.evaluation_file, {**content, "split": "validation"})
+    assert plots._part([other], said.append) == "validation examples"
+    with pytest.raises(InputError, match="test and validation examples"):
+        plots._part([own_run, other], said.append)
+
+
 def test_a_run_scored_outside_of_its_range_has_no_pictures(own_run):
     said = []
     evaluate(own_run, [{"beta": 1e4}, {"beta": 2e4}], log=said.append)

@@ -154,6 +154,21 @@ def test_a_run_is_resumed_with_its_own_settings_alone(
         assert f"to resume it, received: other values of {setting}\n" in said
 
 
+def test_what_a_killed_process_wrote_in_part_does_not_stay(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.checkpoints.mkdir()
+    for name in (".0af3.keras", "epoch-1.keras"):
+        (run.checkpoints / name).write_text("")
+
+    class Model:
+        def save(self, path):
+            path.write_text("whole")
+
+    run.save_checkpoint(Model(), 2)
+    assert run.checkpoint_epochs() == [1, 2]
+    assert len(list(run.checkpoints.iterdir())) == 2
+
+
 def test_an_option_is_given_once(capsys):
     with pytest.raises(SystemExit) as ended:
         train_module.main(
