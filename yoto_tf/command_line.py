@@ -6,6 +6,7 @@ import shlex
 import sys
 import tempfile
 
+from yoto_tf import extras
 from yoto_tf import matplotlib_backend
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
@@ -33,6 +34,7 @@ def parsed(kind, prog, argv=None, **given):
         SystemExit: code 2 for an option that is wrong or given twice, 0 after
             `--help`.
     """
+    extras.require("training", "tyro")
     import tyro
 
     argv = sys.argv[1:] if argv is None else list(argv)
