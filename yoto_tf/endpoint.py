@@ -51,8 +51,9 @@ class Endpoint:
             numbers.
         as_numbers: by outputs that are no numbers, functions from the array
             of the session to one that is compared with that of `reference`.
-        max_rows: of a request. Inputs that leave further dimensions open
-            have as many entries over all of these.
+        max_rows: of a request.
+        max_entries: of an input that leaves further dimensions open, over
+            all of these; None: `max_rows`.
 
     Raises:
         InputError: for something that is missing or of another kind.
@@ -66,6 +67,7 @@ class Endpoint:
     tolerances: Mapping[str, float] = dataclasses.field(default_factory=dict)
     as_numbers: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
     max_rows: int = MAX_ROWS
+    max_entries: int | None = None
 
     def __post_init__(self):
         if not _is_name(self.name) or self.name == DEFAULT_SIGNATURE:
@@ -152,11 +154,18 @@ class Endpoint:
                 for side, known in zip(shape, spec.shape, strict=True)
                 if known is None
             )
-            if rows > 1 and entries > self.max_rows:
+            if rows > 1 and entries > self._limit(spec):
                 return self.request(
-                    max(rows * self.max_rows // entries, 1), seed
+                    max(rows * self._limit(spec) // entries, 1), seed
                 )
         return inputs
+
+    def _limit(self, spec):
+        """Of the product of the dimensions that an input leaves open."""
+        is_open = [side is None for side in spec.shape]
+        if sum(is_open) == 1:
+            return self.max_rows
+        return self.max_entries or self.max_rows
 
     def _admitted(self, tensors):
         """Checks the shapes of a request: sessions enforce neither those that
@@ -182,8 +191,9 @@ class Endpoint:
             open_axes = [i for i, d in enumerate(spec.shape) if d is None]
             entries = tf.reduce_prod(tf.gather(tf.shape(tensor), open_axes))
             what = "rows" if len(open_axes) == 1 else f"entries of {spec.name}"
-            few = at_most(entries, self.max_rows, f"{what} per request")
+            few = at_most(entries, self._limit(spec), f"{what} per request")
             checks += [same, few]
+        checks.append(at_most(rows, self.max_rows, "rows per request"))
         with tf.control_dependencies(checks):
             return [tf.identity(tensor) for tensor in tensors]
 

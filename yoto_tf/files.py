@@ -18,7 +18,13 @@ def written_whole(path):
     Raises:
         SaveError: if the file cannot be written.
     """
-    path = Path(path)
+    # What a link leads to is written, and the link stays.
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise SaveError(
+            f"expected a file to write, or none there, received: {path}, "
+            "which is a folder, a device or a pipe"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:

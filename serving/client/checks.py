@@ -194,20 +194,31 @@ def points(values, rows, name):
     return np.broadcast_to(values, (rows, values.shape[-1]))
 
 
+def _is_text(item):
+    if isinstance(item, str):
+        item.encode()  # raises a ValueError for half a pair of surrogates
+    return isinstance(item, (bytes, str))
+
+
 def as_input(value, spec, name):
     """Returns a value that is no array yet as one of a dtype.
 
     Raises:
         InvalidRequest: it cannot be one.
     """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise InvalidRequest(
+            f"expected {name} without masked entries, which have no value, "
+            f"received: {np.ma.count_masked(value)} of them"
+        )
     if isinstance(value, np.ndarray) and spec.dtype != "string":
-        return value
+        return np.asarray(value)
     try:
         # Strings as they are: NumPy's own kind drops zeros at their end.
         with np.errstate(over="ignore"):
             array = np.array(value, spec.numpy_dtype)
         if spec.dtype == "string":
-            good = all(isinstance(item, (bytes, str)) for item in array.flat)
+            good = all(_is_text(item) for item in array.flat)
         elif array.dtype.kind in "iub":
             # NumPy cuts 1.7 to 1, and 0.3 to True.
             good = bool((array == np.array(value)).all())

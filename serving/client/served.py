@@ -23,12 +23,10 @@ class ServedVersion:
 
     Attributes:
         metadata: `Metadata`, loss parameters included.
-        signatures: `Metadata` without them, as the server sent it.
         seen_at: `time.monotonic()` of the answer.
     """
 
     metadata: Metadata
-    signatures: Metadata
     seen_at: float
 
 
@@ -37,54 +35,55 @@ class ServedModel:
 
     def __init__(self):
         self._last = None
-        self._doubted = False
         self._asking = threading.Lock()
 
     def doubt(self):
         """What comes back under the same number may be another model."""
-        self._doubted = True
+        self._last = None
 
     def recent(self, connection, deadline):
         """Returns a `ServedVersion` that was right a second ago.
 
-        Of many threads that find it too old, one asks and the others take
-        it as it is.
+        Of many threads that find it too old, one asks and the others wait.
         """
         last = self._last
-        if last is None:
-            return self.current(connection, deadline)
-        if time.monotonic() - last.seen_at < _RECENT_SECONDS:
+        if _is_recent(last):
             return last
-        if not self._asking.acquire(blocking=False):
-            return last
+        while not self._asking.acquire(timeout=deadline.remaining()):
+            pass  # the deadline ends it
         try:
+            last = self._last
+            if _is_recent(last):
+                return last
             return self.current(connection, deadline)
         finally:
             self._asking.release()
 
     def current(self, connection, deadline):
-        """Asks for the version that answers now.
+        """Asks for the version that answers now, and for its loss parameters,
+        as another model may have come under its number.
 
         Returns:
-            `ServedVersion`; its loss parameters are asked for once per
-            version, unless there is doubt.
+            `ServedVersion`.
         """
         for change in range(_CHANGES):
-            last, seen_at = self._last, time.monotonic()
+            seen_at = time.monotonic()
             sent = connection.metadata(deadline)
-            if last is None or self._doubted or last.signatures != sent:
-                try:
-                    metadata = _completed(connection, sent, deadline)
-                except NotFound:
-                    # Unloaded in between: a newer one is there.
-                    if change == _CHANGES - 1:
-                        raise
-                    continue
-                self._doubted = False
-            else:
-                metadata = last.metadata
-            self._last = ServedVersion(metadata, sent, seen_at)
-            return self._last
+            try:
+                metadata = _completed(connection, sent, deadline)
+            except NotFound:
+                # Unloaded in between: a newer one is there.
+                if change == _CHANGES - 1:
+                    raise
+                continue
+            found = self._last = ServedVersion(metadata, seen_at)
+            return found
+
+
+def _is_recent(version):
+    return version is not None and (
+        time.monotonic() - version.seen_at < _RECENT_SECONDS
+    )
 
 
 def _completed(connection, metadata, deadline):

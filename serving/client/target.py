@@ -65,6 +65,11 @@ class Target:
                 "expected version as a whole number or None, received: "
                 f"version={version!r}"
             )
+        if label is not None and not (isinstance(label, str) and label):
+            raise InvalidRequest(
+                "expected label as the name of one, or None for the latest "
+                f"version, received: label={label!r}"
+            )
         if version is not None and label is not None:
             raise InvalidRequest(
                 "expected a version or a label, received: "

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from compression_models import photo
 from PIL import Image
+from PIL import ImageOps
 
 import yoto_tf.compression
 from yoto_tf.compression import __main__ as command
@@ -288,6 +289,71 @@ def _deep_png(path):
 def test_sixteen_bits_of_colour_are_not_cut_in_silence(tmp_path):
     with pytest.raises(InputError, match="eight bits a channel.*16 bits"):
         read_picture(_deep_png(tmp_path / "deep.png"))
+
+
+@pytest.mark.parametrize("kind", ["P3", "P6"])
+@pytest.mark.parametrize("white", [255, 200, 1023, 65535])
+def test_white_of_a_ppm_is_at_most_255(tmp_path, kind, white):
+    values = np.arange(4 * 5 * 3) % (white + 1)
+    content = f"{kind}\n5 4\n{white}\n".encode()
+    if kind == "P3":
+        content += " ".join(map(str, values)).encode()
+    else:
+        content += values.astype("u1" if white < 256 else ">u2").tobytes()
+    path = tmp_path / "picture.ppm"
+    path.write_bytes(content)
+    if white > 255:
+        with pytest.raises(InputError, match="eight bits a channel.*16 bits"):
+            read_picture(path)
+        return
+    found = read_picture(path).pixels.astype(float)
+    wanted = values.reshape(4, 5, 3) * 255 / white
+    np.testing.assert_allclose(found, wanted, atol=1)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_a_tiff_has_eight_bits_however_it_lies(tmp_path, dtype, planes):
+    tifffile = pytest.importorskip("tifffile")
+    rgb = photo(20, 30)
+    scale = 257 if dtype == "uint16" else 1
+    written = rgb.astype(dtype) * np.dtype(dtype).type(scale)
+    if planes == "separate":
+        written = np.moveaxis(written, -1, 0)
+    path = tmp_path / "picture.tif"
+    tifffile.imwrite(path, written, photometric="rgb", planarconfig=planes)
+    if dtype == "uint16":
+        with pytest.raises(InputError, match="expected a picture"):
+            read_picture(path)
+    else:
+        np.testing.assert_array_equal(read_picture(path).pixels, rgb)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_pictures_are_turned_as_pillow_turns_them(tmp_path, number):
+    exif = Image.Exif()
+    exif[0x0112] = number
+    path = save(tmp_path / "turned.png", photo(20, 30), exif=exif)
+    with Image.open(path) as picture:
+        wanted = np.asarray(ImageOps.exif_transpose(picture))
+    np.testing.assert_array_equal(read_picture(path).pixels, wanted)
+
+
+def test_what_else_is_wrong_in_exif_turns_no_picture_away(tmp_path):
+    """A number of two parts that is a text, which cannot be written anew."""
+    rgb, exif = photo(20, 30), Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, 72.0
+    path = save(tmp_path / "turned.jpg", rgb, exif=exif, quality=100)
+    content = path.read_bytes()
+    # The entry of the resolution: its tag, and its kind, 5 for a ratio.
+    for order in "<>":
+        before = struct.pack(f"{order}HH", 0x011A, 5)
+        if before in content:
+            after = struct.pack(f"{order}HH", 0x011A, 2)
+            path.write_bytes(content.replace(before, after, 1))
+    assert path.read_bytes() != content
+    found = read_picture(path).pixels.astype(float)
+    assert np.abs(found - np.rot90(rgb, -1)).mean() < 12
 
 
 def test_large_pictures_are_refused_before_they_are_decoded(

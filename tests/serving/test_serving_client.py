@@ -223,6 +223,11 @@ IMAGES = export_runs.images(2)
         (lambda c: c.predict("encode", {"image": IMAGES}, 4.0),
          "expected a dict of loss parameters"),
         (lambda c: c.predict("encode", IMAGES), "inputs as a dict of arrays"),
+        (lambda c: c.predict(
+            "encode", {"image": np.ma.masked_array(IMAGES, IMAGES > 0.5)}),
+         "image without masked entries, .* received: [0-9]+ of them"),
+        (lambda c: c.predict("reconstruct_bytes", {"image_bytes": ["\ud800"]}),
+         "as string.*received: .*ud800"),
         (lambda c: c.predict("decode", {"beta": np.float32([1])}),
          r"decode: expected the inputs \['beta', 'latent'\], received"),
     ],
@@ -273,6 +278,12 @@ def test_unknown_models_versions_labels(server, scheme, which, message):
             asking.encode(IMAGES, 1)
         with pytest.raises(NotFound, match="tries in"):
             asking.wait_until_ready(timeout=0.5)
+
+
+@pytest.mark.parametrize("label", ["", 5, b"canary"])
+def test_a_label_is_the_name_of_one(label):
+    with pytest.raises(InvalidRequest, match="expected label as the name of"):
+        Client("grpc://127.0.0.1:1", "tiny", label=label)
 
 
 def test_unknown_signatures(client):

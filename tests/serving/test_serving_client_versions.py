@@ -1,7 +1,9 @@
 """The client follows the served version: its betas, shapes, absence."""
 
 import pathlib
+import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -129,6 +131,71 @@ def test_what_is_known_is_not_older_than_a_second(tmp_path, monkeypatch):
         for client in both:
             with pytest.raises(InvalidRequest, match=REFUSED):
                 client.decode([[1, 2]], 2)
+            client.close()
+
+
+def test_threads_wait_for_the_one_that_asks(tmp_path, monkeypatch):
+    """None goes on with what was known long ago."""
+    publish(tmp_path / "1", [1, 8])
+    now = [1000.0]
+    clock = types.SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(served, "time", clock)
+    with serving_models.running(tmp_path) as server:
+        both = clients(server)
+        for client in both:
+            client.decode([[1, 2]], 2)
+        publish(tmp_path / "2", [16, 64])
+        wait_for_version(server, 2)
+        now[0] += 20
+        for client in both:
+            transport = client._connection._transport
+            asked, real = [], transport.metadata
+
+            def slow(*given, real=real, asked=asked):
+                asked.append(given)
+                time.sleep(0.3)
+                return real(*given)
+
+            monkeypatch.setattr(transport, "metadata", slow)
+            with ThreadPoolExecutor(8) as pool:
+                # The default of each version is its lowest.
+                found = list(
+                    pool.map(
+                        lambda _, c=client: c.predict(
+                            "decode", {"latent": np.ones((1, 2), "float32")}
+                        )["image"][0, 0],
+                        range(8),
+                    )
+                )
+            assert found == [16] * 8
+            assert len(asked) == 1
+            client.close()
+
+
+def test_another_model_comes_under_the_number_unseen(tmp_path, monkeypatch):
+    """While a client was idle: no call of it has failed."""
+    for name, betas in {"a": [1, 8], "b": [16, 64]}.items():
+        (tmp_path / name).mkdir()
+        publish(tmp_path / name / "1", betas)
+    now = [1000.0]
+    clock = types.SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(served, "time", clock)
+    with serving_models.running(tmp_path / "a") as server:
+        ports = {"port": server.grpc_port, "rest_api_port": server.rest_port}
+        both = clients(server, timeout=5)
+        for client in both:
+            found = client.predict(
+                "decode", {"latent": np.ones((1, 2), "float32")}
+            )
+            np.testing.assert_array_equal(found["image"], [[1, 1]])
+    with serving_models.running(tmp_path / "b", **ports):
+        now[0] += 3
+        for client in both:
+            found = client.predict(
+                "decode", {"latent": np.ones((1, 2), "float32")}
+            )
+            np.testing.assert_array_equal(found["image"], [[16, 16]])
+            assert ends(client) == (16, 64)
             client.close()
 
 

@@ -368,11 +368,42 @@ def test_any_number_of_loss_parameters_is_asked_for(tmp_path, num):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_names_that_no_function_can_have_are_refused(tmp_path):
-    for name in ("lambda", "self"):
-        model = Alarms({name: yoto_tf.LogUniform(0.1, 10.0)})
-        with pytest.raises(InputError, match=f"no keywords of Python.*'{name}"):
-            model.export(tmp_path / "1", example=X)
+@pytest.mark.parametrize(
+    "name", ["lambda", "self", "inputs", "rows", "_w", "größe", "2a", "a b", ""]
+)
+def test_names_that_no_export_could_have_are_refused_at_once(name):
+    parameters = {name: yoto_tf.LogUniform(0.1, 10.0)}
+    with pytest.raises(InputError, match=f"names of loss.*received: '{name}'"):
+        Alarms(parameters)
+    with pytest.raises(InputError, match=f"names of loss.*received: '{name}'"):
+        yoto_tf.Dirichlet({name: 1.0, "other": 1.0})
+
+
+def test_names_differ_in_more_than_capitals():
+    both = dict.fromkeys(("Size", "size"), yoto_tf.LogUniform(0.1, 10.0))
+    with pytest.raises(InputError, match=r"capitals.*\['Size', 'size'\]"):
+        Alarms(both)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"miss": yoto_tf.LogUniform(0.1, 10.0)},
+        yoto_tf.Dirichlet({"miss": 1.0, "false_alarm": 2.0}),
+    ],
+)
+def test_no_rows_have_no_answers(parameters, tmp_path):
+    model = Alarms(parameters)
+    model.export(tmp_path / "1", example=X)
+    with Session(tmp_path / "1") as session:
+        names = model.loss_parameters.asked
+        asked = dict.fromkeys(names, np.zeros(0, "float32"))
+        found = session.run("predict", {"inputs": X[:0], **asked})["outputs"]
+        wanted = session.run(
+            "predict",
+            {"inputs": X[:2], **dict.fromkeys(names, np.float32([0.5, 0.5]))},
+        )["outputs"]
+    assert found.shape == (0, *wanted.shape[1:])
 
 
 class Checked(Alarms):

@@ -1,5 +1,6 @@
 """Files of a run: written whole, read with care, never lost."""
 
+import os
 import pathlib
 import shutil
 import signal
@@ -30,6 +31,25 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         write()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_links_are_written_through_and_pipes_are_left(tmp_path):
+    real, link = tmp_path / "store" / "real.txt", tmp_path / "link.txt"
+    real.parent.mkdir()
+    real.write_text("old")
+    link.symlink_to(real)
+    with written_whole(link) as aside:
+        aside.write_text("new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path / "store"):
+        with (
+            pytest.raises(SaveError, match="a file to write.*a device or a"),
+            written_whole(path),
+        ):
+            raise AssertionError("nothing is to be written")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_write_that_ends_well_replaces_the_file(tmp_path):

@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from PIL import ExifTags
 from PIL import Image
-from PIL import ImageOps
 from PIL import UnidentifiedImageError
 
 from yoto_tf.compression.container import MAX_PIXELS
@@ -29,6 +29,17 @@ _LARGEST_SIDES = {"WEBP": 16_383, "JPEG": 65_500}
 # Modes of Pillow with eight bits a channel that become RGB as they are.
 _PLAIN = {"1", "L", "P", "RGB"}
 _ALPHA = {"LA", "PA", "RGBA"}
+# By the number of EXIF (CIPA DC-008, 4.6.4 A): where the first row lies.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BITS_PER_SAMPLE = 258  # TIFF 6.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +82,7 @@ def read_picture(path, max_pixels=MAX_PIXELS, alpha="refuse"):
         try:
             with _opened(file) as picture:
                 _check(picture, path, max_pixels, alpha)
-                turned = ImageOps.exif_transpose(picture)
-                return Picture(_pixels(turned, path, alpha))
+                return Picture(_pixels(_turned(picture), path, alpha))
         except InputError:
             raise
         except UnidentifiedImageError as error:
@@ -89,6 +99,8 @@ def read_picture(path, max_pixels=MAX_PIXELS, alpha="refuse"):
             OSError,
             SyntaxError,
             ValueError,
+            TypeError,
+            RuntimeError,  # NotImplementedError, too
             EOFError,
             struct.error,
         ) as error:
@@ -112,7 +124,7 @@ def _check(picture, path, max_pixels, alpha):
             f"{path} with {picture.width} x {picture.height}"
         )
     # Pillow cuts 16 bits of a colour to 8 without a word.
-    deep = any(";16" in str(tile) for tile in picture.tile)
+    deep = any(";16" in str(tile) for tile in picture.tile) or _is_deep(picture)
     if deep or picture.mode not in _PLAIN | _ALPHA:
         raise InputError(
             "expected a picture of grey or RGB with eight bits a channel, "
@@ -127,6 +139,25 @@ def _check(picture, path, max_pixels, alpha):
                 f"{path} with {frames} frames"
             )
         check_size(picture.width, picture.height)
+
+
+def _is_deep(picture):
+    """Whether what Pillow's tiles do not tell has more than eight bits."""
+    if picture.format == "TIFF":
+        bits = picture.tag_v2.get(_BITS_PER_SAMPLE, 8)
+        return max(np.atleast_1d(bits)) > 8
+    if picture.format == "PPM":
+        # The value of white, where it is not 255.
+        args = [tile[3] for tile in picture.tile]
+        return any(isinstance(a, tuple) and a[-1] > 255 for a in args)
+    return False
+
+
+def _turned(picture):
+    """As EXIF says. `ImageOps.exif_transpose` writes the whole block anew, and
+    fails for what else may be wrong in it."""
+    way = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+    return picture if way is None else picture.transpose(way)
 
 
 def _pixels(picture, path, alpha):

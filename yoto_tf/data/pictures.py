@@ -14,6 +14,8 @@ from yoto_tf.errors import InputError
 
 # A file of some kilobytes can claim any size; decoding it is what costs.
 MAX_PIXELS = 80_000_000
+# What Pillow raises for damaged files.
+_BROKEN = (OSError, SyntaxError, ValueError, TypeError, RuntimeError)
 
 
 def open_picture(path):
@@ -24,12 +26,7 @@ def open_picture(path):
     """
     try:
         picture = Image.open(path)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-    ) as error:
+    except (*_BROKEN, Image.DecompressionBombError) as error:
         raise _broken(path, error) from error
     if picture.width * picture.height > MAX_PIXELS:
         size = f"{picture.width} x {picture.height}"
@@ -66,7 +63,7 @@ def read_square(path, size, channels=3):
         try:
             kind = picture.format  # which the turned one has not
             pixels = _as_rgba(ImageOps.exif_transpose(picture), kind)
-        except (OSError, SyntaxError, ValueError) as error:
+        except _BROKEN as error:
             raise _broken(path, error) from error
     return np.asarray(preprocessing.to_image(pixels, size, channels))
 
@@ -90,7 +87,7 @@ def read_within(path, most_pixels, multiple):
         try:
             kind = picture.format
             rgba = _as_rgba(ImageOps.exif_transpose(picture), kind)
-        except (OSError, SyntaxError, ValueError) as error:
+        except _BROKEN as error:
             raise _broken(path, error) from error
     seen = Image.fromarray(rgba)
     white = Image.new("RGBA", seen.size, "white")

@@ -34,6 +34,14 @@ def checked(tensor, good, *sentence):
         return tf.identity(tensor)
 
 
+def first_bad(values, good):
+    """The first of values `(batch,)` that is not good, for a sentence; 0 if
+    there are no values."""
+    more = tf.constant([True])
+    place = tf.argmin(tf.cast(tf.concat([good, more], 0), tf.int32))
+    return tf.concat([values, tf.zeros([1], values.dtype)], 0)[place]
+
+
 def checked_number(num, good, sentence):
     """Returns a number, unless `good` is false.
 

@@ -165,7 +165,8 @@ class ConditionedModel(LossConditionalModel):
                 f"net={net.name!r}, which was made outside"
             )
         taken = {t.name for t in net.inputs}
-        both = sorted(set(self.loss_parameters.names) & taken)
+        lower = {t.lower() for t in taken}
+        both = [n for n in self.loss_parameters.names if n.lower() in lower]
         if both:
             raise InputError(
                 "expected loss parameters that are called otherwise than the "

@@ -9,8 +9,9 @@ from keras import ops
 
 from yoto_tf.errors import InputError
 from yoto_tf.method.assertions import checked
+from yoto_tf.method.assertions import first_bad
 from yoto_tf.method.joint_base import JointParameters
-from yoto_tf.method.joint_base import check_name
+from yoto_tf.method.joint_base import check_names
 from yoto_tf.method.joint_base import seed_of_parameter
 
 
@@ -35,8 +36,7 @@ class Dirichlet(JointParameters):
                 "expected a dict, name of a term -> number, received: "
                 f"concentration={concentration!r}"
             )
-        for name in concentration:
-            check_name(name)
+        check_names(concentration)
         if len(concentration) < 2 or not all(
             math.isfinite(a) and a > 0 for a in concentration.values()
         ):
@@ -135,10 +135,8 @@ class Dirichlet(JointParameters):
         return super().complete_tensors(asked)
 
     def checked(self, values):
-        stacked = ops.stack([values[n] for n in self.names], -1)
         first = self.names[0]
         good = self.trained(values)[first]
-        worst = ops.argmin(ops.cast(good, "int32"))
         return {
             **values,
             first: checked(
@@ -147,8 +145,8 @@ class Dirichlet(JointParameters):
                 f"{self._expected()}, received:",
                 *(
                     part
-                    for i, n in enumerate(self.names)
-                    for part in (f"{n}=", stacked[worst, i])
+                    for n in self.names
+                    for part in (f"{n}=", first_bad(values[n], good))
                 ),
             ),
         }

@@ -14,6 +14,10 @@ from yoto_tf.method import precision
 from yoto_tf.method.constant_endpoints import loss_parameters_endpoint
 from yoto_tf.rows import RowPolicy
 
+# Of texts and pictures of any length and size: as many as 1024 pictures of 64
+# pixels a side have.
+_MAX_ENTRIES = 2**22
+
 
 def generic_endpoints(model, example, invalid_rows="error"):
     """What any loss-conditional model can answer.
@@ -119,6 +123,7 @@ def predict_endpoint(model, example, invalid_rows="error"):
         function=function,
         reference=reference,
         example=made,
+        max_entries=_MAX_ENTRIES,
     )
 
 

@@ -7,9 +7,10 @@ from keras import ops
 
 from yoto_tf.errors import InputError
 from yoto_tf.method.assertions import checked
+from yoto_tf.method.assertions import first_bad
 from yoto_tf.method.base import LossParameter
 from yoto_tf.method.joint_base import JointParameters
-from yoto_tf.method.joint_base import check_name
+from yoto_tf.method.joint_base import check_names
 from yoto_tf.method.joint_base import seed_of_parameter
 from yoto_tf.method.parameters import Constant
 
@@ -32,8 +33,8 @@ class Independent(JointParameters):
             raise InputError(
                 "expected one or more loss parameters, received: none"
             )
+        check_names(parameters)
         for name, p in parameters.items():
-            check_name(name)
             if not isinstance(p, LossParameter | numbers.Real):
                 raise InputError(
                     f"expected {name} to be a LossParameter or a number, "
@@ -121,7 +122,7 @@ class Independent(JointParameters):
                 values[name],
                 ops.all(good[name]),
                 f"expected {name} {p.describe()}, received: {name}=",
-                values[name][ops.argmin(ops.cast(good[name], "int32"))],
+                first_bad(values[name], good[name]),
             )
             for name, p in self.parameters.items()
         }

@@ -1,9 +1,16 @@
 """What all loss parameters of a model together can be asked."""
 
+import keyword
+import re
+
 import numpy as np
 from keras import ops
 
 from yoto_tf.errors import InputError
+
+# Of a single input of a network, of the signature `loss_parameters`, and what
+# TensorFlow takes for a method's.
+_TAKEN = ("inputs", "rows", "self")
 
 
 class JointParameters:
@@ -241,12 +248,26 @@ def _numbers(given):
     return found.astype("float64")
 
 
-def check_name(name):
-    """Raises `InputError` for a name that no input of a signature can have."""
-    if not isinstance(name, str) or not name.isidentifier():
+def check_names(names):
+    """Raises `InputError` for names that no inputs of a signature can have, or
+    that one of an export has already."""
+    for name in names:
+        if (
+            not isinstance(name, str)
+            or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)
+            or keyword.iskeyword(name)
+            or name in _TAKEN
+        ):
+            raise InputError(
+                "expected names of loss parameters of letters, digits and _, "
+                "as inputs of a signature have them, a letter first, no "
+                f"keyword of Python and none of {', '.join(_TAKEN)}, "
+                f"received: {name!r}"
+            )
+    if len({name.lower() for name in names}) < len(list(names)):
         raise InputError(
-            "expected names of loss parameters of letters, digits and _, as "
-            f"inputs of a signature have them, received: {name!r}"
+            "expected names of loss parameters that differ in more than "
+            f"capitals, received: {sorted(names)}"
         )
 
 
