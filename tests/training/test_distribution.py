@@ -93,8 +93,9 @@ def test_steps_without_python_between_them_are_the_same(alone, tmp_path):
 def test_rounding_is_all_that_differs_under_adam(more, tmp_path):
     one = trained(tmp_path, "alone", "adam", *more)
     two = trained(tmp_path, "workers", "adam", *more)
-    # 20 steps of 0.01: see docs/scale.md.
-    assert difference(one, two) < (2e-3 if more else 2e-5)
+    # 20 steps of 0.01: see docs/scale.md. In bfloat16 a gradient near 0 may
+    # have either sign, and Adam goes a whole step by it.
+    assert difference(one, two) < (2e-2 if more else 2e-5)
 
 
 # The command line, with the variables of a scheduler.
