@@ -76,7 +76,8 @@ def release(run, limits="", to=released.FOLDER, credits=""):
     family = run.family()
     config, facts = run.read_config(), json.loads(run.config_file.read_text())
     run.read_curve()
-    part = json.loads(run.evaluation_file.read_text())["split"]
+    evaluation = json.loads(run.evaluation_file.read_text())
+    part = evaluation["split"]
     if part != "test":
         raise InputError(
             "expected a run that is scored on the test split, received: "
@@ -107,7 +108,7 @@ def release(run, limits="", to=released.FOLDER, credits=""):
         plain(next(iter(inputs.values()))[:1])
     plain.set_weights(model.get_weights())
     # What happens once in a run, as KL warm-up, has happened.
-    plain._run_length.end(json.loads(run.evaluation_file.read_text())["steps"])
+    plain._run_length.end(evaluation["steps"])
     strange = [
         points.label(point)
         for point in (

@@ -90,6 +90,15 @@ def wait_for_version(server, version):
         eventually(lambda: watcher.metadata().version == version)
 
 
+@pytest.fixture
+def now(monkeypatch):
+    """What the client takes for the time: the one entry of a list."""
+    seconds = [1000.0]
+    clock = types.SimpleNamespace(monotonic=lambda: seconds[0])
+    monkeypatch.setattr(served, "time", clock)
+    return seconds
+
+
 def test_new_versions_are_followed(tmp_path, monkeypatch):
     publish(tmp_path / "1", [1, 8])
     with serving_models.running(tmp_path) as server:
@@ -113,12 +122,9 @@ def test_new_versions_are_followed(tmp_path, monkeypatch):
             client.close()
 
 
-def test_what_is_known_is_not_older_than_a_second(tmp_path, monkeypatch):
+def test_what_is_known_is_not_older_than_a_second(tmp_path, now):
     """Or the graph would answer with NaN what the client may refuse."""
     publish(tmp_path / "1", [1, 8])
-    now = [1000.0]
-    clock = types.SimpleNamespace(monotonic=lambda: now[0])
-    monkeypatch.setattr(served, "time", clock)
     with serving_models.running(tmp_path) as server:
         both = clients(server)
         for client in both:
@@ -134,12 +140,9 @@ def test_what_is_known_is_not_older_than_a_second(tmp_path, monkeypatch):
             client.close()
 
 
-def test_threads_wait_for_the_one_that_asks(tmp_path, monkeypatch):
+def test_threads_wait_for_the_one_that_asks(tmp_path, monkeypatch, now):
     """None goes on with what was known long ago."""
     publish(tmp_path / "1", [1, 8])
-    now = [1000.0]
-    clock = types.SimpleNamespace(monotonic=lambda: now[0])
-    monkeypatch.setattr(served, "time", clock)
     with serving_models.running(tmp_path) as server:
         both = clients(server)
         for client in both:
@@ -172,14 +175,11 @@ def test_threads_wait_for_the_one_that_asks(tmp_path, monkeypatch):
             client.close()
 
 
-def test_another_model_comes_under_the_number_unseen(tmp_path, monkeypatch):
+def test_another_model_comes_under_the_number_unseen(tmp_path, now):
     """While a client was idle: no call of it has failed."""
     for name, betas in {"a": [1, 8], "b": [16, 64]}.items():
         (tmp_path / name).mkdir()
         publish(tmp_path / name / "1", betas)
-    now = [1000.0]
-    clock = types.SimpleNamespace(monotonic=lambda: now[0])
-    monkeypatch.setattr(served, "time", clock)
     with serving_models.running(tmp_path / "a") as server:
         ports = {"port": server.grpc_port, "rest_api_port": server.rest_port}
         both = clients(server, timeout=5)
