@@ -431,3 +431,26 @@ def test_any_layer_that_starts_as_the_identity_conditions():
             conditioned(net, conditioning=getattr(yoto_tf.layers, other))
     with pytest.raises(InputError, match="conditioning layer.*3"):
         conditioned(net, conditioning=3)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+def test_a_quantized_file_can_be_loaded_or_is_refused(tmp_path):
+    net, _ = sequential(keras.Input((2,)), layers.Dense(3, name="a"))
+    model = conditioned(net)
+    modulated(model)
+    x = normal(2)
+    before = model(x, {"miss": MISS})
+    model.quantize("int8")
+    after = np.asarray(model(x, {"miss": MISS}))
+    assert 0 < np.abs(after - before).max() < 0.1
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(x, {"miss": MISS}), after)
+
+    # Its Dense layers are made by itself, and so without a dtype policy.
+    model = conditioned(net, conditioning=yoto_tf.layers.FiLM)
+    model(x, {"miss": MISS})
+    model.quantize("int8", filters="hidden")
+    with pytest.raises(InputError, match="received:.*condition_a.*hidden"):
+        model.save(tmp_path / "film.keras")
+    assert not (tmp_path / "film.keras").exists()

@@ -1,5 +1,9 @@
 """Files of a model whose layers may be built on first use."""
 
+import contextlib
+
+import keras
+
 from yoto_tf.errors import InputError
 from yoto_tf.method import first_batch
 from yoto_tf.method import several_workers
@@ -48,8 +52,9 @@ class Saved(several_workers.Replicated):
             *args, zipped, **kwargs: of `keras.Model.save`.
 
         Raises:
-            InputError: for a path of another kind. The HDF5 files of old,
-                `.h5`, cannot be loaded again as such a model.
+            InputError: for a path of another kind (the HDF5 files of old,
+                `.h5`, cannot be loaded again as such a model), and for
+                layers of a `quantize` that no configuration knows of.
         """
         path = str(filepath)
         if zipped is not False and not path.startswith("hf://"):
@@ -58,4 +63,28 @@ class Saved(several_workers.Replicated):
                     "expected a path that ends in .keras, which keeps all of "
                     f"the model, received: filepath={path!r}"
                 )
+        self._check_quantized()
         super().save(filepath, *args, zipped=zipped, **kwargs)
+
+    def _check_quantized(self):
+        """Refuses layers that a load would make as they were before
+        `quantize`: those that a layer or a model makes for itself."""
+        layers = [
+            layer.path
+            for layer in self._flatten_layers(include_self=False)
+            if getattr(layer, "quantization_mode", None)
+        ]
+        if not layers:
+            return
+        # Classes that are no Keras serializables are given to a load alone.
+        with contextlib.suppress(TypeError):
+            loaded = keras.saving.deserialize_keras_object(
+                keras.saving.serialize_keras_object(self)
+            )
+            if len(loaded.weights) != len(self.weights):
+                raise InputError(
+                    "expected quantized layers whose model's configuration "
+                    "says so, as that of condition(net) does of the layers "
+                    "of net (quantize() leaves out what its filters say; "
+                    f"export() takes all), received: {', '.join(layers[-2:])}"
+                )
