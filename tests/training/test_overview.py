@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from training import overview
+from training.study import outcome
 from training.study.plan import planned_runs
 from training.study.spec_file import load_spec
+from yoto_tf.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 # By seed, then beta: ours, and the four forms.
@@ -192,3 +194,106 @@ def test_tables_are_those_of_the_command_above_them(page, capsys):
         assert f"{command}\n```\n\n{tables}" in text, (
             f"{command} prints other tables than {page} has"
         )
+
+
+def test_studies_whose_fixed_weights_failed_are_in_the_tables(
+    folder, capsys, monkeypatch
+):
+    path = folder / "results.csv"
+    rows = pd.read_csv(path)
+    told = rows.method == rows.method.iloc[0]
+
+    def fail(failed):
+        lost = rows.copy()
+        lost.loc[failed, "full_loss":"example_values"] = float("nan")
+        lost["failure"] = ["diverged" if f else "" for f in failed]
+        lost.to_csv(path, index=False)
+        # The folder that one is in has a name, too.
+        monkeypatch.chdir(folder)
+        overview.main(["."])
+        return capsys.readouterr().out.splitlines()
+
+    lines = fail(~told & (rows.beta == 1))
+    assert lines[2].startswith("| `short_mnist` | — | — | ")
+    assert lines[2].endswith("| 0 |")
+    # Six of eight seeds and points have a best one.
+    assert lines[-1].endswith("| 6 |")
+    assert "nan" not in "".join(fail(rows.beta > 0))
+
+
+def report_of(folder, log=str, settings=()):
+    spec = load_spec("short_mnist", settings=settings)
+    outcome.write_report(
+        spec, planned_runs(spec), folder, folder, "a command", log
+    )
+    return (folder / "report.md").read_text()
+
+
+@pytest.fixture
+def whole(folder):
+    """Seeds 0 and 1 of three, with what the report needs besides."""
+    path = folder / "results.csv"
+    rows = pd.read_csv(path)
+    for name in ("processor", "commit", "data", "protocol"):
+        rows[name] = "x"
+    rows["reference_rate"] = rows["reference_distortion"] = 10.0
+    rows.to_csv(path, index=False)
+    return folder
+
+
+def test_a_report_leaves_out_seeds_that_are_not_whole(whole):
+    path = whole / "results.csv"
+    before = report_of(whole)
+    # Seed 2 has none of its 17 runs.
+    assert "17 of 51 runs have no results yet. Seeds without all of" in before
+    rows = pd.read_csv(path)
+    # The better baseline at 1, without which the other would be it.
+    best = (rows.seed == 1) & (rows.method == "fixed_softplus")
+    rows[~(best & (rows.beta == 1))].to_csv(path, index=False)
+    after = report_of(whole)
+    assert "18 of 51 runs have no results yet." in after
+    assert "are in no table: 1, 2." in after
+    assert "| ours | -1.0 | +5.0 | +0.0 | -2.0 |" in after
+    # Without one whole seed what is there is shown, and what it may mean.
+    rows[~(best & (rows.beta == 1)) & (rows.seed == 1)].to_csv(
+        path, index=False
+    )
+    assert "No seed has all of its own" in report_of(whole)
+
+
+def test_losses_say_over_how_many_seeds_they_are(whole):
+    path = whole / "results.csv"
+    rows = pd.read_csv(path)
+    failed = (rows.method == "fixed") & (rows.seed == 1) & (rows.beta == 1)
+    rows.loc[failed, "full_loss":"example_values"] = float("nan")
+    rows["failure"] = ["diverged" if f else "" for f in failed]
+    rows.to_csv(path, index=False)
+    fixed = LOSSES[0][1][1]
+    assert f"| {fixed:.1f} (1.00), 1 of 2 seeds |" in report_of(whole)
+
+
+def test_a_report_at_other_points_is_refused(whole):
+    message = "expected results at beta=2, beta=3, received:.*beta=1, beta=16"
+    with pytest.raises(InputError, match=message):
+        report_of(whole, settings=["grid.beta=[2, 3]"])
+
+
+def test_when_another_has_what_is_of_the_methods_own_length(whole):
+    rows = {
+        "method": ["default", "gone"],
+        "of": ["fixed", "fixed"],
+        "width": [1, 1],
+        "seed": [0, 0],
+        "beta": [1, 1],
+        "steps": [400, 1],
+        "cpu_seconds": [1.0, 1.0],
+        # The other was trained for longer.
+        "of_steps": [9000, 1],
+        "of_cpu_seconds": [4.0, 1.0],
+    }
+    pd.DataFrame(rows).to_csv(whole / "reached.csv", index=False)
+    text = report_of(whole)
+    assert "Steps of *ours*, of 1,000, at the end" in text
+    assert "| fixed weight, KL warm-up | 400 (0.25) |" in text
+    pd.DataFrame(rows)[1:].to_csv(whole / "reached.csv", index=False)
+    assert "has what others end with" not in report_of(whole)

@@ -53,7 +53,8 @@ class Study:
     """
 
     def __init__(self, folder):
-        self.name = Path(folder).name
+        # Of "." there is none.
+        self.name = Path(folder).resolve().name
         self.spec = load_spec(self.name)
         told = [
             m for m in self.spec.methods if m not in self.spec.fixed_methods
@@ -67,12 +68,8 @@ class Study:
         table = results_module.read(
             Path(folder) / results_module.FILE, self.spec.model_family
         )
-        missing = {
-            one.seed
-            for one in planned_runs(self.spec)
-            if one.name not in set(table.run)
-        }
-        self.results = table[~table.seed.isin(missing)]
+        whole = comparison.whole_seeds(table, planned_runs(self.spec))
+        self.results = table[table.seed.isin(whole)]
         self.seeds = sorted(int(s) for s in self.results.seed.unique())
 
 
@@ -90,9 +87,10 @@ def _losses(labels, studies):
         apart = comparison.differences(one.results, one.spec)
         # A seed of which a run failed is in no mean.
         seeds = apart.loc[own.method, own.width].dropna()
-        values = one.results.example_values.dropna().iloc[0]
-        scale = one.spec.model_family.per_value((values,))
-        # A family whose loss is the same on all data sets has none.
+        # Of runs that failed nothing is known; a family whose loss is the
+        # same on all data sets has no scale.
+        values = one.results.example_values.dropna().iloc[:1]
+        scale = one.spec.model_family.per_value(tuple(values))
         scales = [scale] if scale else []
         form = one.spec.model_family.objective.form
         rows.append(
@@ -102,7 +100,10 @@ def _losses(labels, studies):
                 *(_spread(own.differences[at], form) for at in labels),
                 _spread(own.mean_difference, form),
                 _signed(own.largest_difference, form),
-                *(f"{own.largest_difference * f:+.4f}" for f, _ in scales),
+                *(
+                    _signed(own.largest_difference * f, ".4f")
+                    for f, _ in scales
+                ),
                 _spread(_time(one, own, fixed[0]), ".2f", sign=""),
                 str(len(seeds)),
             ]
@@ -132,6 +133,8 @@ def _time(study, own, fixed):
 
 def _spread(pair, form, sign="+"):
     mean, deviation = pair
+    if math.isnan(mean):
+        return "—"
     text = format(mean, sign + form.lstrip("+"))
     plain = format(deviation, form.lstrip("+"))
     return text if math.isnan(deviation) else f"{text} ± {plain}"
@@ -143,7 +146,7 @@ def _short(label):
 
 
 def _signed(value, form):
-    return format(value, f"+{form.lstrip('+')}")
+    return "—" if math.isnan(value) else format(value, f"+{form.lstrip('+')}")
 
 
 def _forms(studies):
@@ -159,12 +162,14 @@ def _forms(studies):
             losses.index.get_level_values("method").isin(one.spec.fixed_methods)
         ]
         fixed = fixed.stack().unstack("method").droplevel("width")
+        # Where all of them failed, none is the best.
+        fixed = fixed.dropna(how="all")
         best = fixed.idxmin(axis=1)
         above = fixed.sub(fixed.min(axis=1), axis=0).mean()
         by_title = {one.spec.title(m): m for m in one.spec.fixed_methods}
         cells = [
             f"{(best == by_title[t]).sum()} (+{above[by_title[t]]:.1f})"
-            if t in by_title
+            if t in by_title and len(best)
             else "—"
             for t in titles
         ]

@@ -55,6 +55,23 @@ class MethodSummary:
         return float(np.max([mean for mean, _ in self.differences.values()]))
 
 
+def whole_seeds(results, planned):
+    """The seeds of which all runs ended: without one, the better of a seed's
+    baselines is another.
+
+    Args:
+        results: of `training.study.results`.
+        planned: list of `PlannedRun`.
+
+    Returns:
+        set of seeds.
+    """
+    ended = set(results.run)
+    return {one.seed for one in planned} - {
+        one.seed for one in planned if one.name not in ended
+    }
+
+
 def full_losses(results, spec):
     """Full losses as a table: rows (method, width, seed), columns points."""
     labels = spec.labels()
@@ -103,6 +120,9 @@ def summarize(results, spec):
     for method in spec.methods:
         rows = results[results.method == method]
         for width in sorted(rows.width.unique()):
+            if (method, width) not in losses.index.droplevel("seed"):
+                # None of its points is one of the study's.
+                continue
             summaries.append(
                 _summary(
                     method,

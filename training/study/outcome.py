@@ -4,6 +4,7 @@ from pathlib import Path
 
 from training.metrics import columns_of
 from training.study import between
+from training.study import comparison
 from training.study import courses
 from training.study import kept as kept_module
 from training.study import protocol
@@ -14,6 +15,7 @@ from training.study import tables
 from training.study.costs import known_costs
 from training.study.progress import StudyProgress
 from yoto_tf.command_line import import_keras_quietly
+from yoto_tf.errors import InputError
 from yoto_tf.files import written_whole
 
 REPORT = "report.md"
@@ -126,7 +128,24 @@ def write_report(spec, planned, folder, to, command, log=print):
     family = spec.model_family
     across, up = family.trade_off
     loss = spec.model_family.objective.title
+    if not table.point.isin(spec.labels()).any():
+        there = ", ".join(dict.fromkeys(table.point)) or "none"
+        raise InputError(
+            f"expected results at {', '.join(spec.labels())}, received: "
+            f"{to / results.FILE}, which has {there}"
+        )
     further = tables.read(to / between.FILE)
+    found = tables.read(to / reached.FILE)
+    whole, missing = comparison.whole_seeds(table, planned), None
+    ended = set(table.run)
+    waiting = [one for one in planned if one.name not in ended]
+    if waiting:
+        missing = _missing(waiting, len(planned), whole)
+    if waiting and whole:
+        table, further, found = (
+            part if part is None else part[part.seed.isin(whole)]
+            for part in (table, further, found)
+        )
     shown = {}
     drawn = []
     if (table.failure == "").any():
@@ -187,9 +206,23 @@ def write_report(spec, planned, folder, to, command, log=print):
             shown[name] = meaning
             log(f"{to / name}: {meaning}")
     with written_whole(to / REPORT) as aside:
-        found = tables.read(to / reached.FILE)
-        aside.write_text(report.report(table, spec, command, shown, found))
+        aside.write_text(
+            report.report(table, spec, command, shown, found, missing)
+        )
     log(f"{to / REPORT}: tables and figures")
+
+
+def _missing(waiting, num_planned, whole):
+    """The sentence of a study that is not at its end."""
+    text = f"{len(waiting)} of {num_planned} runs have no results yet. "
+    if not whole:
+        return text + (
+            "No seed has all of its own: what is compared with the best of "
+            "several may be better or worse in the end, and means are over "
+            "the seeds that are there."
+        )
+    seeds = ", ".join(str(s) for s in sorted({one.seed for one in waiting}))
+    return text + f"Seeds without all of theirs are in no table: {seeds}."
 
 
 def _best_of(methods):

@@ -12,7 +12,7 @@ from training.study.markdown import number
 from yoto_tf import points
 
 
-def report(results, spec, command, pictures, reached=None):
+def report(results, spec, command, pictures, reached=None, missing=None):
     """Writes the report of a study as a Markdown text.
 
     Args:
@@ -21,6 +21,7 @@ def report(results, spec, command, pictures, reached=None):
         command: that makes the results.
         pictures: dict, file name -> what it shows.
         reached: of `training.study.reached`, or None.
+        missing: sentence of the runs that have no results yet, or None.
     """
     loss = spec.model_family.objective.title
     parts = [
@@ -28,6 +29,7 @@ def report(results, spec, command, pictures, reached=None):
         spec.summary,
         f"```sh\n{command}\n```",
         _protocol(results, spec),
+        *([missing] if missing else []),
     ]
     finished = results[results.failure == ""]
     if len(finished):
@@ -37,9 +39,9 @@ def report(results, spec, command, pictures, reached=None):
             parts += [difference_table(summaries, results, spec)]
         parts += ["## Every method", method_table(summaries, spec)]
         parts += [f"## {loss.capitalize()}", loss_table(results, spec)]
-        if reached is not None:
+        if reached is not None and len(_told(reached, spec)):
             parts += ["## When it has what others end with"]
-            parts += [reached_table(reached, spec)]
+            parts += [reached_table(reached, results, spec)]
         measured = columns_of(results.to_dict("records"), spec.model_family)
         if measured:
             parts += [
@@ -189,6 +191,7 @@ def loss_table(results, spec):
     family = spec.model_family
     loss, cost = family.objective, family.trade_off[0]
     finished = results[results.failure == ""]
+    failed = results[results.failure != ""]
     order = finished.sort_values(list(family.parameters)).point
     labels = list(dict.fromkeys(order))
     several = finished.width.nunique() > 1
@@ -196,12 +199,19 @@ def loss_table(results, spec):
     for method in spec.methods:
         of_method = finished[finished.method == method]
         for width, of_width in of_method.groupby("width"):
+            of_failed = failed[
+                (failed.method == method) & (failed.width == width)
+            ]
             cells = []
             for label in labels:
                 at = of_width[of_width.point == label]
                 mean = format(at[loss.name].mean(), f",{loss.form}")
                 beside = format(at[cost.name].mean(), cost.form)
-                cells.append(f"{mean} ({beside})" if len(at) else "—")
+                cell = f"{mean} ({beside})" if len(at) else "—"
+                of_all = (of_failed.point == label).sum() + len(at)
+                if 0 < len(at) < of_all:
+                    cell += f", {len(at)} of {of_all} seeds"
+                cells.append(cell)
             title = spec.title(method)
             rows.append([f"{title}, {width}x" if several else title, *cells])
     header = ["method", *(at.replace("=", " ") for at in labels)]
@@ -209,12 +219,11 @@ def loss_table(results, spec):
     return f"{text}\n\n{markdown(header, rows)}"
 
 
-def reached_table(reached, spec):
+def reached_table(reached, results, spec):
     """Steps and processor time in which the first method that is told its
     loss parameters has the losses that others end with."""
     names = list(spec.model_family.parameters)
-    told = [m for m in spec.methods if m not in spec.fixed_methods]
-    own = next(m for m in told if m in set(reached.method))
+    own = _told(reached, spec)[0]
     found = reached[reached.method == own]
     labels = {
         tuple(values): points.label(dict(zip(names, values, strict=True)))
@@ -230,7 +239,7 @@ def reached_table(reached, spec):
         title = spec.title(other) + (f", {width}x" if several else "")
         rows.append((list(spec.methods).index(other), [title, *cells]))
     rows = [cells for _, cells in sorted(rows, key=lambda r: r[0])]
-    steps = max(found.of_steps)
+    steps = results[results.method == own].steps.max()
     text = (
         f"Steps of *{spec.title(own)}*, of {steps:,.0f}, at the end of the "
         "first epoch in which its full loss on validation data is at most "
@@ -241,6 +250,12 @@ def reached_table(reached, spec):
     )
     header = [*(at.replace("=", " ") for at in labels.values())]
     return f"{text}\n\n{markdown(['what it has', *header], rows)}"
+
+
+def _told(reached, spec):
+    there = set(reached.method)
+    told = [m for m in spec.methods if m not in spec.fixed_methods]
+    return [m for m in told if m in there]
 
 
 def _time_to(rows):
