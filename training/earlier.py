@@ -54,12 +54,17 @@ def kept(run, rows, facts, family, log):
             if column.name + end in old_rows[0]
             and column.name + end not in rows[0]
         ]
-        there = {points.label(p) for p in old["metrics"][name]["points"]}
-        there &= {_label(row, family) for row in rows}
+        measured_at = {points.label(p) for p in old["metrics"][name]["points"]}
+        there = measured_at & {_label(row, family) for row in rows}
         if not there or not columns:
             log(f"{name}: of other points, and not kept")
             continue
-        log(f"{name}: kept from before at {', '.join(sorted(there))}")
+        kept_at = ", ".join(sorted(there))
+        lost = ", ".join(sorted(measured_at - there))
+        log(
+            f"{name}: kept from before at {kept_at}"
+            + (f"; not at {lost}, which is not scored any more" if lost else "")
+        )
         rows = [
             row
             | {

@@ -115,15 +115,13 @@ def evaluate(
     from yoto_tf.evaluation.turning import without_effect
 
     config, family = run.read_config(), run.family()
-    asked = further.parsed(metrics, family)
+    named = asked = further.parsed(metrics, family)
     # Before what takes minutes.
-    factors, left_out = None, []
+    factors = None
     if any(family.metrics[name].factors for name in asked):
         # Of the test examples; of others they are not known.
         factors = family.factors(config) if part == "test" else None
-        possible = further.with_factors(asked, metrics, family, factors, log)
-        left_out = sorted(set(asked) - set(possible))
-        asked = possible
+        asked = further.with_factors(asked, metrics, family, factors, log)
     if factors is not None and not splits:
         splits = family.load(config, parts=("test",), known=run.data.read())
     if not batch_size >= 1:
@@ -148,18 +146,13 @@ def evaluate(
         if facts["num_left_out"] and factors is not None:
             kept = ~run.data.seen(splits.test)
             factors = {n: labels[kept] for n, labels in factors.items()}
-        measure = family.measurer(model, examples, factors, seed)
+        asked, measure = further.measurer(
+            asked, metrics, family, model, examples, factors, seed, log
+        )
     started = time.monotonic()
     bar = keras.utils.Progbar(len(grid), verbose=verbose, unit_name="point")
     rows = family.score(model, examples, grid, batch_size, seed, bar.update)
-    if asked:
-        shown = family.shown_points(model, config)
-        columns, measured = further.measured(
-            asked, family, measure, grid, shown, log
-        )
-        rows = [a | b for a, b in zip(rows, columns, strict=True)]
-        facts["metrics"] = {**measured, **measure.facts}
-    if left_out:
+    if left_out := sorted(set(named) - set(asked)):
         facts["metrics_left_out"] = left_out
     seconds = time.monotonic() - started
     if found := regret.envelope(rows, family):
@@ -191,15 +184,30 @@ def evaluate(
         "seconds": round(seconds, 1),
         **provenance.facts(),
     }
-    rows, facts = earlier.kept(run, rows, facts, family, log)
-    run.write_csv(
-        run.curve_file,
-        [
-            [*rows[0], "on_pareto_front"],
-            *([*r.values(), int(f)] for r, f in zip(rows, front, strict=True)),
-        ],
-    )
-    run.write_json(run.evaluation_file, facts)
+
+    def written(rows, facts, log):
+        rows, facts = earlier.kept(run, rows, facts, family, log)
+        flags = [{"on_pareto_front": int(f)} for f in front]
+        lines = [a | b for a, b in zip(rows, flags, strict=True)]
+        run.write_csv(
+            run.curve_file, [[*lines[0]], *([*r.values()] for r in lines)]
+        )
+        run.write_json(run.evaluation_file, facts)
+        return rows, facts
+
+    if not asked:
+        rows, facts = written(rows, facts, log)
+    else:
+        # Before what takes minutes.
+        written(rows, facts, lambda text: None)
+        shown = family.shown_points(model, config)
+        told = asked, family, measure, grid, shown, log
+        columns, measured = further.measured(*told)
+        rows = [a | b for a, b in zip(rows, columns, strict=True)]
+        found = {n: {**facts, "seed": seed} for n, facts in measured.items()}
+        facts["metrics"] = {**found, **measure.facts}
+        facts["seconds"] = round(time.monotonic() - started, 1)
+        rows, facts = written(rows, facts, log)
     if regret_at:
         # When all that was measured is written: it trains a model.
         def scored(judged):
@@ -247,7 +255,6 @@ def table(rows, family, columns=None):
         columns: list of `Column`s that are shown; None: the family's.
     """
     columns = columns or family.columns
-
     titles = [*family.parameters, *(c.title for c in columns)]
     lines = [
         f"| {' | '.join(titles)} |",

@@ -89,6 +89,34 @@ def with_factors(asked, texts, family, factors, log):
     return {n: size for n, size in asked.items() if n not in needing}
 
 
+def measurer(asked, texts, family, model, examples, factors, seed, log):
+    """The family's measurer; leaves out of `all` what needs factors, where
+    these examples have too few for it, or the model too few latents.
+
+    Args:
+        asked: of `with_factors`.
+        texts: what was asked for.
+        family: `Family`.
+        model, examples, factors, seed: of `Family.measurer`.
+        log: called with a sentence.
+
+    Returns:
+        `(asked, measure)`.
+
+    Raises:
+        InputError: if one that needs factors was asked for by its name.
+    """
+    try:
+        return asked, family.measurer(model, examples, factors, seed)
+    except InputError as error:
+        needing = [n for n in asked if family.metrics[n].factors]
+        if {t.partition("=")[0] for t in texts} & set(needing):
+            raise
+        log(f"{', '.join(needing)}: left out ({error})")
+    asked = {n: size for n, size in asked.items() if n not in needing}
+    return asked, family.measurer(model, examples, None, seed)
+
+
 def measured(asked, family, measure, grid, shown, log):
     """Measures, and says after each how much is left.
 

@@ -176,11 +176,15 @@ def test_what_was_measured_is_in_the_files(own_run):
         assert row["mutual_information"] <= row["rate"] + 0.1
     content = json.loads(own_run.evaluation_file.read_text())["metrics"]
     assert content["nll"]["size"] == 3
+    assert content["nll"]["seed"] == 0
     assert content["nll_images"] == content["information_images"] == 128
     # Scored again without, they stay, where they are of the same points.
     more = [{"beta": 64.0}, {"beta": 128.0}]
     evaluate(own_run, more, log=said.append)
-    assert "nll: kept from before at beta=64" in said
+    assert (
+        "nll: kept from before at beta=64; not at beta=1, which is not "
+        "scored any more" in said
+    )
     kept = own_run.read_curve()
     assert kept[0]["nll"] == pytest.approx(rows[1]["nll"])
     assert kept[0]["rate"] == pytest.approx(rows[1]["rate"])
@@ -199,6 +203,46 @@ def test_what_was_measured_is_in_the_files(own_run):
     assert "nll" not in own_run.read_curve()[0]
     content = json.loads(own_run.evaluation_file.read_text())
     assert "nll" not in content.get("metrics", {})
+
+
+def test_scores_are_there_before_what_takes_minutes(own_run, monkeypatch):
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    grid = [{"beta": 3.0}, {"beta": 64.0}]
+    evaluate(own_run, grid, metrics=("nll=2",), log=lambda _: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics, "measured", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(
+                own_run,
+                [*grid, {"beta": 5.0}],
+                metrics=("nll=2",),
+                log=lambda _: None,
+            )
+    rows = own_run.read_curve()
+    assert [row["beta"] for row in rows] == [3.0, 64.0, 5.0]
+    assert np.isfinite([row["full_loss"] for row in rows]).all()
+    # What was measured before is there until it is replaced.
+    assert [math.isnan(row["nll"]) for row in rows] == [False, False, True]
+
+
+def test_all_leaves_out_what_the_examples_are_too_few_for(own_run, monkeypatch):
+    seen = np.arange(128) >= 9
+    record = type(own_run.data)
+    monkeypatch.setattr(record, "seen", lambda self, examples: seen)
+    grid, said = [{"beta": 1.0}, {"beta": 64.0}], []
+    asked = {"metrics": ("all",), "log": said.append}
+    rows = evaluate(own_run, grid, **asked)
+    assert any(
+        s.startswith("disentanglement, ") and "left out (expected 20" in s
+        for s in said
+    )
+    assert all(np.isfinite([r["nll"] for r in rows]))
+    content = json.loads(own_run.evaluation_file.read_text())
+    assert "disentanglement" in content["metrics_left_out"]
+    with pytest.raises(InputError, match="expected 20 images"):
+        evaluate(own_run, grid, metrics=("all", "disentanglement"))
 
 
 def test_metrics_of_other_examples_are_not_kept(own_run):

@@ -349,6 +349,16 @@ def test_small_values_of_a_loss_parameter_stay_what_they_are(noisy, tmp_path):
     np.testing.assert_array_equal(again.beta, results.beta)
 
 
+def test_small_losses_keep_their_digits(noisy, tmp_path):
+    results, _ = noisy
+    results["rate"] = 4.6123456789e-7
+    results["distortion"] = 4321.123456789
+    results_module.write(results, tmp_path / "results.csv", VAE)
+    again = results_module.read(tmp_path / "results.csv", VAE)
+    assert set(again.rate) == {4.61235e-07}
+    assert set(again.distortion) == {4321.123457}
+
+
 def test_what_one_run_of_several_lacks_is_not_a_sum_of_the_others(noisy):
     results, _ = noisy
     lost = (results.method == "fixed") & (results.seed == 1)

@@ -105,7 +105,8 @@ def test_rows_with_holes_are_left_out_where_that_is_asked(tmp_path):
     splits = load_table(config(path, missing="leave_out_rows"))
     assert sum(splits.num_examples.values()) == 237
     assert splits.notes == (
-        "3 of 240 rows are left out: they lack a value, as in the column 'a'",
+        "3 of 240 rows are left out: they lack a value (of a file: nothing, "
+        "NA, NaN, null), as in the column 'a'",
     )
 
 
@@ -257,7 +258,7 @@ def test_tables_that_are_not_there_are_refused(tmp_path, monkeypatch):
 def test_what_is_no_number_among_numbers_is_named(tmp_path):
     ages = [str(age) for age in range(20, 79)] * 4 + ["?"] * 3 + ["20"]
     path = write_table(tmp_path, age=ages)
-    with pytest.raises(InputError, match=r"'age' with 60, as '\?'; .*no numb"):
+    with pytest.raises(InputError, match=r"'age' with 60 .*'\?'; .*no n"):
         load_table(config(path))
     names = [f"name {i}" for i in range(240)]
     path = write_table(tmp_path, name="names.csv", who=names)
@@ -437,6 +438,80 @@ def test_columns_of_any_unit_are_standardised(tmp_path, scale):
         splits.train.x[:, 1].std(dtype="float64"), rel=1e-4
     )
     assert 0 < deviation < np.inf
+
+
+@pytest.mark.parametrize(
+    ("write", "sentence"),
+    [
+        # Fewer than a column of texts may have.
+        (lambda i: "?" if i == 5 else str(20 + i % 40), "most are numbers.*'"),
+        (lambda i: f"1,{i % 30:03}", "numbers as 1007.*30 texts, as '1,000'"),
+        (lambda i: f"{i % 30}.5%", "numbers as 1007.*30 texts, as '0.5%'"),
+        (lambda i: f"2024-05-{1 + i % 31:02}", "days since a date.*'2024-05"),
+    ],
+)
+def test_numbers_that_would_be_texts_are_refused(tmp_path, write, sentence):
+    path = write_table(tmp_path, age=[write(i) for i in range(240)])
+    with pytest.raises(InputError, match=sentence):
+        load_table(config(path))
+
+
+def test_few_texts_may_be_numbers(tmp_path):
+    path = write_table(tmp_path, visits=["0", "1", "2", "3 or more"] * 60)
+    splits = load_table(config(path))
+    assert splits.fields[-1].texts == ("0", "1", "2", "3 or more")
+
+
+def test_none_is_a_text_and_na_is_not(tmp_path):
+    path = write_table(tmp_path, card=["None", "gold", "silver"] * 80)
+    assert load_table(config(path)).fields[-1].texts[0] == "None"
+    path = write_table(tmp_path, card=["NA", "gold", "silver"] * 80)
+    with pytest.raises(InputError, match="'card'.*80 of 240 .*nothing, NA"):
+        load_table(config(path))
+
+
+def test_a_text_of_no_training_row_changes_no_answer(tmp_path):
+    first = load_table(config(write_table(tmp_path)))
+    row = first.test.x[0]
+    cities = pd.read_csv(tmp_path / "table.csv").city.tolist()
+    a = pd.read_csv(tmp_path / "table.csv").a.astype("float32")
+    cities[int(np.flatnonzero(a == row[0])[0])] = "zug"
+    splits = load_table(config(write_table(tmp_path, city=cities)))
+    assert splits.columns[-1] == "city=zug"
+    settings = dataclasses.replace(
+        get_preset("default_cost").config, data=config(tmp_path / "table.csv")
+    )
+    model = get_family("tabular").model(settings, splits)
+    x = np.concatenate([splits.test.x[:3], splits.test.x[:3]])
+    x[:3, -1], x[3:, -1] = 0, 1
+    answers = model.predict(x, loss_parameters={"miss": 3.0}, verbose=0)
+    low, high = np.split(np.asarray(answers["logit"]), 2)
+    np.testing.assert_allclose(low, high, rtol=1e-5)
+    # Another text does change it.
+    x[:3, -2], x[3:, -2] = 0, 1
+    answers = model.predict(x, loss_parameters={"miss": 3.0}, verbose=0)
+    low, high = np.split(np.asarray(answers["logit"]), 2)
+    assert np.abs(low - high).min() > 1e-4
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1e17])
+def test_targets_that_nothing_is_learned_of_are_refused(tmp_path, unit):
+    path = write_table(tmp_path)
+    frame = pd.read_csv(path)
+    frame["a"] *= unit
+    frame.to_csv(path, index=False)
+    changed = {"target": "a", "positive": None}
+    with pytest.raises(InputError, match="deviation of 0.0001 to 1e.15.*'a'"):
+        load_table(config(path, **changed))
+
+
+@pytest.mark.parametrize("values", [(0.5, 2.0), (1.0, 101.0), (3.0, 3.0)])
+def test_values_that_are_not_trained_are_not_scored(values):
+    preset = get_preset("default_cost").config
+    with pytest.raises(InputError, match="evaluation.values of miss.*1 to 100"):
+        dataclasses.replace(
+            preset, evaluation=TableEvaluationConfig(values=values)
+        )
 
 
 def test_numbers_beyond_float32_are_refused(tmp_path):

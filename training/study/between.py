@@ -7,6 +7,7 @@ the rest of the line that one training gives.
 
 import pandas as pd
 
+from training.study import results
 from training.study import tables
 from training.study.runner import is_finished
 from training.study.runner import run_directory
@@ -91,5 +92,5 @@ def collect(spec, planned, folder, known=None):
             rows += known[same].to_dict("records")
     table = pd.DataFrame(rows, columns=columns)
     costs = [c.name for c in family.trade_off]
-    table[costs] = table[costs].round(6)
+    table[costs] = table[costs].map(results.rounded)
     return table

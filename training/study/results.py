@@ -142,10 +142,17 @@ def write(results, path, family):
     """Writes results of a family as CSV, whole."""
     written = results.drop(columns="point")
     # What tells rows apart stays as it was asked for.
-    rounded = [c for c in written if c not in keys(family)]
-    written[rounded] = written[rounded].round(6)
+    scores = [c for c in written if c not in keys(family)]
+    written[scores] = written[scores].map(rounded)
     with written_whole(path) as aside:
         written.to_csv(aside, index=False, lineterminator="\n")
+
+
+def rounded(value):
+    """To 6 decimals, small numbers to 6 digits: losses have units."""
+    if not isinstance(value, float) or not math.isfinite(value) or not value:
+        return value
+    return round(value, max(6, 5 - math.floor(math.log10(abs(value)))))
 
 
 def read(path, family):

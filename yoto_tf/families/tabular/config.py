@@ -184,6 +184,7 @@ class TabularConfig(Settings):
                     f"expected {p.name} above 0{above}, received: "
                     f"{low:g} to {high:g}"
                 )
+        self._check_values()
         if counts and self.objective.normalization != "none":
             raise InputError(
                 "expected objective.normalization='none' for task='quantile', "
@@ -202,6 +203,22 @@ class TabularConfig(Settings):
             raise InputError(
                 "expected data.validation_examples above 0 to tune thresholds "
                 "with, received: validation_examples=0"
+            )
+
+    def _check_values(self):
+        first, values = self.parameters[0], self.evaluation.values
+        if first.distribution == "constant":
+            # It is scored there.
+            return
+        low, high = _ends(first)
+        strange = [v for v in values if not low <= v <= high]
+        if first.distribution == "choice":
+            strange = [v for v in values if v not in first.values]
+        if strange or len(set(values)) < len(values):
+            raise InputError(
+                f"expected evaluation.values of {first.name} that it has "
+                f"while it trains, {low:g} to {high:g}, each once, received: "
+                f"values={values}"
             )
 
 

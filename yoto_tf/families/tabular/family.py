@@ -17,6 +17,8 @@ from yoto_tf.families.tabular.config import TabularConfig
 from yoto_tf.families.tabular.dimensions import DIMENSIONS
 from yoto_tf.families.tabular.presets import PRESETS
 
+# A variance beside which a column is 0 to a network.
+_ENDLESS = 1e30
 _COST = Column("expected_cost", "expected cost", ".4f", "per row")
 _MISSES = Column("miss_rate", "miss rate", ".3f")
 _ALARMS = Column("false_alarm_rate", "false-alarm rate", ".3f")
@@ -64,10 +66,12 @@ class TabularFamily(Family):
             "classification": model.CostSensitiveClassifier,
             "quantile": model.QuantileRegressor,
         }[settings.task]
-        x, y = splits.train.x.astype("float64"), splits.train.y
+        x, y = (part.astype("float64") for part in splits.train.arrays)
         # One text or not stays 0 and 1: a rare one would become a number
-        # that outweighs all others.
+        # that outweighs all others. What no training row differs in keeps
+        # the weights that it was drawn: it is told to no layer.
         texts = ((x == 0) | (x == 1)).all(axis=0)
+        same = x.min(axis=0) == x.max(axis=0)
         scale = {}
         if settings.task == "quantile":
             scale = {"target_mean": y.mean(), "target_deviation": y.std()}
@@ -75,7 +79,7 @@ class TabularFamily(Family):
         return made(
             settings.model,
             np.where(texts, 0, x.mean(axis=0)),
-            np.where(texts, 1, x.var(axis=0)),
+            np.where(same, _ENDLESS, np.where(texts, 1, x.var(axis=0))),
             **scale,
             # A benchmark's random numbers have none.
             fields=getattr(splits, "fields", ()),

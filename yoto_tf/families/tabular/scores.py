@@ -1,5 +1,7 @@
 """Scores of a table's models, in NumPy."""
 
+import math
+
 import numpy as np
 
 from yoto_tf.evaluation.sweep import mean_and_error
@@ -88,18 +90,19 @@ def quantile(y, answer, level, lower=None):
         dict: `pinball` (and `full_loss`, the same), `under` and `over`, the
         mean amounts by which the target lies above and below the answer,
         `coverage`, the share of targets at or below it, and `crossings`, the
-        share of rows whose answer is below that for the next lower level;
+        share of rows whose answer is below that for the next lower level,
+        NaN if there is none;
         errors `NAME_se` of all means.
     """
     y, answer = np.asarray(y, "float64"), np.asarray(answer, "float64")
     under, over = np.maximum(y - answer, 0), np.maximum(answer - y, 0)
     loss = level * under + (1 - level) * over
-    crossed = answer < lower if lower is not None else np.zeros(len(y))
+    crossed = math.nan if lower is None else np.mean(answer < lower)
     return {
         **mean_and_error("pinball", loss),
         **mean_and_error("under", under),
         **mean_and_error("over", over),
         **mean_and_error("coverage", y <= answer),
-        "crossings": float(np.mean(crossed)),
+        "crossings": float(crossed),
         **mean_and_error("full_loss", loss),
     }

@@ -7,6 +7,10 @@ from pathlib import Path
 
 from yoto_tf.errors import InputError
 
+# What is no value, as R, pandas and databases write it: pandas' own list
+# without None, which is a text to others ("no answer", "not insured").
+_NONE = ("", "NA", "<NA>", "N/A", "n/a", "#N/A", "NaN", "nan", "-NaN", "-nan")
+_NONE += ("NULL", "null", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN")
 _INSTALL = "pip install 'yoto_tf[tables]' brings it"
 
 
@@ -45,7 +49,9 @@ def _csv(name):
     try:
         # In one piece: pandas guesses the kind of each piece of a column, so
         # that one text would be "1" in some rows and "1.0" in others.
-        table = pandas.read_csv(name, low_memory=False)
+        table = pandas.read_csv(
+            name, low_memory=False, keep_default_na=False, na_values=_NONE
+        )
         first = _first_rows(name)
     except (ValueError, OSError, csv.Error) as error:
         # pandas' errors of parsing are ValueErrors.

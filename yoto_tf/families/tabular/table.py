@@ -10,15 +10,12 @@ from yoto_tf.errors import InputError
 from yoto_tf.examples import Examples
 from yoto_tf.examples import Splits
 from yoto_tf.families.fields import Field
+from yoto_tf.families.tabular import columns as columns_of
 from yoto_tf.families.tabular.sources import read_table
 
-# A column with more texts is a name or a number of a row.
-_MOST_TEXTS = 50
 _FEWEST_ROWS = 10
 # What pandas calls a column that the row of names has none for.
 _NAMELESS = re.compile(r"Unnamed: \d+")
-# Of a column's range, that float32 may round off.
-_LARGEST_ROUNDING = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +66,7 @@ def load_table(config):
         )
     fields, columns = [], []
     for name in inputs.columns:
-        field, encoded = _encoded(name, inputs[name])
+        field, encoded = columns_of.encoded(name, inputs[name])
         fields.append(field)
         columns += encoded
     x = np.stack(columns, -1).astype("float32")
@@ -81,7 +78,9 @@ def load_table(config):
         y = y + rng.random(len(y))
     # What is added between two counts is to be left of them, too.
     spread = 1_000.0 if config.dither else None
-    _check_rounding(f"the target {config.target!r}", y, spread)
+    columns_of.check_rounding(f"the target {config.target!r}", y, spread)
+    if config.positive is None:
+        columns_of.check_deviation(config.target, y)
     y = y.astype("float32")
     everything = Examples(x, y)
     first, second = np.cumsum(
@@ -152,91 +151,17 @@ def _without_missing(frame, config):
         raise InputError(
             f"expected a value in every row of the column {name!r} of "
             f"{config.name}, received: {int(holes[name].sum())} of "
-            f"{len(frame)} rows with none, NaN or infinity; set "
+            f"{len(frame)} rows with none (of a file: nothing, NA, NaN, "
+            "null) or infinity; set "
             "--data.missing leave_out_rows, or name the column in "
             "--data.leave-out"
         )
     whole = frame[~holes.any(axis=1)]
     left_out = len(frame) - len(whole)
     return whole, (
-        f"{left_out} of {len(frame)} rows are left out: they lack a value, "
-        f"as in the column {name!r}",
+        f"{left_out} of {len(frame)} rows are left out: they lack a value "
+        f"(of a file: nothing, NA, NaN, null), as in the column {name!r}",
     )
-
-
-def _encoded(name, column):
-    """`(Field, list of (n,))`."""
-    texts = column.dtype.kind not in "iufb"
-    values = column.astype(str) if texts else column
-    found = sorted(values.unique())
-    if texts:
-        _check_blanks(name, found)
-    if len(found) < 2:
-        raise InputError(
-            f"expected a column with two values or more, received: {name!r}, "
-            f"which is {found[0] if found else 'empty'} in every row; name it "
-            "in --data.leave-out"
-        )
-    if not texts:
-        numbers = column.to_numpy("float64")
-        _check_rounding(f"the column {name!r}", numbers)
-        return Field(name), [numbers]
-    if len(found) > _MOST_TEXTS:
-        # One "?" makes a column of numbers one of texts.
-        strange = [text for text in found if not _is_number(text)]
-        shown = f", as {strange[0]!r}" if strange else ""
-        mend = (
-            "leave those that are no numbers empty"
-            if len(strange) < len(found) / 2
-            else "group them"
-        )
-        raise InputError(
-            f"expected columns with {_MOST_TEXTS} different texts at most, "
-            f"received: {name!r} with {len(found)}{shown}; name it in "
-            f"--data.leave-out, or {mend}"
-        )
-    shown = found[1:] if len(found) == 2 else found
-    return Field(name, tuple(found)), [
-        (values == text).to_numpy("float64") for text in shown
-    ]
-
-
-def _check_blanks(name, texts):
-    """Refuses texts that a reader would take for one."""
-    seen = {}
-    for text in texts:
-        other = seen.setdefault(text.strip(), text)
-        if other != text:
-            raise InputError(
-                "expected texts that differ by more than blanks at their "
-                f"ends, received: {name!r} with {other!r} and {text!r}"
-            )
-
-
-def _is_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _check_rounding(what, numbers, spread=None):
-    """Refuses what would be one to a network: it computes in float32, and so
-    do its clients."""
-    with np.errstate(over="ignore"):
-        error = np.abs(numbers - numbers.astype("float32")).max()
-        width = np.ptp(numbers)
-    spread = width if spread is None else spread
-    if width and not (
-        np.isfinite(error) and error <= _LARGEST_ROUNDING * spread
-    ):
-        raise InputError(
-            f"expected numbers in {what} that float32 tells apart, received: "
-            f"{numbers.min()!s} to {numbers.max()!s}, of which it rounds off "
-            f"up to {error:.2g}; another zero or unit helps, as the days since "
-            "the first"
-        )
 
 
 def _with_ranges(fields, x):
@@ -275,7 +200,7 @@ def _target(column, config):
         return y
     texts = column.astype(str)
     known = sorted(texts.unique())
-    _check_blanks(config.target, known)
+    columns_of.check_blanks(config.target, known)
     if config.positive not in known or len(known) < 2:
         raise InputError(
             f"expected data.positive among the values {known[:10]} of the "
@@ -312,7 +237,8 @@ def _check_parts(parts, fields, config):
     x, place = parts["train"].x, 0
     for field in fields:
         seen = x[:, place]
-        # A text that no training row has teaches nothing, and harms nothing.
+        # A text that no training row has teaches nothing; the model leaves
+        # it out (`TabularFamily.model`).
         if not field.texts and seen.min() == seen.max():
             raise InputError(
                 "expected columns that differ among the training rows, "
