@@ -10,6 +10,7 @@ from training.drawing import ticker
 from training.figures import COLUMN
 from training.figures import PAGE
 from training.figures import STYLE
+from yoto_tf import points
 from yoto_tf.families import LineFigure
 
 # Panels of a figure beside each other.
@@ -20,7 +21,8 @@ _PLAIN = ticker.FuncFormatter(lambda value, _: f"{value:g}")
 
 @own_style
 def line_figure(curves, family, line):
-    """A score against the first loss parameter, a line for every run.
+    """A score against the first loss parameter, a line for every run (and
+    every value of the further ones).
 
     Args:
         curves: dict, label -> rows of a `curve.csv`, or rows with the means
@@ -31,6 +33,7 @@ def line_figure(curves, family, line):
     Returns:
         A matplotlib `Figure`.
     """
+    curves = _by_others(curves, family)
     figure = Figure(figsize=(COLUMN, 2.6), layout="constrained")
     axes = figure.add_subplot()
     _draw_lines(axes, curves, family, line)
@@ -61,6 +64,7 @@ def panels_figure(panels, family):
     Returns:
         A matplotlib `Figure`.
     """
+    panels = [(_by_others(curves, family), line) for curves, line in panels]
     down = -(-len(panels) // _ACROSS)
     figure = Figure(figsize=(PAGE, 1.9 * down + 0.4), layout="constrained")
     labels = list(dict.fromkeys(k for curves, _ in panels for k in curves))
@@ -86,6 +90,21 @@ def panels_figure(panels, family):
             frameon=False,
         )
     return figure
+
+
+def _by_others(curves, family):
+    """A curve for every value of the further loss parameters: one line over
+    all would go up and down between them."""
+    others = family.parameters[1:]
+    if not others:
+        return curves
+    found = {}
+    for label, rows in curves.items():
+        for row in rows:
+            at = points.label({n: row[n] for n in others})
+            name = f"{label}, {at}" if len(curves) > 1 else at
+            found.setdefault(name, []).append(row)
+    return found
 
 
 def _draw_lines(axes, curves, family, line, labels=None):

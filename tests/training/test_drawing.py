@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import matplotlib
 import pytest
@@ -130,3 +131,24 @@ def test_a_run_looks_the_same_in_all_panels():
     assert list(x.get_xticks()) == list(y.get_xticks()) == [1, 4, 16, 64, 256]
     named = [text.get_text() for text in figure.legends[0].get_texts()]
     assert named == ["a", "b"]
+
+
+def test_a_further_parameter_has_a_line_for_each_of_its_values():
+    family = types.SimpleNamespace(parameters=("miss", "alarm"))
+    rows = [
+        {"miss": miss, "alarm": alarm, "x": miss * alarm}
+        for miss in (1.0, 2.0, 4.0)
+        for alarm in (3.0, 5.0)
+    ]
+    line = LineFigure("x", "", Column("x", "x", ".1f"))
+    (axes,) = line_figures.line_figure({"a": rows}, family, line).axes
+    found = {
+        container.get_label(): list(container.lines[0].get_ydata())
+        for container in axes.containers
+    }
+    assert found == {"alarm=3": [3, 6, 12], "alarm=5": [5, 10, 20]}
+    figure = line_figures.panels_figure(
+        [({"a": rows, "b": rows}, line)], family
+    )
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == ["a, alarm=3", "a, alarm=5", "b, alarm=3", "b, alarm=5"]

@@ -152,19 +152,19 @@ def _curves(results, spec, column):
     """dict, label -> rows of means and spreads over seeds, and of what the
     column cannot exceed; of values that all seeds have a number at, as a mean
     over some of them would be of those with small ones."""
-    name = spec.model_family.parameters[0]
+    names = list(spec.model_family.parameters)
     ceiling = f"{column}_ceiling"
     curves = {}
     for label, _, rows in _series(results, spec):
         curves[label] = [
             {
-                name: value,
+                **dict(zip(names, values, strict=True)),
                 column: at[column].mean(),
                 # Of one seed there is none.
                 f"{column}_se": at[column].std(ddof=1) if len(at) > 1 else 0.0,
                 **({ceiling: at[ceiling].max()} if ceiling in at else {}),
             }
-            for value, at in rows.groupby(name)
+            for values, at in rows.groupby(names)
             if at[column].notna().all()
         ]
     return {label: rows for label, rows in curves.items() if rows}
