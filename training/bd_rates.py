@@ -64,7 +64,8 @@ def found_runs(study, log=print):
     for file in sorted(Path(study).glob("runs/*/*/model.keras")):
         run = RunDirectory(file.parent)
         config = run.read_config()
-        if config.family != "compression":
+        # One of a user's own may be its like, too.
+        if not hasattr(config, "parameter"):
             raise InputError(
                 "expected a study of the family compression, received: "
                 f"{run.path} of {config.family}"
@@ -80,12 +81,33 @@ def found_runs(study, log=print):
             f"{method}, seed {seed}, is left out: {file.parent} is not finished"
         )
         found.pop((method, seed), None)
+    _leave_out_incomplete(found, log)
     if not found:
         raise InputError(
             "expected a study's folder with finished runs, received: "
             f"{study}, without"
         )
     return found
+
+
+def _leave_out_incomplete(found, log):
+    """Of separate models a seed has to have those of all lambdas: between
+    fewer its curve is another."""
+    lambdas = {
+        key: [v for run in group for v in run.read_config().parameter.values]
+        for key, group in found.items()
+    }
+    for (method, seed), values in lambdas.items():
+        if len(set(values)) < len(values):
+            raise InputError(
+                "expected one model per lambda, received: several of "
+                f"{method}, seed {seed}, as of studies of several widths"
+            )
+        of_method = {v for k in lambdas if k[0] == method for v in lambdas[k]}
+        if missing := sorted(of_method - set(values)):
+            said = ", ".join(f"{value:g}" for value in missing)
+            log(f"{method}, seed {seed}, is left out: no model of {said}")
+            del found[method, seed]
 
 
 def compare(runs, against, pictures, log=print):
@@ -218,14 +240,16 @@ def main(argv=None):
         except ModuleNotFoundError as error:
             raise InputError(str(error)) from error
         import_keras_quietly()
+        to = arguments.to or arguments.study
+        # Before minutes of work.
+        to.mkdir(parents=True, exist_ok=True)
         files, rates = compare(runs, arguments.against, pictures)
-        _write(arguments, runs, files, rates)
+        _write(arguments, runs, files, rates, to)
 
 
-def _write(arguments, runs, files, rates):
+def _write(arguments, runs, files, rates, to):
     import pandas as pd
 
-    to = arguments.to or arguments.study
     text = table(rates, runs, arguments.against)
     written = pd.concat(
         read_table(rows).assign(codec=method, seed=seed)

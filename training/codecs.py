@@ -31,6 +31,7 @@ from yoto_tf.files import written_whole
 QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 # Of Pillow's, whose numbers mean something else in each.
 _SETTINGS = (2, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95)
+_LARGEST_SIDE = 16_383  # WebP's
 _OPTIONS = {
     "JPEG": {"optimize": True},
     "WebP": {"method": 6},
@@ -51,7 +52,7 @@ class Arguments:
     pictures: Path | None = None
     """A folder of pictures; unset: six of scikit-image and scikit-learn."""
     to: Path | None = None
-    """Where to write; unset: codecs/ in the first run."""
+    """Where to write; unset: codecs/ in the first run, or beside its file."""
 
 
 def chosen_pictures(folder=None):
@@ -88,6 +89,11 @@ def chosen_pictures(folder=None):
             raise InputError(
                 f"expected pictures with colours, received: {path}, a grey one"
             )
+        if max(pixels.shape[:2]) > _LARGEST_SIDE:
+            raise InputError(
+                f"expected pictures of {_LARGEST_SIDE:,} pixels a side or "
+                f"less, as WebP's are, received: {path}"
+            )
         if min(pixels.shape[:2]) < SMALLEST_FOR_MS_SSIM:
             raise InputError(
                 f"expected pictures of {SMALLEST_FOR_MS_SSIM} pixels a side or "
@@ -96,6 +102,17 @@ def chosen_pictures(folder=None):
         # Of folders below it, too: names alone may be those of several.
         found[Path(path).relative_to(images.folder).as_posix()] = pixels
     return found
+
+
+def _check_writers():
+    from PIL import features
+
+    missing = [c for c in ("webp", "avif") if not features.check(c)]
+    if missing:
+        raise InputError(
+            "expected a Pillow that writes WebP and AVIF, as its wheels since "
+            f"11.3 do, received: one without {', '.join(missing)}"
+        )
 
 
 def compare(runs, pictures, log=print):
@@ -196,14 +213,21 @@ def main(argv=None):
             raise InputError("expected one run directory or more")
         try:
             extras.require("compression", "constriction", "bjontegaard")
+            _check_writers()
             pictures = chosen_pictures(arguments.pictures)
         except ModuleNotFoundError as error:
             raise InputError(str(error)) from error
         import_keras_quietly()
         from training import figures
 
+        first = arguments.runs[0]
+        to = (
+            arguments.to
+            or (first.parent if first.is_file() else first) / "codecs"
+        )
+        # Before minutes of work.
+        to.mkdir(parents=True, exist_ok=True)
         rows = compare(arguments.runs, pictures)
-        to = arguments.to or arguments.runs[0] / "codecs"
         with written_whole(to / "codecs.csv") as aside:
             read_table(rows).to_csv(aside, index=False, lineterminator="\n")
         with warnings.catch_warnings():

@@ -69,9 +69,11 @@ def bd_rates(rows, ours="ours"):
         if codec == ours:
             continue
         one, other = _rising(curves[ours, picture, measure]), _rising(curve)
-        shared = min(one[-1, 0], other[-1, 0]) - max(one[0, 0], other[0, 0])
-        percent = math.nan
-        if shared > 0 and min(len(one), len(other)) > 1:
+        percent, shared = math.nan, 0
+        if min(len(one), len(other)) > 1:
+            first = max(one[0, 0], other[0, 0])
+            shared = min(one[-1, 0], other[-1, 0]) - first
+        if shared > 0:
             percent = bjontegaard.bd_rate(
                 *(other[:, 1], other[:, 0], one[:, 1], one[:, 0]),
                 method="pchip",
@@ -86,7 +88,9 @@ def _rising(curve):
     """Points sorted by quality, without those that cost more bits than a
     better one: `(n, 2)`."""
     kept = []
-    for quality, bits in sorted(curve, reverse=True):
+    # A picture that is read as it was has no PSNR.
+    known = [point for point in curve if math.isfinite(point[0])]
+    for quality, bits in sorted(known, reverse=True):
         if not kept or (bits < kept[-1][1] and quality < kept[-1][0]):
             kept.append((quality, bits))
     return np.array(kept[::-1])

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -39,16 +40,25 @@ def parsed(kind, prog, argv=None, **given):
 
     argv = sys.argv[1:] if argv is None else list(argv)
     with reported_on_the_command_line():
-        names = [w.split("=")[0].replace("_", "-") for w in argv]
-        options = [n for n in names if n.startswith("--") and n != "--"]
-        twice = [n for n in dict.fromkeys(options) if options.count(n) > 1]
-        if twice:
-            raise InputError(
-                "expected every option once, of several values with all of "
-                f"them behind it, received: {twice[0]} "
-                f"{options.count(twice[0])} times"
-            )
+        check_once(argv)
     return tyro.cli(kind, prog=prog, args=argv, **given)
+
+
+def check_once(argv):
+    """Raises `InputError` for an option that is given twice."""
+    names = [w.split("=")[0].replace("_", "-") for w in argv]
+    options = [
+        n
+        for n in names
+        if (n.startswith("--") and n != "--") or re.fullmatch("-[a-z]", n)
+    ]
+    twice = [n for n in dict.fromkeys(options) if options.count(n) > 1]
+    if twice:
+        raise InputError(
+            "expected every option once, of several values with all of "
+            f"them behind it, received: {twice[0]} "
+            f"{options.count(twice[0])} times"
+        )
 
 
 @contextlib.contextmanager

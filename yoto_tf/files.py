@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import uuid
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def written_whole(path):
         yield aside
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
+        if path.exists():
+            # What others may not read stays so.
+            shutil.copymode(path, aside)
         os.replace(aside, path)
     except OSError as error:
         reason = error.strerror or str(error)

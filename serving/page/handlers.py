@@ -170,7 +170,7 @@ class Handlers:
             else:
                 image = pictures.read_square(path, size, channels)
         except InputError as error:
-            large = "pixels" in str(error)
+            large = isinstance(error, pictures.TooManyPixels)
             sentence = (
                 f"{name} has more than {pictures.MAX_PIXELS:,} pixels; make "
                 "it smaller and upload it again."

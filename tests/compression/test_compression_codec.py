@@ -15,6 +15,8 @@ from yoto_tf.compression.pixels import psnr_of
 from yoto_tf.compression.tiles import tiles
 from yoto_tf.compression.transforms import Transforms
 from yoto_tf.errors import InputError
+from yoto_tf.method.parameters import LogUniform
+from yoto_tf.method.precision import default_policy
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,64 @@ def test_a_model_that_was_saved_reads_what_was_written(codec, tmp_path):
         Codec.load(tmp_path / "none.keras")
 
 
+def test_a_model_that_was_trained_since_writes_and_reads_nothing():
+    model = compression_models.make()
+    codec, pixels = Codec(model), photo(64, 64)
+    data = codec.compress(pixels, 50)
+    bias = model.analysis[-1].bias
+    bias.assign(bias + 0.01)
+    for act in (
+        lambda: codec.compress(pixels, 50),
+        lambda: codec.compress_to(pixels, psnr=codec.estimate(pixels).psnr),
+        lambda: codec.decompress(data),
+    ):
+        with pytest.raises(InputError, match="trained or loaded since"):
+            act()
+    again = Codec(model)
+    again.decompress(again.compress(pixels, 50))
+
+
+def test_weights_that_are_not_finite_are_refused():
+    model = compression_models.make()
+    model.analysis[-1].bias.assign(model.analysis[-1].bias + np.nan)
+    with pytest.raises(InputError, match="finite weights.*bias"):
+        Codec(model)
+
+
+def test_a_range_of_lambdas_in_which_float32_has_few_values_is_read():
+    model = compression_models.make(lmbda=LogUniform(0.01, 0.010005))
+    codec, pixels = Codec(model), photo(64, 64)
+    for quality in np.linspace(0, 100, 23):
+        data = codec.compress(pixels, float(quality))
+        np.testing.assert_array_equal(
+            codec.decompress(data), codec.decompress(data)
+        )
+
+
+def test_files_of_half_precision_are_read_as_those_of_float32():
+    model = compression_models.make()
+    pixels = photo(128, 128)
+    data = Codec(model).compress(pixels, 70)
+    with default_policy("mixed_bfloat16"):
+        half = compression_models.make()
+    half.set_weights(model.get_weights())
+    assert half.compute_dtype == "bfloat16"
+    codec = Codec(half)
+    np.testing.assert_array_equal(
+        codec.decompress(data), Codec(model).decompress(data)
+    )
+    assert codec.compress(pixels, 70) == data
+    assert half.compute_dtype == "bfloat16"
+
+
+def test_models_whose_gains_start_elsewhere_are_others():
+    one, other = (
+        compression_models.make(gain_exponent=power) for power in (0.25, 0.5)
+    )
+    other.set_weights(one.get_weights())
+    assert fingerprint_of(one) != fingerprint_of(other)
+
+
 def test_a_model_of_one_lambda_has_no_quality():
     codec = Codec(compression_models.make(lmbda=0.02))
     pixels = photo(64, 64)
@@ -253,6 +313,14 @@ def test_a_jump_over_the_target_is_said():
     with pytest.raises(InputError, match="the nearest is 1"):
         targets.bits_per_pixel(jumping, 1.4)
     assert targets.bits_per_pixel(jumping, 2.01) >= 5000
+
+
+def test_targets_may_be_numpys(codec):
+    pixels = photo(64, 64)
+    bits = np.float32(codec.estimate(pixels, 50).bits_per_pixel)
+    data, _ = codec.compress_to(pixels, bits_per_pixel=bits)
+    assert 8 * len(data) / 64**2 == pytest.approx(bits, rel=0.03)
+    codec.compress_to(pixels, psnr=np.float64(codec.estimate(pixels).psnr))
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf"), "1"])

@@ -167,6 +167,11 @@ def test_other_words_are_refused(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit) as ended:
         command.main([*map(str, words), "--quality=1", "--target-bpp=1"])
     assert ended.value.code == 2
+    for twice in (["--quality=1", "--quality", "2"], ["-o", "other.ylic"]):
+        with pytest.raises(SystemExit) as ended:
+            command.main([*map(str, words), *twice])
+        assert ended.value.code == 2
+        assert "every option once" in capsys.readouterr().err
     with pytest.raises(SystemExit) as ended:
         command.main(["compress", "none.png", "-o", str(file)])
     assert ended.value.code == 2
@@ -330,10 +335,12 @@ def test_a_tiff_has_eight_bits_however_it_lies(tmp_path, dtype, planes):
 
 
 @pytest.mark.parametrize("number", range(10))
-def test_pictures_are_turned_as_pillow_turns_them(tmp_path, number):
+# Of TIFF files Pillow turns the pixels while it decodes them.
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tiff", "webp"])
+def test_pictures_are_turned_as_pillow_turns_them(tmp_path, number, suffix):
     exif = Image.Exif()
     exif[0x0112] = number
-    path = save(tmp_path / "turned.png", photo(20, 30), exif=exif)
+    path = save(tmp_path / f"turned.{suffix}", photo(20, 30), exif=exif)
     with Image.open(path) as picture:
         wanted = np.asarray(ImageOps.exif_transpose(picture))
     np.testing.assert_array_equal(read_picture(path).pixels, wanted)

@@ -7,7 +7,10 @@ from compression_models import photo
 from PIL import Image
 
 from training import codecs
+from yoto_tf.compression import __main__ as command
+from yoto_tf.compression.codec import Codec
 from yoto_tf.compression.fingerprint import fingerprint_of
+from yoto_tf.compression.picture_files import read_picture
 from yoto_tf.compression.picture_files import write_picture
 from yoto_tf.compression.pixels import psnr_of
 from yoto_tf.errors import InputError
@@ -67,6 +70,52 @@ def test_pictures_of_one_name_are_two(tmp_path):
         (tmp_path / folder).mkdir()
         Image.fromarray(photo(176, 176)).save(tmp_path / folder / "1.png")
     assert sorted(codecs.chosen_pictures(tmp_path)) == ["a/1.png", "b/1.png"]
+
+
+def test_a_side_that_cannot_be_written_is_told_before_it_is_read(
+    tmp_path, monkeypatch, capsys
+):
+    model = compression_models.tiny()
+    monkeypatch.setattr(command, "_codec", lambda path: Codec(model))
+    file = tmp_path / "wide.ylic"
+    file.write_bytes(Codec(model).compress(photo(1, 16_384), 10))
+    monkeypatch.setattr(Codec, "decompress", None)
+    with pytest.raises(SystemExit) as ended:
+        command.main(["decompress", str(file), "-o", str(tmp_path / "a.webp")])
+    assert ended.value.code == 2
+    assert "PNG file for sides above 16,383" in capsys.readouterr().err
+
+
+def test_sixteen_bits_of_sgi_are_not_cut_in_silence(tmp_path):
+    picture = Image.fromarray(photo(20, 30))
+    picture.save(tmp_path / "deep.sgi", bpc=2)
+    with pytest.raises(InputError, match="eight bits.*16 bits"):
+        read_picture(tmp_path / "deep.sgi")
+    picture.save(tmp_path / "plain.sgi")
+    np.testing.assert_array_equal(
+        read_picture(tmp_path / "plain.sgi").pixels, np.asarray(picture)
+    )
+
+
+def test_a_damaged_file_of_any_kind_is_a_sentence(tmp_path):
+    picture = Image.fromarray(photo(20, 30))
+    picture.save(tmp_path / "whole.qoi")
+    content = (tmp_path / "whole.qoi").read_bytes()
+    refused = 0
+    for size in range(14, len(content) - 8, 7):
+        (tmp_path / "half.qoi").write_bytes(content[:size])
+        try:
+            read_picture(tmp_path / "half.qoi")
+        except InputError:
+            refused += 1
+    assert refused
+
+
+def test_a_grey_picture_with_an_unused_transparency_stays_grey(tmp_path):
+    pixels = photo(20, 30)[..., 0] | 1
+    path = tmp_path / "grey.png"
+    Image.fromarray(pixels).save(path, transparency=0)
+    np.testing.assert_array_equal(read_picture(path).pixels, pixels)
 
 
 @pytest.mark.parametrize(

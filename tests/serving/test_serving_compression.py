@@ -10,6 +10,7 @@ from compression_models import photo
 from serving.client import Client
 from serving.client import InvalidRequest
 from serving.client import compression
+from serving.embedded.json import text
 from yoto_tf.compression import container
 from yoto_tf.compression.codec import Codec
 from yoto_tf.families.compression.endpoints import compression_endpoints
@@ -54,6 +55,14 @@ def test_rest_and_grey_pictures_are_no_others(server, codec):
         found = client.decompress(data)
     assert found.shape == grey.shape
     assert np.abs(found.astype(int) - codec.decompress(data)).max() <= 1
+
+
+def test_a_million_pixels_are_one_request():
+    side, channels = 1024, 3
+    assert side**2 == compression.MAX_PIXELS
+    # As JSON: commas between numbers, a list of a pixel and of a row.
+    parts = side**2 * channels + side**2 + side
+    assert parts < text.MAX_PARTS
 
 
 def test_what_cannot_be_coded_is_refused_with_a_sentence(client):

@@ -430,7 +430,8 @@ def test_without_images_the_page_waits_for_a_picture(handlers):
     ids=["empty", "header", "cut", "bomb"],
 )
 def test_broken_uploads_get_one_sentence(content, sentence, handlers, tmp_path):
-    path = tmp_path / "x.png"
+    # What else a name says is not what is wrong.
+    path = tmp_path / "my_pixels.png"
     if content == "bomb":
         Image.new("1", (9000, 8900)).save(path)
     elif content == "cut":

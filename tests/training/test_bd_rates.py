@@ -1,6 +1,7 @@
 """The methods of a study of compression, compared by bytes of files."""
 
 import json
+import shutil
 
 import compression_models
 import numpy as np
@@ -113,6 +114,24 @@ def test_a_method_that_is_not_finished_is_left_out(folder):
     (sentence,) = said
     assert sentence.startswith("separate, seed 1, is left out: ")
     assert str(separate.path) in sentence
+
+
+def test_a_seed_that_lacks_a_model_is_left_out(folder):
+    shutil.rmtree(folder / "runs/separate/width1-seed1-lmbda0.18")
+    said = []
+    runs = bd_rates.found_runs(folder, said.append)
+    assert ("separate", 1) not in runs
+    assert len(runs["separate", 0]) == 3
+    assert said == ["separate, seed 1, is left out: no model of 0.18"]
+
+
+def test_models_of_two_widths_are_no_curve(folder):
+    shutil.copytree(
+        folder / "runs/separate/width1-seed1-lmbda0.18",
+        folder / "runs/separate/width2-seed1-lmbda0.18",
+    )
+    with pytest.raises(InputError, match="one model per lambda.*seed 1"):
+        bd_rates.found_runs(folder)
 
 
 def test_a_study_that_cannot_be_compared_is_refused(folder, tmp_path):

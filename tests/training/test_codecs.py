@@ -55,6 +55,15 @@ def test_curves_that_do_not_meet_and_points_that_help_nobody():
     assert found == pytest.approx([-50], abs=0.01)
 
 
+def test_a_picture_that_is_read_as_it_was_has_no_part_in_the_curve():
+    rows = curve("ours", "a", 0.5) + curve("JPEG", "a", 1.0)
+    rows.append(row("ours", "a", 90.0, float("inf"), 0.9999))
+    found = compared_codecs.bd_rates(rows)["JPEG", "psnr"]
+    assert found == pytest.approx([-50], abs=0.01)
+    flat = [row(c, "b", 1.0, float("inf")) for c in ("ours", "JPEG")]
+    assert np.isnan(compared_codecs.bd_rates(flat)["JPEG", "psnr"]).all()
+
+
 def test_files_of_pillow_are_counted_whole_and_scored_as_read():
     y, x = np.mgrid[:180, :190]
     pixels = np.stack([x, y, (x + y) // 2], -1).astype("uint8")

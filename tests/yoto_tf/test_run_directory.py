@@ -38,10 +38,13 @@ def test_links_are_written_through_and_pipes_are_left(tmp_path):
     real.parent.mkdir()
     real.write_text("old")
     link.symlink_to(real)
+    real.chmod(0o600)
     with written_whole(link) as aside:
         aside.write_text("new")
     assert link.is_symlink()
     assert real.read_text() == "new"
+    # What others may not read they may not read then.
+    assert real.stat().st_mode & 0o777 == 0o600
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path / "store"):
         with (

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from yoto_tf.command_line import check_once
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.compression import container
@@ -25,9 +26,11 @@ def parse(argv):
     Raises:
         SystemExit: code 2 for words that are not known.
     """
+    # Abbreviated, an option could be there twice.
     parser = argparse.ArgumentParser(
         prog="python -m yoto_tf.compression",
         description="Pictures as short files, by one model for every quality.",
+        allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True)
     model = argparse.ArgumentParser(add_help=False)
@@ -38,7 +41,10 @@ def parse(argv):
         "environment, or the model that comes with the library",
     )
     compress = commands.add_parser(
-        "compress", parents=[model], help="a picture to a file"
+        "compress",
+        parents=[model],
+        help="a picture to a file",
+        allow_abbrev=False,
     )
     compress.add_argument("picture", help="PNG, JPEG, WebP or TIFF")
     compress.add_argument("-o", "--output", required=True)
@@ -47,20 +53,26 @@ def parse(argv):
     aim.add_argument(
         "--target-bpp",
         type=float,
-        help="bits per pixel of the file, within 2 %%",
+        help="bits per pixel of the file, within 2 %% and four bytes",
     )
     aim.add_argument(
         "--target-psnr", type=float, help="dB of what is read, within 0.1"
     )
     decompress = commands.add_parser(
-        "decompress", parents=[model], help="a file to a picture"
+        "decompress",
+        parents=[model],
+        help="a file to a picture",
+        allow_abbrev=False,
     )
     decompress.add_argument("file")
     decompress.add_argument(
         "-o", "--output", required=True, help="PNG, TIFF, WebP or JPEG"
     )
     profile = commands.add_parser(
-        "profile", parents=[model], help="how long a picture takes, and why"
+        "profile",
+        parents=[model],
+        help="how long a picture takes, and why",
+        allow_abbrev=False,
     )
     profile.add_argument("picture", help="PNG, JPEG, WebP or TIFF")
     profile.add_argument("--quality", type=float, help="0 to 100; default: 50")
@@ -69,6 +81,8 @@ def parse(argv):
     )
     inspect = commands.add_parser("inspect", help="what a file says of itself")
     inspect.add_argument("file")
+    with reported_on_the_command_line():
+        check_once(argv)
     return parser.parse_args(argv)
 
 
@@ -112,7 +126,8 @@ def decompress(given):
     _check_apart(given.file, given.output)
     data = _read(given.file)
     # Refused before the seconds that a model takes.
-    container.unpack(data)
+    file = container.unpack(data)
+    check_written(given.output, (file.height, file.width))
     pixels = _codec(given.model).decompress(data)
     write_picture(given.output, pixels)
     print(f"{given.output}: {pixels.shape[1]} x {pixels.shape[0]} pixels")
@@ -126,7 +141,9 @@ def inspect(given):
         "format": f"YLIC, version {container.VERSION}",
         "size": f"{file.width} x {file.height} pixels",
         "channels": "grey" if file.channels == 1 else "RGB",
-        "quality": f"{quality_of(file.step):.2f} (step {file.step})",
+        # Of a model of one quality the step is 0, too.
+        "quality": f"{quality_of(file.step):.2f} (step {file.step})"
+        + ", if its model has qualities" * (file.step == 0),
         "model": file.fingerprint.hex(),
         "bytes": f"{len(data):,}",
         "bits per pixel": f"{8 * len(data) / num:.4f}",

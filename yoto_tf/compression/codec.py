@@ -3,6 +3,8 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from yoto_tf.compression import container
 from yoto_tf.compression import symbol_files
 from yoto_tf.compression import tables
@@ -49,7 +51,10 @@ class Codec:
         fingerprint: of its weights, 8 bytes; files carry it.
 
     Raises:
-        InputError: for a model of another kind.
+        InputError: for a model of another kind, or without finite weights.
+
+    A codec is of the weights that its model has then: it refuses to write or
+    read when these have changed.
 
     Example:
         codec = Codec.load()
@@ -66,6 +71,12 @@ class Codec:
             )
         from yoto_tf.compression.transforms import Transforms
 
+        for weight in model.trainable_variables:
+            if not np.isfinite(np.asarray(weight)).all():
+                raise InputError(
+                    "expected a model with finite weights, received: "
+                    f"{weight.path} without"
+                )
         self.model = model
         self._counts = model.prior.counts()
         self._transforms = Transforms(model)
@@ -88,11 +99,11 @@ class Codec:
 
         path = released.run(RELEASED).path if path is None else Path(path)
         if path.is_dir():
-            path = RunDirectory(path).model_file
+            return cls(RunDirectory(path).load_model())
         if not path.is_file():
             raise InputError(
-                "expected a run directory with a trained model, or a .keras "
-                f"file, received: {path}, which is not there"
+                "expected a run directory or a .keras file, received: "
+                f"{path}, which is not there"
             )
         return cls(load_model(path))
 
@@ -169,6 +180,7 @@ class Codec:
             InputError: for bytes that are no whole file of this model, or
                 whose symbols are not those that were written.
         """
+        self._check_weights()
         file, hyper_symbols, symbols = symbol_files.read(
             data, self.fingerprint, self._counts, self._transforms.indices
         )
@@ -178,7 +190,17 @@ class Codec:
     def _step(self, quality):
         return step_for(quality, *self.model.lambda_ends)
 
+    def _check_weights(self):
+        """Of others the file would be one that no model reads."""
+        if fingerprint_of(self.model) != self.fingerprint:
+            raise InputError(
+                "expected the weights that this codec was made with, received: "
+                "a model that was trained or loaded since; Codec(model) makes "
+                "another"
+            )
+
     def _compressed(self, rgb, channels, step):
+        self._check_weights()
         parts = self._transforms.analyze(filled(rgb), step)
         return symbol_files.write(
             rgb, channels, step, self.fingerprint, parts, self._counts

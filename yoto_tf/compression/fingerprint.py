@@ -7,6 +7,9 @@ import numpy as np
 from yoto_tf.compression import exact
 from yoto_tf.compression import tables
 
+# Of the model that comes with the library.
+_POWER = 0.25
+
 
 def fingerprint_of(model):
     """8 bytes that differ for models that read files differently: of all
@@ -31,5 +34,9 @@ def fingerprint_of(model):
     for table in tables.gaussian_counts():
         content.update(table.astype("<i8").tobytes())
     facts = (*model.lambda_ends, exact.FEATURE, exact.WEIGHT, exact.SLOPE)
+    power = model.network.conditioning.gain_exponent
+    if power != _POWER:
+        # Files of before know of none.
+        facts += (power,)
     content.update(repr(facts).encode())
     return content.digest()[:8]

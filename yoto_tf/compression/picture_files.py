@@ -102,6 +102,7 @@ def read_picture(path, max_pixels=MAX_PIXELS, alpha="refuse"):
             TypeError,
             RuntimeError,  # NotImplementedError, too
             EOFError,
+            LookupError,
             struct.error,
         ) as error:
             raise InputError(
@@ -124,7 +125,9 @@ def _check(picture, path, max_pixels, alpha):
             f"{path} with {picture.width} x {picture.height}"
         )
     # Pillow cuts 16 bits of a colour to 8 without a word.
-    deep = any(";16" in str(tile) for tile in picture.tile) or _is_deep(picture)
+    deep = any(
+        ";16" in str(tile) or "16" in str(tile[0]) for tile in picture.tile
+    ) or _is_deep(picture)
     if deep or picture.mode not in _PLAIN | _ALPHA:
         raise InputError(
             "expected a picture of grey or RGB with eight bits a channel, "
@@ -156,6 +159,8 @@ def _is_deep(picture):
 def _turned(picture):
     """As EXIF says. `ImageOps.exif_transpose` writes the whole block anew, and
     fails for what else may be wrong in it."""
+    # Pillow turns TIFF files itself while it decodes them, and forgets how.
+    picture.load()
     way = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
     return picture if way is None else picture.transpose(way)
 
@@ -172,22 +177,35 @@ def _pixels(picture, path, alpha):
                 )
             white = Image.new("RGBA", rgba.size, "white")
             rgba = Image.alpha_composite(white, rgba)
-        grey = picture.mode == "LA"
+        grey = picture.mode in ("1", "L", "LA")
         return np.asarray(rgba.convert("L" if grey else "RGB"))
     return np.asarray(
         picture.convert("L" if picture.mode in ("1", "L") else "RGB")
     )
 
 
-def check_written(path):
-    """Raises `InputError` for a suffix that `write_picture` does not know."""
+def check_written(path, size=None):
+    """Raises `InputError` for what `write_picture` cannot write.
+
+    Args:
+        path: whose suffix may be one that is not known.
+        size: `(height, width)`, which may be too large for the kind.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in _WRITTEN:
         raise InputError(
             f"expected a picture file ending in {', '.join(_WRITTEN)}, "
             f"received: {path}"
         )
-    return _WRITTEN[suffix]
+    form, options = _WRITTEN[suffix]
+    most = _LARGEST_SIDES.get(form)
+    if size and most and max(size) > most:
+        raise InputError(
+            f"expected a PNG file for sides above {most:,} pixels, which "
+            f"{form} cannot have, received: {path} for {size[1]} x {size[0]} "
+            "pixels"
+        )
+    return form, options
 
 
 def write_picture(path, pixels):
@@ -195,16 +213,9 @@ def write_picture(path, pixels):
     not at all.
 
     Raises:
-        InputError: for a suffix that is not known.
+        InputError: for a suffix that is not known, or too large a size.
         SaveError: if it cannot be written.
     """
-    form, options = check_written(path)
-    most = _LARGEST_SIDES.get(form)
-    if most and max(pixels.shape[:2]) > most:
-        raise InputError(
-            f"expected a PNG file for sides above {most:,} pixels, which "
-            f"{form} cannot have, received: {path} for {pixels.shape[1]} x "
-            f"{pixels.shape[0]} pixels"
-        )
+    form, options = check_written(path, pixels.shape[:2])
     with written_whole(path) as aside:
         Image.fromarray(pixels).save(aside, form, **options)

@@ -22,8 +22,7 @@ PARTS = {
 def profile(model, pixels, quality=None, rounds=3):
     """Writes and reads one picture some times.
 
-    The picture goes through the networks part by part, as large ones do. The
-    first round, in which graphs are made, does not count.
+    The first round, in which graphs are made, does not count.
 
     Args:
         model: of the family `compression`.
@@ -89,8 +88,6 @@ class _Timed(Transforms):
 
     def __init__(self, model):
         super().__init__(model)
-        # Each part by itself, also of a small picture.
-        self.whole_pixels = 0
         self._seconds, self._within = None, []
         self._picture_of = self._of("synthesis", self._picture_of)
         self._latents_of = self._of("analysis", self._latents_of)

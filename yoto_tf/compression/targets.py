@@ -5,6 +5,7 @@ search goes on between two neighbours that have the target between them.
 """
 
 import math
+import numbers
 
 from yoto_tf.compression.quality import STEPS
 from yoto_tf.errors import InputError
@@ -52,7 +53,8 @@ def check_psnr(target):
 
 
 def _is_number(target):
-    return isinstance(target, int | float) and math.isfinite(target)
+    # NumPy's, too.
+    return isinstance(target, numbers.Real) and math.isfinite(target)
 
 
 def _search(estimate, target, tolerance, unit):

@@ -1,8 +1,8 @@
 """Pictures of any size through a model's networks, with bounded memory.
 
-Small pictures go through the networks whole. Of larger ones each part goes
-through alone, with what the networks see around it, so that there are no
-seams: the numbers are those of the whole picture, up to roundings of float32.
+Of what is larger than a part each part goes through alone, with what the
+networks see around it, so that there are no seams: the numbers are those of the
+whole picture, up to roundings of float32.
 """
 
 import numpy as np
@@ -13,10 +13,11 @@ from yoto_tf.compression import tables
 from yoto_tf.compression.quality import lambda_of
 from yoto_tf.compression.tiles import scaled
 from yoto_tf.compression.tiles import tiles
+from yoto_tf.method.precision import in_float32
 
 # Pixels of one latent and of one hyper-latent, a side.
 LATENT, HYPER = 16, 64
-# Of a part, in latents; a picture of no more pixels is not cut.
+# Of a part, in latents; a picture of no more pixels is read whole.
 CORE = 64
 WHOLE_PIXELS = (CORE * LATENT) ** 2
 # What the networks see: of the picture 45 pixels for a latent, of the latents
@@ -32,23 +33,26 @@ class Transforms:
     """
 
     def __init__(self, model):
-        pixels = tf.TensorSpec((1, None, None, 3), tf.uint8)
+        image = tf.TensorSpec((1, None, None, 3), tf.uint8)
         floats = tf.TensorSpec((1, None, None, None), tf.float32)
         lmbda = tf.TensorSpec((1,), tf.float32)
 
         def graph(function, first):
+            def traced(*given):
+                # Two machines read the same picture.
+                with in_float32(model):
+                    return function(*given)
+
             return tf.function(
-                function, input_signature=[first, lmbda], autograph=False
+                traced, input_signature=[first, lmbda], autograph=False
             )
 
         latents = tf.TensorSpec((1, None, None, model.network.latents))
-        self._coded = graph(model.coded, pixels)
-        self._latents_of = graph(model.latents_of, pixels)
+        self._latents_of = graph(model.latents_of, image)
         self._hyper_symbols_of = graph(model.hyper_symbols_of, latents)
         self._picture_of = graph(model.picture_of, floats)
         self._model = model
         self._stages = model.stages()
-        self.whole_pixels = WHOLE_PIXELS
 
     def analyze(self, pixels, step):
         """All symbols of a picture.
@@ -62,13 +66,6 @@ class Transforms:
             int32 and uint8 `(4 h, 4 w, latents)`.
         """
         lmbda = self._lambda(step)
-        if pixels.shape[0] * pixels.shape[1] <= self.whole_pixels:
-            found = self._coded(pixels[None], lmbda)
-            return (
-                found["hyper_symbols"].numpy()[0],
-                found["symbols"].numpy()[0],
-                found["scale_indices"].numpy()[0].astype("uint8"),
-            )
         y = self._latents(pixels, lmbda)
         hyper_symbols = self._hyper_symbols(y, lmbda)
         symbols = np.empty(y.shape, "int32")
@@ -93,7 +90,7 @@ class Transforms:
         lmbda = self._lambda(step)
         height, width, _ = self._shape(hyper_symbols)
         found = np.empty((height * LATENT, width * LATENT, 3), "uint8")
-        whole = height * width * LATENT**2 <= self.whole_pixels
+        whole = height * width * LATENT**2 <= WHOLE_PIXELS
         core = max(height, width) if whole else CORE
         for tile in tiles(height, width, core, _MARGIN):
             _, means = self._scales(hyper_symbols, tile.outer, step)

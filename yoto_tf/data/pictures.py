@@ -18,6 +18,10 @@ MAX_PIXELS = 80_000_000
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, RuntimeError)
 
 
+class TooManyPixels(InputError):
+    """Of a picture that may well be one."""
+
+
 def open_picture(path):
     """Opens a picture; its pixels are decoded later.
 
@@ -26,12 +30,17 @@ def open_picture(path):
     """
     try:
         picture = Image.open(path)
-    except (*_BROKEN, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise TooManyPixels(
+            f"expected pictures of at most {MAX_PIXELS:,} pixels, received: "
+            f"{path} ({error})"
+        ) from error
+    except _BROKEN as error:
         raise _broken(path, error) from error
     if picture.width * picture.height > MAX_PIXELS:
         size = f"{picture.width} x {picture.height}"
         picture.close()
-        raise InputError(
+        raise TooManyPixels(
             f"expected pictures of at most {MAX_PIXELS:,} pixels, received: "
             f"{path} with {size}"
         )

@@ -29,7 +29,8 @@ _LARGE = re.compile(r"[eE]\+?0*[1-9][0-9]{2}|[0-9]{300}")
 _BLANKS = re.compile("[ \t\n\r]*")
 _TOO_BIG = "Number too big to be stored in double."
 _ECHO_LIMIT = 1024
-MAX_PARTS = 2**22
+# A million pixels are 2**20 lists of 3 numbers, in rows and more.
+MAX_PARTS = 2**22 + 2**16
 _encoder = json.JSONEncoder(indent=4, ensure_ascii=False)
 
 

@@ -42,7 +42,8 @@ class CompressionModel(LossConditionalModel):
     learned image compression (NeurIPS 2018), without the autoregressive part.
 
     In training, noise stands in place of rounding. Otherwise a call rounds,
-    and counts bits by the arithmetic and the tables of files.
+    and counts bits by the arithmetic and the tables of files; of a hyper-latent
+    beyond its table (63 from 0) 30 bits at most, where a file may take 40.
 
     Args:
         network: `CompressionModelConfig`, or its dict.
