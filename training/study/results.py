@@ -80,17 +80,12 @@ def collect(spec, planned, folder, failures, protocol="", kept=None):
             continue
         key = {"method": one.method, "width": one.width, "seed": one.seed}
         if one.name in failures:
-            rows += [
-                {
-                    **key,
-                    **point,
-                    "run": one.name,
-                    "protocol": protocol,
-                    "failure": _line(reason),
-                }
-                for point in one.points
-                for reason in [failures[one.name]]
-            ]
+            failed = {
+                "run": one.name,
+                "protocol": protocol,
+                "failure": _line(failures[one.name]),
+            }
+            rows += [{**key, **point, **failed} for point in one.points]
             continue
         run = run_directory(folder, one)
         if not run.evaluation_file.exists():

@@ -37,7 +37,6 @@ class SplineFiLM(ConditioningLayer):
     starts_as_identity = True
     # A second shift costs 2 % of the `cifar10` step.
     replaces_bias = True
-    starts_as_identity = True
 
     def __init__(self, knots=5, ends=(-_END, _END), **kwargs):
         super().__init__(**kwargs)

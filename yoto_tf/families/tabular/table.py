@@ -164,15 +164,21 @@ def _without_missing(frame, config):
     )
 
 
+def _first_columns(fields, x):
+    """Each field with its numbers, or whether it is the first of its texts."""
+    place = 0
+    for field in fields:
+        yield field, x[:, place]
+        place += field.num_columns
+
+
 def _with_ranges(fields, x):
     """The fields, numbers with the range that they have in these rows."""
-    found, place = [], 0
-    for field in fields:
-        seen = x[:, place]
+    found = []
+    for field, seen in _first_columns(fields, x):
         ends = {} if field.texts else {"low": seen.min(), "high": seen.max()}
         ends = {end: float(value) for end, value in ends.items()}
         found.append(dataclasses.replace(field, **ends))
-        place += field.num_columns
     return tuple(found)
 
 
@@ -234,15 +240,12 @@ def _check_parts(parts, fields, config):
                 f"received: {found[0]:g} in all {len(found)}; another "
                 "--data.split-seed or more rows in that part help"
             )
-    x, place = parts["train"].x, 0
-    for field in fields:
-        seen = x[:, place]
+    for field, seen in _first_columns(fields, parts["train"].x):
         # A text that no training row has teaches nothing; the model leaves
         # it out (`TabularFamily.model`).
         if not field.texts and seen.min() == seen.max():
             raise InputError(
                 "expected columns that differ among the training rows, "
                 f"received: {field.title!r}, which is {seen[0]:g} in all "
-                f"{len(x)}; name it in --data.leave-out"
+                f"{len(seen)}; name it in --data.leave-out"
             )
-        place += field.num_columns
