@@ -193,6 +193,14 @@ def _check(arguments):
             f"requests={arguments.requests}, soak={arguments.soak} and "
             f"seconds={arguments.seconds:g}"
         )
+    if arguments.json_file:
+        # Before the measurement, and not after it.
+        arguments.json_file.parent.mkdir(parents=True, exist_ok=True)
+        if arguments.json_file.is_dir():
+            raise InputError(
+                "expected a file to write, received: "
+                f"json_file={arguments.json_file}, a folder"
+            )
     if arguments.urls and _flags(arguments):
         raise InputError(
             "expected --urls, or --batching-parameters-file and --threads of "

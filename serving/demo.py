@@ -71,9 +71,10 @@ def newest_export(models, name=None):
     Returns:
         Path of the version, or None if there is none.
     """
+    models = Path(models)
     found = [
         version
-        for base in Path(models).glob(name or "*")
+        for base in ([models / name] if name else models.glob("*"))
         for version in examples.versions(base)
         if (version / "saved_model.pb").is_file()
     ]

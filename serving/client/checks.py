@@ -206,11 +206,7 @@ def as_input(value, spec, name):
     Raises:
         InvalidRequest: it cannot be one.
     """
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise InvalidRequest(
-            f"expected {name} without masked entries, which have no value, "
-            f"received: {np.ma.count_masked(value)} of them"
-        )
+    _check_mask(value, name)
     if isinstance(value, np.ndarray) and spec.dtype != "string":
         return np.asarray(value)
     try:
@@ -268,7 +264,16 @@ def inputs(arrays, signature, name):
         )
 
 
+def _check_mask(values, name):
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise InvalidRequest(
+            f"expected {name} without masked entries, which have no value, "
+            f"received: {np.ma.count_masked(values)} of them"
+        )
+
+
 def _array(values, name):
+    _check_mask(values, name)
     try:
         return np.asarray(values)
     except ValueError:

@@ -64,12 +64,17 @@ class Client(VaeMethods, CompressionMethods):
                 f"retries={retries!r}"
             )
         target = Target.parse(address, model, version, label)
+        self._arguments = address, model, version, label, timeout, retries
         self._served = served.ServedModel()
         self._connection = Connection(target, retries, self._served.doubt)
 
     def close(self):
         """Ends the connections."""
         self._connection.close()
+
+    def __reduce__(self):
+        """A copy, also in another process, has connections of its own."""
+        return type(self), self._arguments
 
     def __enter__(self):
         return self
@@ -118,6 +123,10 @@ class Client(VaeMethods, CompressionMethods):
         Example:
             client.predict("predict", {"inputs": rows}, {"miss": 4.0})
         """
+        if not isinstance(signature, str):
+            raise InvalidRequest(
+                f"expected the name of a signature, received: {signature!r}"
+            )
         if not isinstance(inputs, dict):
             raise InvalidRequest(
                 "expected inputs as a dict of arrays, received: "

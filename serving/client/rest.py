@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import time
 import urllib.parse
 
@@ -42,12 +43,23 @@ class RestTransport:
     """
 
     def __init__(self, target):
-        self._pool = urllib3.HTTPConnectionPool(
-            target.host, target.port, maxsize=_CONNECTIONS
-        )
+        self._target = target
+        self._pool, self._process = None, None
 
     def close(self):
-        self._pool.close()
+        if self._pool is not None:
+            self._pool.close()
+
+    def _connections(self):
+        """The pool of this process: one that was forked with connections in it
+        would read the answers of the other."""
+        process = os.getpid()
+        if self._process != process:
+            self._pool = urllib3.HTTPConnectionPool(
+                self._target.host, self._target.port, maxsize=_CONNECTIONS
+            )
+            self._process = process
+        return self._pool
 
     def status(self, target, seconds):
         """Asks for the state of the versions.
@@ -108,6 +120,11 @@ class RestTransport:
                     "shape JSON could not tell else, received: "
                     f"{array.dtype} {array.shape}"
                 )
+            if array.dtype.kind == "c":
+                raise InvalidRequest(
+                    f"{name}: expected {alias} over gRPC, as JSON has no "
+                    f"complex numbers, received: {array.dtype}"
+                )
         body = json.dumps(
             {
                 "signature_name": name,
@@ -131,12 +148,14 @@ class RestTransport:
         """Sends a request; returns the body of the reply, parsed."""
         end = time.monotonic() + seconds
         try:
-            response = self._pool.request(
+            response = self._connections().request(
                 method,
                 _path(target) + suffix,
                 body=body,
                 headers={"Content-Type": "application/json"},
-                timeout=urllib3.Timeout(connect=seconds, read=seconds),
+                timeout=urllib3.Timeout(
+                    total=seconds, connect=_connect_seconds(seconds)
+                ),
                 retries=False,
                 redirect=False,
                 preload_content=False,
@@ -155,12 +174,20 @@ class RestTransport:
             return json.loads(text)
 
 
+def _connect_seconds(seconds):
+    """For each address of a name: pods that are gone say nothing, and those
+    behind them in the list are to be asked in time."""
+    return min(seconds, max(1.0, seconds / 4))
+
+
 def _failure(error, target, seconds):
     """The error for a request that got no whole answer."""
     code, text = "UNAVAILABLE", str(error)
     match error:
         case urllib3.exceptions.NewConnectionError():
             pass  # refused, no such host, no way there; a TimeoutError too
+        case urllib3.exceptions.ConnectTimeoutError():
+            pass  # another try may find another address
         case urllib3.exceptions.TimeoutError():
             code, text = "DEADLINE_EXCEEDED", f"{seconds:.1f} s have passed"
         case urllib3.exceptions.ProtocolError():

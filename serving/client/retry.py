@@ -14,6 +14,8 @@ from serving.client.errors import Unavailable
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 2.0
 _POLL_SECONDS = 0.2
+# Before the end a last try is made, if it falls into a wait.
+_LAST_TRY_SECONDS = 0.1
 
 
 class Deadline:
@@ -27,13 +29,17 @@ class Deadline:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
+    def left(self):
+        """Seconds until then, below 0 after it."""
+        return self._end - time.monotonic()
+
     def remaining(self):
         """Seconds until then.
 
         Raises:
             DeadlineExceeded: it has passed.
         """
-        left = self._end - time.monotonic()
+        left = self.left()
         if left <= 0:
             raise DeadlineExceeded(
                 f"no answer within {self.seconds:g} s; raise the client's "
@@ -59,7 +65,7 @@ def call(function, deadline, retries=None):
     Raises:
         Unavailable: the last one, when the time or the tries are used up.
     """
-    stop = tenacity.stop_before_delay(deadline.remaining())
+    stop = tenacity.stop_after_delay(deadline.remaining())
     if retries is not None:
         stop |= tenacity.stop_after_attempt(retries + 1)
     return _run(
@@ -86,12 +92,17 @@ def poll(function, deadline):
         deadline,
         retry=tenacity.retry_if_exception_type((NotFound, Unavailable)),
         wait=tenacity.wait_fixed(_POLL_SECONDS),
-        stop=tenacity.stop_before_delay(deadline.remaining()),
+        stop=tenacity.stop_after_delay(deadline.remaining()),
     )
 
 
-def _run(function, deadline, **policy):
-    retrying = tenacity.Retrying(reraise=True, **policy)
+def _run(function, deadline, wait, **policy):
+    def within(state):
+        left = deadline.left()
+        last = left - _LAST_TRY_SECONDS
+        return max(min(wait(state), last if last > 0 else left), 0.0)
+
+    retrying = tenacity.Retrying(reraise=True, wait=within, **policy)
     start = time.monotonic()
     reason = None
 

@@ -50,9 +50,12 @@ class Target:
             or parts.query
             or parts.fragment
             or parts.username is not None
+            or port == 0
+            or not host.isprintable()
+            or " " in host
         ):
             raise InvalidRequest(f"{_EXPECTED}, received: {address!r}")
-        if not isinstance(model, str) or not model:
+        if not _is_name(model):
             raise InvalidRequest(
                 f"expected the name of a model, received: model={model!r}"
             )
@@ -65,7 +68,7 @@ class Target:
                 "expected version as a whole number or None, received: "
                 f"version={version!r}"
             )
-        if label is not None and not (isinstance(label, str) and label):
+        if label is not None and not _is_name(label):
             raise InvalidRequest(
                 "expected label as the name of one, or None for the latest "
                 f"version, received: label={label!r}"
@@ -105,3 +108,13 @@ class Target:
         if self.label is not None:
             return f"version labelled {self.label!r} of {text}"
         return text
+
+
+def _is_name(text):
+    if not isinstance(text, str) or not text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a character
+        return False
+    return True

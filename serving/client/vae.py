@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 
 from serving.client import checks
+from serving.client.errors import InvalidRequest
 from serving.client.errors import NotFound
 
 
@@ -146,10 +147,20 @@ class VaeMethods:
 
 
 def _asked(beta, loss_parameters):
-    return {
-        **({} if beta is None else {"beta": beta}),
-        **(loss_parameters or {}),
-    }
+    others = {} if loss_parameters is None else loss_parameters
+    if not isinstance(others, dict):
+        raise InvalidRequest(
+            "expected loss_parameters as a dict, received: "
+            f"{type(others).__name__}"
+        )
+    if beta is None:
+        return others
+    if "beta" in others:
+        raise InvalidRequest(
+            f"expected beta once, received: beta={beta!r} and "
+            f"loss_parameters={others!r}"
+        )
+    return {"beta": beta, **others}
 
 
 def _shape(metadata, name, alias):

@@ -53,10 +53,12 @@ def serve(flags: ServerOptions, stop: threading.Event) -> int:
         server = EmbeddedServer(config, options)
         server.start(lambda: not stop.is_set())
     except (status.StatusError, OSError) as error:
+        if stop.is_set():
+            _logger.info("Stopping while models load.")
         if server is not None:
             server.stop(0)
         if stop.is_set():
-            return 0
+            return _ended(server)
         hint = ""
         if getattr(error, "code", None) == status.Code.FAILED_PRECONDITION:
             hint = (
@@ -72,8 +74,12 @@ def serve(flags: ServerOptions, stop: threading.Event) -> int:
     _logger.info("Stopping: answering the requests under way.")
     server.stop(flags.drain_seconds)
     _logger.info("Stopped.")
-    if not server.is_idle:
-        # Python would wait for the threads of runs that were given up.
+    return _ended(server)
+
+
+def _ended(server: EmbeddedServer | None) -> int:
+    if server is not None and not server.is_idle:
+        # Python would wait for the threads of what was given up.
         logging.shutdown()
         os._exit(0)
     return 0
@@ -82,14 +88,15 @@ def serve(flags: ServerOptions, stop: threading.Event) -> int:
 def follow(
     options: ServerOptions, server: EmbeddedServer, stop: threading.Event
 ) -> None:
-    """Reads a models.config again whenever its text changes, until `stop`."""
+    """Reads a models.config again and again, until `stop`. As TF Serving does
+    it, each time takes the place of what was asked for by gRPC since."""
     path, last = options.model_config_file, None
     wait = options.model_config_file_poll_wait_seconds if path else 0
     while not stop.wait(wait or None):
         try:
             config = model_config.read_models(path)
+            server.manager.reload(config)
             if config != last:
-                server.manager.reload(config)
                 _logger.info("Read %s", path)
             last = config
         except status.StatusError as error:

@@ -96,12 +96,14 @@ class EmbeddedServer:
         Args:
             grace_seconds: after this time they are given up.
         """
+        end = time.monotonic() + grace_seconds
+        self.manager.give_up()
         self._wait_for(self._stop_fronts(max(grace_seconds, 0.1)))
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
         self._loop.close()
-        self.manager.stop()
+        self.manager.stop(max(end - time.monotonic(), 0.1))
 
     async def _stop_fronts(self, grace_seconds: float) -> None:
         """At once: neither port takes what comes while the other drains."""
@@ -109,9 +111,9 @@ class EmbeddedServer:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no thread runs a request any more; one that was given up
-        goes on to its end."""
-        return all(front.is_idle for front in self._fronts)
+        """Whether no thread runs a request or a load any more; one that was
+        given up goes on to its end."""
+        return all(part.is_idle for part in (*self._fronts, self.manager))
 
     def _wait_for(self, coroutine) -> None:
         """Runs a coroutine in the event loop, or here, where it stands."""

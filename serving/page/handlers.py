@@ -213,11 +213,17 @@ class Handlers:
         if shown is None:
             return {}
         facts, page = self.model.facts(), {}
-        if _beside(facts, point) != shown.beside:
-            # Another knob: another curve.
+        if not _fits(facts, shown.example):
+            # Of a model that was just replaced: the next look fills the page.
+            return {}
+        outputs = self.model.answer(shown.example, point)
+        # Another knob: another curve. And another model of the same name and
+        # number, of which a server says nothing.
+        if _beside(facts, point) != shown.beside or _of_another(
+            shown.points, facts.knobs[0].name, outputs, point
+        ):
             shown = self._shown(facts, shown.example, point, shown.index)
             page = {"shown": shown, "strip": views.strip(facts, shown.points)}
-        outputs = self.model.answer(shown.example, point)
         return {
             **page,
             "pair": views.pair(facts, shown.example, outputs, point),
@@ -299,6 +305,20 @@ def _beside_turned(facts, point, name):
     if name not in point:
         return point
     return knobs.moved(facts.knobs, point, name, point[name])
+
+
+def _of_another(points, knob, outputs, point):
+    """Whether an answer is not that of a model that gave a curve."""
+    if set(outputs) != set(points.outputs):
+        return True
+    (places,) = np.nonzero(np.isclose(points.values, point[knob], rtol=1e-6))
+    return any(
+        known.ndim == 1
+        and not np.allclose(known[i], outputs[name], rtol=0.01, atol=1e-3)
+        for i in places
+        for name, known in points.outputs.items()
+        if known.dtype.kind in "fiu"
+    )
 
 
 def _fits(facts, example):

@@ -73,7 +73,9 @@ def example(facts, given):
 def holds(facts, given, values):
     """Whether the boxes hold these inputs, as far as they are written out."""
     typed = example(facts, given)
-    return all(np.allclose(typed[n], values[n], rtol=1e-5) for n in typed)
+    return typed.keys() == values.keys() and all(
+        np.allclose(typed[n], values[n], rtol=1e-5) for n in typed
+    )
 
 
 def label(facts, values):

@@ -12,7 +12,35 @@ from serving.client import Client
 from serving.client import InvalidRequest
 from serving.client import checks
 from serving.client import metadata
+from serving.client import vae
 from serving.client.target import Target
+
+MASKED = np.ma.masked_array([[1.0, 999.0]], [[False, True]])
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda: checks.numbers(MASKED[0], 2, "beta"),
+        lambda: checks.latents(MASKED, 2, "latent"),
+        lambda: checks.images(
+            np.ma.masked_array(np.ones((1, 1, 2, 1), "uint8"), [[0, 1]]),
+            (1, 2, 1),
+        ),
+    ],
+)
+def test_masked_entries_have_no_value_wherever_they_stand(check):
+    with pytest.raises(InvalidRequest, match="without masked entries.*1 of"):
+        check()
+
+
+def test_beta_is_given_once():
+    assert vae._asked(0.5, {"tc": 2.0}) == {"beta": 0.5, "tc": 2.0}
+    with pytest.raises(InvalidRequest, match="beta once.*0.5.*512"):
+        vae._asked(0.5, {"beta": 512})
+    with pytest.raises(InvalidRequest, match="as a dict.*list"):
+        vae._asked(0.5, [1])
+
 
 DTYPES = st.one_of(
     hnp.floating_dtypes(),

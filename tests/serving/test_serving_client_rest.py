@@ -1,13 +1,17 @@
 """What the client makes of answers over HTTP, broken ones included."""
 
 import contextlib
+import copy
 import json
+import os
+import pickle
 import socket
 import threading
 import time
 
 import numpy as np
 import pytest
+import serving_models
 from serving_models import address
 
 from serving.client import Client
@@ -20,6 +24,10 @@ from serving.client import Unavailable
 from serving.client import connection
 from serving.client import json_values
 from serving.client import metadata
+from serving.client import rest
+from serving.client import retry
+from serving.client.rest import RestTransport
+from serving.client.target import Target
 
 
 class Scripted:
@@ -182,6 +190,56 @@ def _drips(connection):
     for _ in range(60):
         connection.sendall(b" ")
         time.sleep(0.05)
+
+
+def test_a_process_that_was_forked_has_connections_of_its_own(tmp_path):
+    serving_models.half_plus(2, tmp_path / "1")
+    with (
+        serving_models.running(tmp_path) as server,
+        Client(serving_models.address(server, "http"), "m") as client,
+    ):
+        name = "serving_default"
+        client.predict(name, {"x": np.float32([1])})
+        pool = client._connection._transport._connections()
+        # What `os.getpid` says is all that a fork changes of it.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: -1)
+            assert client._connection._transport._connections() is not pool
+            found = client.predict(name, {"x": np.float32([4])})
+        np.testing.assert_allclose(found["y"], [4.0])
+
+
+def test_a_copy_of_a_client_asks_the_same():
+    one = Client("http://127.0.0.1:8501", "m", label="l", timeout=3, retries=2)
+    for other in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one)):
+        assert other is not one
+        assert other._arguments == one._arguments
+
+
+def test_the_last_try_is_at_the_end_of_the_time():
+    tries, deadline = [], retry.Deadline(1.0)
+
+    def unavailable(seconds):
+        tries.append(deadline.left())
+        raise Unavailable("none")
+
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="none .*tries in 1.0 s"):
+        retry.call(unavailable, deadline)
+    assert time.monotonic() - started == pytest.approx(1.0, abs=0.2)
+    assert tries[-1] < 0.15
+
+
+@pytest.mark.parametrize(("seconds", "each"), [(0.5, 0.5), (3, 1), (40, 10)])
+def test_an_address_that_says_nothing_leaves_time_for_others(seconds, each):
+    assert rest._connect_seconds(seconds) == each
+
+
+def test_complex_numbers_go_over_grpc():
+    with pytest.raises(InvalidRequest, match="x over gRPC.*complex64"):
+        RestTransport(Target.parse("http://127.0.0.1", "m")).predict(
+            None, "half", None, {"x": np.complex64([1j])}, 1.0
+        )
 
 
 @pytest.mark.parametrize("fault", [_hangs, _drips])

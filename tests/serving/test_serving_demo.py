@@ -30,6 +30,8 @@ def test_the_newest_export_is_found(tmp_path):
 
     assert demo.newest_export(tmp_path) is None
     assert demo.newest_export(tmp_path / "missing") is None
+    for strange in ("**", str(tmp_path / "missing")):
+        assert demo.newest_export(tmp_path, strange) is None
     publish("a", 9, 100)
     newest = publish("a", 10, 300)
     other = publish("b", 7, 200)

@@ -116,6 +116,25 @@ def test_odd_request_lines(server, line):
     assert status == 200 or 400 <= status < 500
 
 
+def test_requests_of_clients_that_left_wait_no_longer(tmp_path):
+    serving_models.image(tmp_path / "1")
+    slow = b'{"signature_name": "slow", "instances": [1.0]}'
+    head = (
+        b"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(slow)
+    )
+    with serving_models.running(tmp_path, rest_api_num_threads=1) as server:
+        for _ in range(8):
+            with socket.create_connection(("127.0.0.1", server.rest_port)) as c:
+                c.sendall(head + slow)
+                time.sleep(0.05)
+        started = time.monotonic()
+        status, *_ = serving_models.ask(server, "GET", "/v1/models/m")
+        assert status == 200
+        # Of eight seconds the one that runs.
+        assert time.monotonic() - started < 4
+
+
 def test_time_and_queue_are_bounded(tmp_path):
     serving_models.image(tmp_path / "1")
     slow = {"signature_name": "slow", "inputs": [0.6]}

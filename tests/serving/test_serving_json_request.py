@@ -10,6 +10,7 @@ import pytest
 from tensorflow.core.framework import types_pb2
 
 from serving.embedded.json import request as json_request
+from serving.embedded.json import text as json_text
 from serving.embedded.status import Code
 from serving.embedded.status import StatusError
 
@@ -71,6 +72,22 @@ def test_columns_ignore_surplus_inputs_and_need_no_common_batch():
 )
 def test_a_single_input_needs_no_name(body, shape):
     assert parse(body, {"x": FLOAT})["x"].shape == shape
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"inputs": [1], "inputs": [100]}',
+        b'{"inputs": {"x": [1], "x": [100]}}',
+        b'{"instances": [1], "instances": [100]}',
+        b'{"instances": [{"x": 1, "x": 100}]}',
+        b'{"instances": [1.0], "z": 1e3, "instances": [1e2]}',
+    ],
+)
+def test_of_members_of_one_name_the_first_counts(body):
+    """As RapidJSON's `FindMember`, by which TF Serving looks them up."""
+    found = parse(body, {"x": FLOAT})
+    np.testing.assert_array_equal(np.ravel(found["x"]), [1])
 
 
 def test_what_follows_the_value_and_a_byte_order_mark_are_ignored():
@@ -289,9 +306,9 @@ def test_every_depth_is_answered():
 
 @pytest.mark.parametrize("part", [b"[],", b"{},", b"1,", b'"a",', b"[["])
 def test_a_body_of_millions_of_parts(part):
-    body = b'{"inputs": [' + part * 2**22 + b"1]}"
+    body = b'{"inputs": [' + part * json_text.MAX_PARTS + b"1]}"
     start = time.thread_time()
-    with pytest.raises(StatusError, match="more than 4194304 parts") as caught:
+    with pytest.raises(StatusError, match="more than 4259840 parts") as caught:
         parse(body, {"x": FLOAT})
     assert caught.value.code == Code.RESOURCE_EXHAUSTED
     assert time.thread_time() - start < 0.5

@@ -38,7 +38,7 @@ def start():
 
     yield starter
     for manager in managers:
-        manager.stop()
+        manager.stop(10)
 
 
 def states(manager, name="m"):
@@ -174,6 +174,31 @@ def test_poll_once_and_never(disk, start):
     never = start(disk, file_system_poll_wait_seconds=-1)
     time.sleep(0.05)
     assert states(never) == {}
+
+
+def test_a_version_that_is_wanted_again_while_it_goes_is_loaded(disk, start):
+    disk.put("1")
+    manager = start(disk, file_system_poll_wait_seconds=0)
+    manager.wait_until_available({"m"})
+    with manager.table.use(spec_of("m")):
+        manager.reload(config_of())
+        eventually(lambda: states(manager) == {1: "UNLOADING"})
+        manager.reload(config_of(disk.base))
+        time.sleep(0.05)
+    # No poll comes by itself.
+    eventually(lambda: states(manager) == {1: "AVAILABLE"})
+
+
+def test_a_load_that_runs_does_not_hold_the_end_up(disk, start):
+    disk.put("1", "slow")
+    manager = start(disk)
+    eventually(lambda: disk.loads)
+    started = time.monotonic()
+    manager.stop(0.1)
+    assert time.monotonic() - started < 2
+    assert not manager.is_idle
+    disk.go_on.set()
+    eventually(lambda: manager.is_idle)
 
 
 def test_lookups_that_fail(disk, start):

@@ -370,6 +370,28 @@ def test_a_slider_moved_while_the_server_comes_back_stays(handlers):
     assert events._look(*sliders, *kept, facts, point(16), point(16)) == {}
 
 
+def test_another_model_of_the_same_number_has_its_own_curve(handlers):
+    """Of which a server that came back between two looks says nothing."""
+    facts = handlers.model.facts()
+    shown = handlers.begin(facts)["shown"]
+    on_curve = float(shown.points.values[3])
+    assert "shown" not in handlers.move(shown, point(on_curve))
+    assert "shown" not in handlers.move(shown, point(on_curve * 1.01))
+    other = dataclasses.replace(
+        shown.points,
+        outputs={n: 2 * v for n, v in shown.points.outputs.items()},
+    )
+    page = handlers.move(
+        dataclasses.replace(shown, points=other), point(on_curve)
+    )
+    for name, values in page["shown"].points.outputs.items():
+        np.testing.assert_allclose(values, shown.points.outputs[name])
+    # One with another name for its input is left to the next look.
+    renamed = {"other": shown.example["image"]}
+    gone = dataclasses.replace(shown, example=renamed)
+    assert handlers.move(gone, point(on_curve)) == {}
+
+
 def test_a_lost_event_is_caught_up_with(handlers):
     facts = handlers.model.facts()
     events = app._Events(handlers, {})

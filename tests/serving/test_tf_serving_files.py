@@ -52,6 +52,14 @@ def models():
     return message.model_config_list.config
 
 
+def test_all_files_name_one_version():
+    """KServe's own is one that lacks operations of TensorFlow 2.21."""
+    model = read("kserve/inference_service.yaml")["spec"]["predictor"]["model"]
+    assert IMAGE == f"tensorflow/serving:{model['runtimeVersion']}"
+    assert container()["image"] == IMAGE
+    assert IMAGE in (FOLDER / "compose.yaml").read_text()
+
+
 def test_models_config_is_a_model_server_config():
     (model,) = models()
     assert model.name == "demo"

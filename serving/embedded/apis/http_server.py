@@ -7,6 +7,7 @@ holds no thread, and a reply can be given up when its time is over.
 import asyncio
 import functools
 import logging
+from collections.abc import Coroutine
 
 import uvicorn
 from starlette.responses import Response
@@ -96,7 +97,9 @@ class HttpServer:
         try:
             if not await self._read(body, receive):
                 return
-            reply = await self._reply(scope, body)
+            reply = await _unless_gone(self._reply(scope, body), receive)
+            if reply is None:
+                return
         except status.StatusError as error:
             reply = rest.reply(json_text.error_body(error), error.http_status)
         finally:
@@ -144,3 +147,29 @@ class HttpServer:
             raise status.deadline_exceeded(
                 "Timed out waiting for notification"
             ) from None
+
+
+async def _unless_gone(answer: Coroutine, receive) -> Response | None:
+    """Awaits an answer, or gives it up when its client leaves: one that waits
+    for its place would take the time of those behind it."""
+    task, gone, waiting = asyncio.current_task(), False, True
+
+    async def watch():
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if waiting:
+            gone = True
+            task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        if not gone:
+            raise
+        task.uncancel()
+        return None
+    finally:
+        waiting = False
+        watcher.cancel()

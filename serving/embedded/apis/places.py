@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import errno
 import logging
 import socket
 import weakref
@@ -106,5 +107,8 @@ def bind(port: int) -> socket.socket:
         bound.bind(("127.0.0.1", port))
     except OSError as error:
         bound.close()
-        raise OSError(f"port {port} is taken") from error
+        reason = "is taken"
+        if error.errno != errno.EADDRINUSE:
+            reason = f"cannot be used: {error.strerror}"
+        raise OSError(f"port {port} {reason}") from error
     return bound

@@ -110,8 +110,21 @@ def _finite(digits: str) -> float:
     return number
 
 
-_decoder = json.JSONDecoder()
-_strict_decoder = json.JSONDecoder(parse_float=_finite)
+def _first(pairs: list[tuple[str, object]]) -> dict:
+    """Of members of one name the first, as RapidJSON finds it."""
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    found = {}
+    for name, value in pairs:
+        found.setdefault(name, value)
+    return found
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_first)
+_strict_decoder = json.JSONDecoder(
+    parse_float=_finite, object_pairs_hook=_first
+)
 
 
 def _parse_error(error: json.JSONDecodeError, text: str) -> status.StatusError:

@@ -56,14 +56,28 @@ class ModelManager:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Stops polling and frees all versions. No request may run."""
+    def give_up(self) -> None:
+        """Ends polls, and waits for models; what is loaded serves on."""
         with self.table.changed:
             self._stopping = True
             self.table.changed.notify_all()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no load is under way; one that was given up goes on."""
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def stop(self, grace_seconds: float) -> None:
+        """Stops polling and frees all versions. No request may run.
+
+        Args:
+            grace_seconds: after this time a load that runs is given up.
+        """
+        self.give_up()
+        end = time.monotonic() + grace_seconds
         for thread in self._threads:
             if thread.is_alive():
-                thread.join()
+                thread.join(max(end - time.monotonic(), 0))
         for servable in self.table.idle():
             self._end(servable)
 
@@ -225,5 +239,8 @@ class ModelManager:
         with self.table.changed:
             servable.loaded = None
             servable.state = State.END
+            if self._options.file_system_poll_wait_seconds == 0:
+                # It may be wanted again since, which a poll finds.
+                self._next_poll = 0.0
             self.table.changed.notify_all()
         _logger.info("Unloaded %s", servable)
