@@ -34,6 +34,7 @@ from yoto_tf.run_directory import RunDirectory
 from yoto_tf.strict_config import with_settings
 
 _NUM_EXAMPLES = 10_000
+_FIGURES = (".pdf", ".png", ".svg")
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,19 @@ def table(results):
 def main(argv=None):
     arguments = parsed(Arguments, "python -m training.benchmark", argv)
     with reported_on_the_command_line():
+        if not arguments.presets:
+            raise InputError("expected --presets with one or more names")
         for preset in arguments.presets:
             get_preset(preset)
+        for file in (arguments.sweep, arguments.json_file):
+            # Before minutes of work.
+            if file:
+                file.parent.mkdir(parents=True, exist_ok=True)
+        if arguments.sweep and arguments.sweep.suffix not in _FIGURES:
+            raise InputError(
+                f"expected --sweep as a file ending in {', '.join(_FIGURES)}, "
+                f"received: {arguments.sweep}"
+            )
         for name in ("rounds", "steps"):
             if getattr(arguments, name) < 1:
                 raise InputError(

@@ -55,6 +55,8 @@ def _of_tf_config(text):
         spec, task = content["cluster"], content["task"]
         role, number = task["type"], int(task["index"])
         addresses = spec[role]
+        if not isinstance(addresses, list):
+            raise TypeError(f"{role} is no list")
         if not 0 <= number < len(addresses):
             raise ValueError(f"{role} {number} of {len(addresses)}")
     except (KeyError, TypeError, ValueError) as error:

@@ -32,7 +32,7 @@ def main(argv=None):
         preset = get_preset(arguments.preset)
         import_keras_quietly()
         from training.evaluate import evaluate
-        from training.evaluate import table
+        from training.metrics import table
         from training.plots import plot
 
         run = RunDirectory(arguments.run_dir)

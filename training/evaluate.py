@@ -1,7 +1,6 @@
 """Scores a run over a grid: `python -m training.evaluate RUN`."""
 
 import json
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,13 +200,16 @@ def evaluate(
         # Before what takes minutes.
         written(rows, facts, lambda text: None)
         shown = family.shown_points(model, config)
+
+        def with_metrics(columns, measured):
+            found = {n: {**of, "seed": seed} for n, of in measured.items()}
+            told = {"metrics": {**found, **measure.facts}}
+            told["seconds"] = round(time.monotonic() - started, 1)
+            both = [a | b for a, b in zip(rows, columns, strict=True)]
+            return written(both, facts | told, log)
+
         told = asked, family, measure, grid, shown, log
-        columns, measured = further.measured(*told)
-        rows = [a | b for a, b in zip(rows, columns, strict=True)]
-        found = {n: {**facts, "seed": seed} for n, facts in measured.items()}
-        facts["metrics"] = {**found, **measure.facts}
-        facts["seconds"] = round(time.monotonic() - started, 1)
-        rows, facts = written(rows, facts, log)
+        rows, facts = with_metrics(*further.measured(*told, with_metrics))
     if regret_at:
         # When all that was measured is written: it trains a model.
         def scored(judged):
@@ -246,43 +248,6 @@ def hypervolume_facts(family, model, example_shape, costs):
     }
 
 
-def table(rows, family, columns=None):
-    """Formats scores as a Markdown table.
-
-    Args:
-        rows: of `evaluate`.
-        family: `Family` of the run.
-        columns: list of `Column`s that are shown; None: the family's.
-    """
-    columns = columns or family.columns
-    titles = [*family.parameters, *(c.title for c in columns)]
-    lines = [
-        f"| {' | '.join(titles)} |",
-        f"| {' | '.join(['---:'] * len(titles))} |",
-    ]
-    for row in rows:
-        cells = [f"{row[n]:g}" for n in family.parameters]
-        cells += [_cell(row, column) for column in columns]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell(row, column):
-    value, error = row[column.name], row.get(f"{column.name}_se")
-    if math.isnan(value):
-        # It was not measured there, or there is nothing to say.
-        return "-"
-    cell = format(value, column.form)
-    if row.get(f"{column.name}_at_least"):
-        cell = f">= {cell}"
-    if error is not None:
-        cell += f" ± {format(error, column.form)}"
-    ceiling = row.get(f"{column.name}_ceiling")
-    if ceiling is not None:
-        cell += f" (of at most {format(ceiling, column.form)})"
-    return cell
-
-
 def main(argv=None):
     arguments = parsed(Arguments, "python -m training.evaluate", argv)
     with reported_on_the_command_line():
@@ -310,9 +275,9 @@ def main(argv=None):
             regret_at=regret_at,
             regret_epochs=arguments.regret_epochs,
         )
-        print(table(rows, family))
+        print(further.table(rows, family))
         if columns := further.columns_of(rows, family):
-            print(f"\n{table(rows, family, columns)}")
+            print(f"\n{further.table(rows, family, columns)}")
         print(f"{family.unit or 'scores'}, written to {run.curve_file}")
         summary = json.loads(run.evaluation_file.read_text())
         if "hypervolume" in summary:

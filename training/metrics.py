@@ -117,7 +117,7 @@ def measurer(asked, texts, family, model, examples, factors, seed, log):
     return asked, family.measurer(model, examples, None, seed)
 
 
-def measured(asked, family, measure, grid, shown, log):
+def measured(asked, family, measure, grid, shown, log, cut_off=None):
     """Measures, and says after each how much is left.
 
     Args:
@@ -128,6 +128,8 @@ def measured(asked, family, measure, grid, shown, log):
         shown: points that matter most: where a metric is measured at a few
             alone.
         log: called with a sentence.
+        cut_off: called with what is returned, as far as it is there, when
+            something ends it before.
 
     Returns:
         `(rows, facts)`: a dict of columns for every point, not a number where
@@ -137,27 +139,39 @@ def measured(asked, family, measure, grid, shown, log):
     # By points, so that examples are encoded once for all metrics.
     plan = [(i, n) for i in range(len(grid)) for n in asked if i in places[n]]
     seconds = {n: [] for n in asked}
-    rows = [{} for _ in grid]
-    for number, (i, name) in enumerate(plan, 1):
-        started = time.monotonic()
-        rows[i] |= measure(name, grid[i], asked[name])
-        seconds[name].append(time.monotonic() - started)
-        left = sum(_expected(seconds, n) for _, n in plan[number:])
-        log(
-            f"{name} at {points.label(grid[i])}: {number} of {len(plan)} "
-            f"measured{_time_left(left) if number < len(plan) else ''}"
-        )
-    columns = list(dict.fromkeys(c for row in rows for c in row))
-    facts = {
-        name: {
-            "meaning": family.metrics[name].meaning,
-            **({"size": size} if size is not None else {}),
-            "points": [grid[i] for i in places[name]],
-            "seconds": round(sum(seconds[name]), 1),
+    rows, done = [{} for _ in grid], {n: [] for n in asked}
+
+    def found():
+        columns = list(dict.fromkeys(c for row in rows for c in row))
+        facts = {
+            name: {
+                "meaning": family.metrics[name].meaning,
+                **({"size": size} if size is not None else {}),
+                "points": done[name],
+                "seconds": round(sum(seconds[name]), 1),
+            }
+            for name, size in asked.items()
+            if done[name]
         }
-        for name, size in asked.items()
-    }
-    return [{c: row.get(c, math.nan) for c in columns} for row in rows], facts
+        whole = [{c: row.get(c, math.nan) for c in columns} for row in rows]
+        return whole, facts
+
+    try:
+        for number, (i, name) in enumerate(plan, 1):
+            started = time.monotonic()
+            rows[i] |= measure(name, grid[i], asked[name])
+            seconds[name].append(time.monotonic() - started)
+            done[name].append(grid[i])
+            left = sum(_expected(seconds, n) for _, n in plan[number:])
+            log(
+                f"{name} at {points.label(grid[i])}: {number} of {len(plan)} "
+                f"measured{_time_left(left) if number < len(plan) else ''}"
+            )
+    except BaseException:
+        if cut_off and any(done.values()):
+            cut_off(*found())
+        raise
+    return found()
 
 
 def _chosen(most, grid, shown):
@@ -193,3 +207,40 @@ def columns_of(rows, family):
         if any(c.name in there for c in own):
             found |= {c: c for c in metric.columns if c.name in there}
     return list(found)
+
+
+def table(rows, family, columns=None):
+    """Formats scores as a Markdown table.
+
+    Args:
+        rows: of `evaluate`.
+        family: `Family` of the run.
+        columns: list of `Column`s that are shown; None: the family's.
+    """
+    columns = columns or family.columns
+    titles = [*family.parameters, *(c.title for c in columns)]
+    lines = [
+        f"| {' | '.join(titles)} |",
+        f"| {' | '.join(['---:'] * len(titles))} |",
+    ]
+    for row in rows:
+        cells = [f"{row[n]:g}" for n in family.parameters]
+        cells += [_cell(row, column) for column in columns]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(row, column):
+    value, error = row[column.name], row.get(f"{column.name}_se")
+    if math.isnan(value):
+        # It was not measured there, or there is nothing to say.
+        return "-"
+    cell = format(value, column.form)
+    if row.get(f"{column.name}_at_least"):
+        cell = f">= {cell}"
+    if error is not None:
+        cell += f" ± {format(error, column.form)}"
+    ceiling = row.get(f"{column.name}_ceiling")
+    if ceiling is not None:
+        cell += f" (of at most {format(ceiling, column.form)})"
+    return cell

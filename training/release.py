@@ -6,16 +6,18 @@ curve, how they were made, a few inputs to try, and a card.
 
 import dataclasses
 import json
+import os
 import shlex
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tyro
 
-from training.evaluate import table
+from training.metrics import table
 from yoto_tf import points
 from yoto_tf import released
 from yoto_tf import strict_config
@@ -121,23 +123,35 @@ def release(run, limits="", to=released.FOLDER, credits=""):
             "expected a run that is scored at trained values alone, received: "
             f"{run.path}, scored at {strange[0]}"
         )
-    target = RunDirectory(Path(to) / name)
-    target.path.mkdir(parents=True, exist_ok=True)
-    target.write_json(target.config_file, {**facts, "config": public.to_dict()})
-    target.save_model(plain)
+    folder = Path(to) / name
+    # Whole, or the one of before: settings and weights belong together.
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as aside:
+        target = RunDirectory(Path(aside) / name)
+        target.path.mkdir()
+        _fill(target, run, plain, inputs, {**facts, "config": public.to_dict()})
+        text = card(name, preset, target, differing, limits, credits)
+        (target.path / released.CARD).write_text(text)
+        for file in target.path.iterdir():
+            os.replace(file, folder / file.name)
+    return folder
+
+
+def _fill(target, run, model, inputs, facts):
+    """Writes all but the card of a released model into a new folder."""
+    config = run.read_config()
+    public = facts["config"]["data"]["name"]
+    target.write_json(target.config_file, facts)
+    target.save_model(model)
     shutil.copyfile(run.curve_file, target.curve_file)
     for file in (run.evaluation_file, run.data.facts_file):
         # A folder's place is nobody's business either.
         content = _without(
-            json.loads(file.read_text()), config.data.name, public.data.name
+            json.loads(file.read_text()), config.data.name, public
         )
         target.write_json(target.path / file.name, content)
     with written_whole(target.examples_file) as aside:
         np.savez_compressed(aside, **inputs)
-    text = card(name, preset, target, differing, limits, credits)
-    with written_whole(target.path / released.CARD) as aside:
-        aside.write_text(text)
-    return target.path
 
 
 def _without(content, private, public):
@@ -174,9 +188,13 @@ def card(name, preset, run, differing, limits, credits):
     if others:
         settings = f"the preset with {', '.join(others)}"
     measured = json.loads(run.evaluation_file.read_text())
+    made = json.loads(run.config_file.read_text())
     data = run.data.read()
     counts = data["num_examples"]
-    packages = measured["packages"]
+    packages = made["packages"]
+    scored = measured["git_revision"]
+    if scored == made["git_revision"]:
+        scored = None
     asked = ", ".join(
         f"{n} from {min(r[n] for r in rows):g} to {max(r[n] for r in rows):g}"
         for n in family.parameters
@@ -191,9 +209,10 @@ def card(name, preset, run, differing, limits, credits):
         f"**Training**: {settings} (`config.json`), seed "
         f"{config.training.seed}, {measured['steps']:,} steps, "
         f"{measured['parameters']:,} parameters; yoto_tf "
-        f"{measured['yoto_tf']}, commit `{measured['git_revision']}`, "
+        f"{made['yoto_tf']}, commit `{made['git_revision']}`, "
         f"TensorFlow {packages['tensorflow']}, Keras {packages['keras']}"
-        + (f", {measured['processor']}" if "processor" in measured else "")
+        + (f", {made['processor']}" if "processor" in made else "")
+        + (f"; scored by commit `{scored}`" if scored else "")
         + ".",
         f"```sh\npython -m training.train {name}{_words(differing, values)}\n"
         f"python -m training.evaluate runs/{name}\n"

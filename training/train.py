@@ -309,7 +309,8 @@ def main(argv=None):
                     config,
                     run_dir,
                     given.resume,
-                    preset=name,
+                    # By which `--resume` knows it again.
+                    preset=arguments.named(argv) or name,
                     verbose=1 if sys.stdout.isatty() else 2,
                     steps_per_execution=given.steps_per_execution,
                     batch_parts=given.batch_parts,

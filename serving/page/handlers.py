@@ -219,8 +219,9 @@ class Handlers:
         outputs = self.model.answer(shown.example, point)
         # Another knob: another curve. And another model of the same name and
         # number, of which a server says nothing.
-        if _beside(facts, point) != shown.beside or _of_another(
-            shown.points, facts.knobs[0].name, outputs, point
+        at = point[facts.knobs[0].name]
+        if _beside(facts, point) != shown.beside or not shown.points.agree(
+            outputs, at
         ):
             shown = self._shown(facts, shown.example, point, shown.index)
             page = {"shown": shown, "strip": views.strip(facts, shown.points)}
@@ -305,20 +306,6 @@ def _beside_turned(facts, point, name):
     if name not in point:
         return point
     return knobs.moved(facts.knobs, point, name, point[name])
-
-
-def _of_another(points, knob, outputs, point):
-    """Whether an answer is not that of a model that gave a curve."""
-    if set(outputs) != set(points.outputs):
-        return True
-    (places,) = np.nonzero(np.isclose(points.values, point[knob], rtol=1e-6))
-    return any(
-        known.ndim == 1
-        and not np.allclose(known[i], outputs[name], rtol=0.01, atol=1e-3)
-        for i in places
-        for name, known in points.outputs.items()
-        if known.dtype.kind in "fiu"
-    )
 
 
 def _fits(facts, example):

@@ -76,6 +76,19 @@ class Points:
     values: np.ndarray
     outputs: dict[str, np.ndarray]
 
+    def agree(self, outputs, value):
+        """Whether outputs at a value may be of the model that gave these: at
+        one of these values they have to be the same."""
+        if set(outputs) != set(self.outputs):
+            return False
+        (places,) = np.nonzero(np.isclose(self.values, value, rtol=1e-6))
+        return all(
+            np.allclose(known[i], outputs[name], rtol=0.01, atol=1e-3)
+            for i in places
+            for name, known in self.outputs.items()
+            if known.ndim == 1 and known.dtype.kind in "fiu"
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Traversals:

@@ -124,6 +124,8 @@ def test_a_sweep_shows_every_rate():
     ("arguments", "said"),
     [
         (["--sweep", "x.png", "--presets", "default_cost"], "base_channels"),
+        (["--sweep", "x.gif"], "ending in .pdf, .png, .svg, received: x.gif"),
+        (["--sweep", "x.png", "--presets"], "--presets with one or more"),
         (["--rounds", "0"], "--rounds of 1 or more"),
         (["--steps", "0"], "--steps of 1 or more"),
     ],

@@ -14,7 +14,7 @@ from training import metrics
 from training import plots
 from training.evaluate import evaluate
 from training.evaluate import main
-from training.evaluate import table
+from training.metrics import table
 from yoto_tf.data import load_images
 from yoto_tf.data import shapes3d_renderer
 from yoto_tf.data import shapes3d_world
@@ -124,6 +124,32 @@ def test_what_is_dear_is_measured_where_it_matters(shown, expected):
     assert len(said) == len(calls) == 5 + len(expected)
     assert f"1 of {len(calls)} measured, less than a minute left" in said[0]
     assert said[-1].endswith(f"{len(calls)} of {len(calls)} measured")
+
+
+def test_what_was_measured_before_an_end_is_handed_on():
+    def measure(name, point, size):
+        if point["x"] > 3 and name == "cheap":
+            raise KeyboardInterrupt
+        return {"calls": point["x"]} if name == "cheap" else {"double": 0.5}
+
+    found = []
+    grid = [{"x": float(x)} for x in range(1, 6)]
+    with pytest.raises(KeyboardInterrupt):
+        metrics.measured(
+            {"cheap": None, "dear": None},
+            Counting,
+            measure,
+            grid,
+            [],
+            lambda _: None,
+            lambda *given: found.extend(given),
+        )
+    rows, facts = found
+    assert [row["calls"] for row in rows[:3]] == [1, 2, 3]
+    assert all(math.isnan(row["calls"]) for row in rows[3:])
+    assert facts["cheap"]["points"] == grid[:3]
+    # Of the two where it is measured the first.
+    assert facts["dear"]["points"] == grid[:1]
 
 
 def test_bounds_and_what_is_missing_are_told_in_the_table():

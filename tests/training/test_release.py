@@ -42,6 +42,34 @@ def test_a_released_run_answers_as_the_run_and_says_how_it_was_made(
         assert str(trained_run.path).encode() not in content
 
 
+def test_a_release_that_fails_leaves_the_one_of_before(
+    trained_run, tmp_path, monkeypatch
+):
+    path = release(trained_run, to=tmp_path / "released")
+    before = {f.name: f.read_bytes() for f in path.iterdir()}
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunDirectory, "save_model", full)
+    with pytest.raises(OSError, match="No space"):
+        release(trained_run, "Other limits.", tmp_path / "released")
+    assert {f.name: f.read_bytes() for f in path.iterdir()} == before
+    assert [f.name for f in path.parent.iterdir()] == [path.name]
+
+
+def test_the_card_tells_what_trained_and_what_scored(trained_run, tmp_path):
+    shutil.copytree(trained_run.path, tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    for file, commit in ((run.config_file, "a" * 40),):
+        content = json.loads(file.read_text())
+        file.write_text(json.dumps({**content, "git_revision": commit}))
+    scored = json.loads(run.evaluation_file.read_text())["git_revision"]
+    card = (release(run, to=tmp_path / "released") / "README.md").read_text()
+    assert f"commit `{'a' * 40}`, TensorFlow" in card
+    assert f"; scored by commit `{scored}`." in card
+
+
 def test_a_run_of_other_settings_is_no_release_of_its_preset(
     trained_run, tmp_path
 ):

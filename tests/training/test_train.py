@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from training import train as train_module
+from training.beginning import check_same_config
 from training.train import train
 from yoto_tf.errors import InputError
 from yoto_tf.errors import TrainingDiverged
@@ -186,6 +187,51 @@ def test_steps_that_cannot_be_made_leave_no_run(data_dir, tmp_path, capsys):
         train_module.main([*words, "--steps-per-execution", "5"])
     assert "steps_per_execution to divide the" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["--objective.group-size", "7"], "multiple of group_size=7"),
+        (["--evaluation.watched-betas", "1", "1"], "watched_betas once"),
+        (
+            [*("--beta.distribution", "choice"), "--beta.values", "1", "1"],
+            "received: ",
+        ),
+    ],
+)
+def test_what_the_model_would_refuse_leaves_no_run(
+    settings, said, data_dir, tmp_path, capsys
+):
+    words = _command(tmp_path / "run", data_dir)[3:]
+    with pytest.raises(SystemExit) as ended:
+        train_module.main([*words, *settings])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_where_its_data_have_moved(trained_run, smoke_config):
+    data = dataclasses.replace(smoke_config.data, data_dir="/elsewhere")
+    moved = dataclasses.replace(smoke_config, data=data)
+    check_same_config(moved, smoke_config, trained_run)
+    other = dataclasses.replace(moved, data=dataclasses.replace(data, name="x"))
+    with pytest.raises(InputError, match="other values of data.name$"):
+        check_same_config(other, smoke_config, trained_run)
+
+
+def test_a_run_of_a_file_is_known_by_the_file(
+    config_file, tmp_path, monkeypatch
+):
+    asked = {}
+
+    def train_(*_, **given):
+        asked.update(given)
+        return None, RunDirectory(tmp_path)
+
+    monkeypatch.setattr(train_module, "train", train_)
+    train_module.main([str(config_file), "--run-dir", str(tmp_path / "run")])
+    assert asked["preset"] == str(config_file)
 
 
 @pytest.mark.slow

@@ -496,6 +496,28 @@ def test_hyperbands_plan_is_what_it_does(wide, scored_at_once, tmp_path):
     assert lines[-1].endswith("0 s left")
 
 
+def test_trials_that_fail_take_no_promotion_from_the_best(
+    wide, scored_at_once, tmp_path
+):
+    hyperband = dataclasses.replace(
+        wide,
+        oracle="hyperband",
+        epochs=9,
+        trials=None,
+        space=dataclasses.replace(wide.space, kind=("spline", "gate")),
+    )
+    lines = []
+    outcomes = tune(hyperband, tmp_path / "search", log=lines.append)
+    failed = [o for o in outcomes if o.status == "failed"]
+    assert 2 < len(failed) < len(outcomes) / 2
+    # All that was planned, and no failed one was gone on with.
+    assert f"search of {len(outcomes)} trials" in lines[0]
+    assert {o.epochs for o in failed} <= {1, 3, 9}
+    first = [o for o in outcomes if o.epochs == 1]
+    longest = [o for o in outcomes if o.epochs == 9 and o.trial > len(first)]
+    assert [o.status for o in longest][:1] == ["completed"]
+
+
 def test_a_whole_hyperband_goes_on_when_it_is_given_more_trials(
     wide, scored_at_once, tmp_path
 ):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import unicodedata
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from yoto_tf.data import load_images
+from yoto_tf.data import splits
 from yoto_tf.data.cuts import cut_by_name
 from yoto_tf.data.folder import FolderImages
 from yoto_tf.data.listing import picture_files
@@ -239,6 +241,28 @@ def test_of_many_pictures_the_first_broken_one_is_named(folder):
 
 
 # How few are enough.
+
+
+def test_what_is_passed_over_or_not_there_is_noted(folder):
+    for i in range(3):
+        picture(folder / f"more/{i}.tif", i)
+    asked = {"train_examples": 1000, "test_examples": 9}
+    notes = load_images(DataConfig(name=str(folder), **asked)).notes
+    passed, fewer = notes
+    assert passed.startswith("3 pictures ending in .tif are passed over")
+    assert re.fullmatch("train_examples=1000: there are [0-9]+", fewer)
+
+
+def test_a_folder_called_like_a_data_set_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cifar10").mkdir()
+    assert splits._other("cifar10") == (
+        "cifar10 is TFDS's; ./cifar10 is the folder of that name",
+    )
+    assert splits._other("mnist") == splits._other("./cifar10") == ()
+    (tmp_path / "coco/train2017").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"; \./coco/train2017 is the folder"):
+        load_images(DataConfig(name="coco/train2017"))
 
 
 def test_a_dark_folder_is_noted_and_a_bright_one_is_not(folder, tmp_path):

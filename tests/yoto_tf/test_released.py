@@ -109,6 +109,10 @@ def test_a_preset_is_built_with_trained_weights():
     ("given", "message"),
     [
         ({"name": "smoke", "weights": "trained"}, "trained weights, one of"),
+        (
+            {"name": "compression", "weights": "trained"},
+            "preset of ConditionalVAE.*'compression', weights of a Compression",
+        ),
         ({"weights": "imagenet"}, "weights='trained'.*'imagenet'"),
         ({"weights": "trained", "width": 2}, "without other settings.*width"),
     ],

@@ -1,7 +1,7 @@
 """The only place that knows the file names of a search.
 
 DIR/search.json          the settings, written first
-DIR/data.json, DIR/trained_images.npy  of which images
+DIR/data.json, DIR/trained_examples.npy  of which images
 DIR/oracle/              KerasTuner's state, for resuming
 DIR/trials/NNNN/         the run directory of a trial, without its models
 DIR/trials/NNNN/outcome.json  its scores, or why it failed

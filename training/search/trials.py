@@ -25,6 +25,7 @@ from yoto_tf.errors import TrainingDiverged
 from yoto_tf.files import written_whole
 from yoto_tf.run_directory import RunDirectory
 
+_WORST = 1e300  # which JSON has, as it has no infinity
 # It prints the traceback of every failed trial; ours is a sentence.
 keras_tuner_config.DEBUG = False
 # KerasTuner 1.4.8 has a print left in what sends a condition to a worker.
@@ -92,10 +93,15 @@ class TrialTuner(keras_tuner.Tuner):
                     directory.write_outcome(outcome)
                 except OSError as error:
                     raise FatalDiskError(str(error)) from error
-        if outcome.status == "failed":
+        score, direction = OBJECTIVES[self.settings.objective][:2]
+        if outcome.status != "failed":
+            return {score: getattr(outcome, score)}
+        if self.settings.oracle != "hyperband":
             raise keras_tuner.errors.FailedTrialError(outcome.error)
-        score = OBJECTIVES[self.settings.objective][0]
-        return {score: getattr(outcome, score)}
+        # KerasTuner continues the best of a round when more have a score than
+        # are thrown out: without one, a failed trial would take the place of
+        # one of the best.
+        return {score: _WORST if direction == "min" else -_WORST}
 
     @contextlib.contextmanager
     def _alone_on(self, trial):
@@ -198,7 +204,7 @@ def trial_config(search, values):
 
 
 def scores(family, model, examples, config):
-    """Scores a model on the grid of its settings.
+    """Scores a model on the grid of its settings, where it was trained.
 
     Args:
         family: `Family`.
@@ -211,8 +217,17 @@ def scores(family, model, examples, config):
 
     Raises:
         ArithmeticError: if a score is NaN or infinite.
+        InputError: if it was trained nowhere on the grid.
     """
-    rows = family.score(model, examples, family.grid(config))
+    grid = family.grid(config)
+    trained = [p for p in grid if model.loss_parameters.contains(p)]
+    if not trained:
+        raise InputError(
+            "expected points to score at that are trained, received: "
+            f"{', '.join(map(points.label, grid))}, for values "
+            f"{model.loss_parameters!r}"
+        )
+    rows = family.score(model, examples, trained)
     shape = examples.shape[1:]
     factor, unit = family.scale(shape)
     name = family.objective.name

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from yoto_tf.data.listing import passed_over
 from yoto_tf.errors import InputError
 
 _SHARE = 0.1
@@ -61,6 +62,7 @@ def cut_by_place(sizes, config):
         validation=train[:num_validation],
         test=test,
         test_split="test" if "test" in sizes else "train",
+        notes=_fewer(config, len(train) - num_validation, len(test)),
     )
 
 
@@ -118,7 +120,21 @@ def cut_by_name(folder, config, size):
         num_validation = beside(others[watched], num_validation)
     validation = watched[:num_validation]
     train = train[~np.isin(train, validation)]
+    notes = (*passed_over(folder.folder), *notes)
+    notes = (*notes, *_fewer(config, len(train), len(test)))
     return Cut(train[: config.train_examples], validation, test, notes=notes)
+
+
+def _fewer(config, num_train, num_test):
+    """Sentences on counts that are more than there is."""
+    return tuple(
+        f"{name}={asked}: there are {there}"
+        for name, asked, there in (
+            ("train_examples", config.train_examples, num_train),
+            ("test_examples", config.test_examples, num_test),
+        )
+        if asked and asked > there
+    )
 
 
 def beside(places, num):

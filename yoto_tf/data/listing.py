@@ -6,6 +6,8 @@ import os
 from yoto_tf.errors import InputError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
+# Pictures to their owner, too, who is told that they are not read.
+_OTHERS = (".avif", ".heic", ".heif", ".jfif", ".jp2", ".tif", ".tiff")
 
 # What systems keep beside their owner's files: thumbnails, previews, bins.
 # Those whose names begin with a dot are passed over whatever they are called.
@@ -38,16 +40,29 @@ def picture_files(folder):
     found = []
     seen = set()
     # What links lead to comes last: it may lie in the folder, too.
-    for _, path, real in sorted(_walk(folder)):
+    for _, path, real in sorted(_walk(folder, SUFFIXES)):
         if real not in seen:
             seen.add(real)
             found.append(path)
     return sorted(found)
 
 
-def _walk(folder):
+def passed_over(folder):
+    """Sentences on pictures of kinds that are not read."""
+    found = collections.Counter(
+        path.suffix.lower() for _, path, _ in _walk(folder, _OTHERS)
+    )
+    return tuple(
+        f"{num:,} pictures ending in {suffix} are passed over: "
+        f"{', '.join(SUFFIXES)} are read"
+        for suffix, num in sorted(found.items())
+    )
+
+
+def _walk(folder, suffixes):
     """Yields `(whether a link led there, path, path without links)` of every
-    visible picture; no folder is entered twice, so that loops end."""
+    visible file that ends so; no folder is entered twice, so that loops
+    end."""
     folders = collections.deque([(False, folder, os.path.realpath(folder))])
     entered = set()
     while folders:
@@ -68,7 +83,7 @@ def _walk(folder):
                     folders.append((link, path, real))
                 else:
                     folders.appendleft((link, path, real))
-            elif path.suffix.lower() in SUFFIXES and _may_be_read(entry):
+            elif path.suffix.lower() in suffixes and _may_be_read(entry):
                 yield link, path, real
 
 

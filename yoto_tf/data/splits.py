@@ -76,7 +76,7 @@ def load_images(config, parts=("train", "test")):
             "test": len(cut.test),
         },
         own_test=cut.test_split == "test",
-        notes=(*cut.notes, *_dark(images)),
+        notes=(*_other(config.name), *cut.notes, *_dark(images)),
         name=config.name,
         noun="images",
     )
@@ -113,6 +113,13 @@ def load_factors(config):
     source = tfds_images.TfdsImages(config.name, config.data_dir)
     cut = cuts.cut_by_place(source.splits, config)
     return source.factors(cut.test_split, cut.test)
+
+
+def _other(name):
+    """A sentence where a name is that of a folder, too."""
+    if is_folder(name) or not _is_directory(name):
+        return ()
+    return (f"{name} is TFDS's; ./{name} is the folder of that name",)
 
 
 def is_folder(name):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -250,6 +251,8 @@ def _builder(name, data_dir):
         raise InputError(
             f"expected a TFDS data set, received: data.name={name!r} "
             f"({_first_line(error)})"
+            + f"; ./{name} is the folder of that name"
+            * Path(name).is_dir()
         ) from error
 
 

@@ -53,6 +53,11 @@ def as_class(model_class, name, seed, weights, overrides):
         )
     found = run(name)
     trained = found.load_model()
+    if not issubclass(model_class, type(trained)):
+        raise InputError(
+            f"expected a preset of {model_class.__name__}, received: {name!r}, "
+            f"weights of a {type(trained).__name__}"
+        )
     model = model_class.from_config({**trained.get_config(), "seed": seed})
     model.set_weights(trained.get_weights())
     # What happens once in a run, as KL warm-up, has happened.

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from yoto_tf import points
+from yoto_tf.errors import InputError
 from yoto_tf.families.base import Family
 from yoto_tf.families.parts import Column
 from yoto_tf.families.vae.config import ExperimentConfig
@@ -67,12 +68,28 @@ class VaeFamily(Family):
     # Data.
 
     def check(self, settings):
+        from yoto_tf.families.vae.beta_distribution import beta_distribution
         from yoto_tf.families.vae.model import likelihoods
         from yoto_tf.layers.factory import make_conditioning
 
         # Classes of one's own.
         likelihoods.get(settings.model.likelihood)
         make_conditioning(settings.model.conditioning)
+        # What the model would refuse, before there is a directory.
+        beta_distribution(settings.beta)
+        watched = settings.evaluation.watched_betas
+        if len(set(watched)) < len(watched):
+            raise InputError(
+                "expected each of evaluation.watched_betas once, received: "
+                f"{watched}"
+            )
+        group, batch = settings.objective.group_size, settings.training
+        if group and batch.batch_size % group:
+            raise InputError(
+                f"expected batches of a multiple of group_size={group} "
+                "examples, received: training.batch_size="
+                f"{batch.batch_size}"
+            )
 
     def load(self, settings, parts=("train", "test"), known=None):
         from yoto_tf.data import load_images
