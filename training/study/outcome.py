@@ -4,7 +4,6 @@ from pathlib import Path
 
 from training.metrics import columns_of
 from training.study import between
-from training.study import comparison
 from training.study import courses
 from training.study import kept as kept_module
 from training.study import protocol
@@ -121,6 +120,7 @@ def write_report(spec, planned, folder, to, command, log=print):
     # Not before the runs: their processes start meanwhile.
     import_keras_quietly()
     from training import figures as common_figures
+    from training.study import comparison
     from training.study import figures
     from training.study import pictures
     from training.study import report

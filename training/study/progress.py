@@ -125,10 +125,11 @@ class StudyProgress:
             **self.known,
             **{k: statistics.mean(v) for k, v in self.measured.items()},
         }
-        in_work = []
+        in_work, begun_now = [], []
         for name in self.started:
             left = self._left_of(name)
             if left is None:
+                begun_now.append(name)
                 continue
             in_work.append(left)
             begun, from_fraction = self.started[name]
@@ -141,7 +142,7 @@ class StudyProgress:
         waiting = [
             costs.get(one.kind, typical)
             for name, one in self.runs.items()
-            if name not in self.started
+            if name not in self.started or name in begun_now
         ]
         left = sum(in_work) + sum(waiting)
         return left / max(1, min(self.jobs, len(self.runs)))
