@@ -132,7 +132,7 @@ def test_requests_of_clients_that_left_wait_no_longer(tmp_path):
         status, *_ = serving_models.ask(server, "GET", "/v1/models/m")
         assert status == 200
         # Of eight seconds the one that runs.
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 5.5
 
 
 def test_time_and_queue_are_bounded(tmp_path):
