@@ -55,6 +55,12 @@ class MethodSummary:
         return float(np.max([mean for mean, _ in self.differences.values()]))
 
 
+def waiting(results, planned):
+    """The runs of `planned` that have no results yet."""
+    ended = set(results.run)
+    return [one for one in planned if one.name not in ended]
+
+
 def whole_seeds(results, planned):
     """The seeds of which all runs ended: without one, the better of a seed's
     baselines is another.
@@ -66,9 +72,8 @@ def whole_seeds(results, planned):
     Returns:
         set of seeds.
     """
-    ended = set(results.run)
     return {one.seed for one in planned} - {
-        one.seed for one in planned if one.name not in ended
+        one.seed for one in waiting(results, planned)
     }
 
 

@@ -137,8 +137,7 @@ def write_report(spec, planned, folder, to, command, log=print):
     further = tables.read(to / between.FILE)
     found = tables.read(to / reached.FILE)
     whole, missing = comparison.whole_seeds(table, planned), None
-    ended = set(table.run)
-    waiting = [one for one in planned if one.name not in ended]
+    waiting = comparison.waiting(table, planned)
     if waiting:
         missing = _missing(waiting, len(planned), whole)
     if waiting and whole:
