@@ -153,6 +153,11 @@ def test_numbers_that_are_not_finite_are_refused(config_class, field, number):
             "normalization_power above 0 and at most 2",
         ),
         (BetaConfig, {"adaptive": 1.0}, "adaptive from 0 to below 1"),
+        (
+            BetaConfig,
+            {"distribution": "choice", "values": (1.0,), "adaptive": 0.5},
+            "adaptive left at 0.8 with distribution='choice'",
+        ),
         (ObjectiveConfig, {"warm_up": -0.1}, "warm_up from 0 to 1"),
         (ObjectiveConfig, {"warm_up": 1.1}, "warm_up from 0 to 1"),
         (ObjectiveConfig, {"group_size": 0}, "group_size to be above 0"),

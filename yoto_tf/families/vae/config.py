@@ -25,7 +25,8 @@ class EvaluationConfig(Config):
     betas: tuple[float, ...] = tuple(2.0**k for k in range(-3, 10))
     """Betas of `curve.csv`."""
     watched_betas: tuple[float, ...] = (1.0, 16.0, 256.0)
-    """Betas at which the validation images are scored after each epoch."""
+    """Betas at which the validation images are scored after each epoch: those
+    that the run is trained for, or else three over its range."""
 
     def _check(self):
         for name in ("betas", "watched_betas"):

@@ -20,8 +20,9 @@ class BetaConfig(Config):
         "log_uniform"
     )
     low: float = 0.125
-    """Lowest beta of (log-)uniform. Of constant: of the range over which the
-    posterior's start is laid, as in a model of all its betas."""
+    """Lowest beta of (log-)uniform. Of constant: of the range over which a
+    `model.initial_variance` lays the posterior's start, as in a model of all
+    its betas."""
     high: float = 512.0
     """Highest beta of (log-)uniform, or of constant's range."""
     adaptive: float = 0.8
@@ -35,6 +36,8 @@ class BetaConfig(Config):
     def _check(self):
         if self.distribution == "choice":
             self._only_default("low", "high")
+            if self.adaptive:
+                self._only_default("adaptive")
         elif not 0 < self.low < self.high:
             raise InputError(
                 "expected 0 < low < high, received: "
