@@ -97,3 +97,26 @@ def test_the_site_builds_without_a_warning(tmp_path):
         assert f"yoto_tf.{name}" in page.replace("</span>", "").replace(
             '<span class="pre">', ""
         )
+
+
+def test_every_file_is_in_the_rooms():
+    """By its name or by that of a folder below the packages."""
+    text = (DOCS / "architecture.md").read_text()
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    quoted = [pathlib.Path(q) for q in re.findall(r"`([^`]+)`", text)]
+    names = {q.name for q in quoted}
+    packages = ("yoto_tf", "training", "export", "serving")
+    files = [f for p in packages for f in sorted((ROOT / p).rglob("*.py"))]
+    for file in files:
+        relative = file.relative_to(ROOT)
+        folders = {part.name for part in relative.parents if part.parts[1:]}
+        assert (
+            file.name in {"__init__.py", "__main__.py"}
+            or file.name in names
+            or folders & names
+            or any("*" in n and file.match(n) for n in names)
+        ), f"{relative} is not in docs/architecture.md"
+    for path in quoted:
+        assert path.suffix != ".py" or any(
+            f.match(path.name) for f in [*files, *ROOT.glob("tests/*.py")]
+        )

@@ -387,13 +387,15 @@ def test_another_file_is_no_results(text, sentence, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("betas", "name", "ticks"),
+    ("betas", "name", "ticks", "scale"),
     [
-        (BETAS, "log2(beta)", ["0", "4", "8"]),
-        ((0.0018, 0.018, 0.18), "beta", ["0.0018", "0.018", "0.18"]),
+        (BETAS, "log2(beta)", ["0", "4", "8"], np.log2),
+        ((0.0018, 0.018, 0.18), "beta", ["0.0018", "0.018", "0.18"], np.log2),
+        # On a logarithmic scale the last two would be one.
+        ((0.05, 0.9, 0.95), "beta", ["0.05", "0.9", "0.95"], np.array),
     ],
 )
-def test_ticks_are_logs_where_these_are_whole(betas, name, ticks):
+def test_points_stand_at_their_ticks(betas, name, ticks, scale):
     spec = dataclasses.replace(SPEC, grid={"beta": betas})
     found = _rows(lambda m, w, s, b: 100.0 + b)
     found["beta"] = found.beta.replace(dict(zip(BETAS, betas, strict=True)))
@@ -401,4 +403,10 @@ def test_ticks_are_logs_where_these_are_whole(betas, name, ticks):
     axes = difference_figure(found, spec).axes[0]
     assert axes.get_xlabel() == name
     assert [t.get_text() for t in axes.get_xticklabels()] == ticks
-    np.testing.assert_allclose(axes.get_xticks(), np.log2(betas))
+    places = axes.get_xticks()
+    np.testing.assert_allclose(places, scale(betas))
+    # Each nearer to its own tick than to another.
+    for line in axes.containers:
+        x = line.lines[0].get_xdata()
+        nearest = np.abs(x[:, None] - places).argmin(1)
+        np.testing.assert_array_equal(nearest, range(len(betas)))

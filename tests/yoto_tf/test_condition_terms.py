@@ -125,15 +125,17 @@ def test_labels_are_targets_of_every_loss_of_labels():
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
-def test_targets_of_another_rank_than_before_are_refused():
+def test_targets_of_another_rank_than_before_are_taken_as_before():
     net = keras.Sequential([keras.Input((4,)), layers.Dense(1, name="a")])
     model = yoto_tf.condition(net, {"mse": "mse", "mae": "mae"}, {"mse": RANGE})
     model.compile("adam")
     model.fit(X, Y[:, :1], verbose=0)
-    with pytest.raises(InputError, match="targets of one rank in all calls"):
-        model.fit(X, Y[:, 0], verbose=0)
-    model.compile("adam")
     model.fit(X, Y[:, 0], verbose=0)
+    for score in (model.evaluate, model.test_on_batch):
+        found = [score(X, y, return_dict=True) for y in (Y[:, :1], Y[:, 0])]
+        assert found[0] == pytest.approx(found[1])
+    for y in (Y[:, 0], Y[:, :1], Y[:, 0]):
+        model.train_on_batch(X, y)
 
 
 def test_terms_are_weighted_by_the_parameters_of_their_names():

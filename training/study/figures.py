@@ -78,8 +78,13 @@ def difference_figure(results, spec):
     places, axis, ticks = _places(spec)
     values = []
     series = list(_series(results, spec))
-    # Side by side, so that bars at one point do not hide each other.
-    shifts = np.linspace(-0.15, 0.15, len(series)) if len(series) > 1 else [0]
+    # Side by side, so that bars at one point do not hide each other, and
+    # nearer to it than to the next.
+    gaps = np.diff(sorted(places.values()))
+    apart_by = min(0.15, *gaps / 4)
+    shifts = np.linspace(-apart_by, apart_by, len(series))
+    if len(series) == 1:
+        shifts = [0.0]
     for shift, (label, style, rows) in zip(shifts, series, strict=True):
         method, width = rows.method.iloc[0], rows.width.iloc[0]
         table = apart.loc[method, width].dropna(axis=1, how="all")
@@ -172,19 +177,27 @@ def _curves(results, spec, column):
 
 def _places(spec):
     """Where each point lies across: dict, label -> number, the axis' label
-    and the ticks; log2 of one positive parameter, else one beside the
-    other."""
+    and the ticks; log2 of one positive parameter, or its value where that
+    keeps them further apart, else one beside the other."""
     points, labels = spec.points(), spec.labels()
     names = list(points[0])
     if len(names) == 1 and all(p[names[0]] > 0 for p in points):
-        values = sorted(p[names[0]] for p in points)
+        values = [p[names[0]] for p in points]
         logs = np.log2(values)
-        places = dict(zip(labels, logs, strict=True))
         if (logs == np.round(logs)).all():
             # The seed report's.
+            places = dict(zip(labels, logs, strict=True))
             return places, f"log2({names[0]})", [f"{v:g}" for v in logs]
+        # Levels near 1 are one beside the other on a logarithmic scale.
+        across = max((logs, np.array(values)), key=_closest)
+        places = dict(zip(labels, across, strict=True))
         return places, names[0], [f"{v:g}" for v in values]
     return {at: float(i) for i, at in enumerate(labels)}, None, labels
+
+
+def _closest(places):
+    """The smallest gap, as a share of the whole width."""
+    return min(np.diff(np.sort(places)), default=0.0) / (np.ptp(places) or 1.0)
 
 
 def _shade(color, index, count):

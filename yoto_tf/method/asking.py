@@ -18,6 +18,20 @@ def is_wrapped(x):
     return isinstance(x, dict) and set(x) == _KEYS
 
 
+def check_by_name(call, given):
+    """Refuses loss parameters that stand where Keras has another argument.
+
+    Args:
+        call: as `"predict(x"`.
+        given: what stands next.
+    """
+    if isinstance(given, dict):
+        raise InputError(
+            f"expected loss parameters by name, {call}, loss_parameters=...), "
+            f"received: {call}, {given!r})"
+        )
+
+
 def unwrapped(x):
     """The inputs alone, and what stands beside them, or None."""
     return (x["inputs"], x["loss_parameters"]) if is_wrapped(x) else (x, None)

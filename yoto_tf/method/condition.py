@@ -1,17 +1,18 @@
 """Gives a functional or Sequential Keras model knobs."""
 
-import inspect
 import json
 import tempfile
 
 import keras
+import tensorflow as tf
 
 from yoto_tf.errors import InputError
-from yoto_tf.layers.spline import SplineFiLM
+from yoto_tf.method import asking
 from yoto_tf.method import first_batch
 from yoto_tf.method import graph
 from yoto_tf.method import net_inputs
 from yoto_tf.method import replicas
+from yoto_tf.method import site_layers
 from yoto_tf.method import sites as choosing
 from yoto_tf.method.model import LossConditionalModel
 from yoto_tf.method.terms import Terms
@@ -41,8 +42,9 @@ def condition(
     comes before it, for the layer is left as it is. Nothing is conditioned
     behind a sigmoid or softmax, up to the next layer with weights, so that a
     probability stays one: `Dense(1, "sigmoid")` has no site, `Dense(1)` before
-    `Activation("sigmoid")` has one. Of several outputs of a layer the first is
-    conditioned (the sequence of an LSTM).
+    `Activation("sigmoid")` has one. Of several outputs of a layer the first
+    that the network goes on with is conditioned (the sequence of an LSTM, or
+    its state where only that is used).
 
     Args:
         net: a functional or Sequential `keras.Model` that knows its inputs.
@@ -173,23 +175,26 @@ class ConditionedModel(LossConditionalModel):
                 f"inputs of the network, {sorted(taken)}, received: {both[0]!r}"
             )
         self._terms = Terms(terms)
-        chosen = choosing.choose(net, sites)
-        template = _template(conditioning, self.loss_parameters.coordinate_ends)
+        chosen, self._place_names = choosing.choose(net, sites)
+        template = site_layers.template(
+            conditioning, self.loss_parameters.coordinate_ends
+        )
         self.net = net
         self.sites = list(chosen)
+        self._outputs = [place.index for place in chosen.values()]
         self.conditioning_layers = [
-            _copied(template, name, tensor.dtype)
-            for name, tensor in chosen.items()
+            site_layers.copied(template, name, place.output.dtype)
+            for name, place in chosen.items()
         ]
         self._template = keras.saving.serialize_keras_object(template)
         for name in ("name", "dtype"):
             # Each site has its own.
             self._template["config"].pop(name, None)
         coordinates = (None, self.loss_parameters.num_coordinates)
-        for layer, tensor in zip(
+        for layer, place in zip(
             self.conditioning_layers, chosen.values(), strict=True
         ):
-            layer.build((None, *tensor.shape[1:]), coordinates)
+            layer.build((None, *place.output.shape[1:]), coordinates)
         self.built = True
 
     def build(self, *_):
@@ -199,12 +204,23 @@ class ConditionedModel(LossConditionalModel):
         net_inputs.check(self.net, x)
         return x
 
+    def check_shapes(self, x):
+        if isinstance(x, tf.data.Dataset):
+            x, _, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
+        x, _ = asking.unwrapped(x)
+        leaves = keras.tree.flatten(x)
+        if all(hasattr(leaf, "shape") for leaf in leaves):
+            net_inputs.check(self.net, x)
+
     def call(self, x, loss_parameters, training=None):
         told = self.coordinates(loss_parameters)
         layers = {
-            choosing.place_of(site): layer
-            for site, layer in zip(
-                self.sites, self.conditioning_layers, strict=True
+            choosing.place_of(site): conditioned
+            for site, *conditioned in zip(
+                self.sites,
+                self.conditioning_layers,
+                self._outputs,
+                strict=True,
             )
         }
 
@@ -212,12 +228,7 @@ class ConditionedModel(LossConditionalModel):
             outputs = run(*args, **kwargs)
             if name not in layers:
                 return outputs
-            if isinstance(outputs, list | tuple):
-                first = layers[name](outputs[0], told)
-                if hasattr(outputs, "_replace"):  # a namedtuple
-                    return type(outputs)(first, *outputs[1:])
-                return type(outputs)([first, *outputs[1:]])
-            return layers[name](outputs, told)
+            return site_layers.conditioned(outputs, *layers[name], told)
 
         return graph.walk(self.net, x, visit, training)
 
@@ -263,6 +274,8 @@ class ConditionedModel(LossConditionalModel):
             "net": net,
             "terms": self._terms.get_config(),
             "sites": list(self.sites),
+            # By which a site is found where layers have other names.
+            "places": list(self._place_names),
             "conditioning": self._template,
             "frozen": [
                 site
@@ -276,49 +289,20 @@ class ConditionedModel(LossConditionalModel):
     @classmethod
     def from_config(cls, config):
         load, config = keras.saving.deserialize_keras_object, dict(config)
+        net = load(config["net"])
         frozen = config.pop("frozen", [])
+        is_frozen = [site in frozen for site in config["sites"]]
+        names = config.pop("places", None)  # not in older files
         made = super().from_config(
             {
                 **config,
-                "net": load(config["net"]),
+                "net": net,
+                "sites": choosing.renamed(config["sites"], names, net),
                 "terms": Terms.from_config(config["terms"]).given,
             }
         )
-        for site, layer in zip(
-            made.sites, made.conditioning_layers, strict=True
+        for layer, stays in zip(
+            made.conditioning_layers, is_frozen, strict=True
         ):
-            layer.trainable = site not in frozen
+            layer.trainable = not stays
         return made
-
-
-def _template(conditioning, ends):
-    """The layer that is copied for each site."""
-    made = SplineFiLM if conditioning is None else conditioning
-    if isinstance(made, dict):
-        made = keras.saving.deserialize_keras_object(made)
-    if inspect.isclass(made) and issubclass(made, SplineFiLM):
-        made = made(ends=ends)
-    elif not isinstance(made, keras.layers.Layer) and callable(made):
-        made = made()
-    if not isinstance(made, keras.layers.Layer):
-        raise InputError(
-            "expected a conditioning layer, its class or a function that "
-            f"makes it, received: conditioning={conditioning!r}"
-        )
-    if not getattr(made, "starts_as_identity", False):
-        raise InputError(
-            "expected a conditioning layer that begins as the identity, as "
-            "SplineFiLM and FiLM do (so that a trained network keeps its "
-            "answers; starts_as_identity = True says so of one of your own), "
-            f"received: {type(made).__name__}"
-        )
-    return made
-
-
-def _copied(template, site, dtype):
-    """A layer of its own for a site, which keeps the features' dtype."""
-    if dtype in ("float16", "bfloat16"):
-        dtype = f"mixed_{dtype}"
-    name = "condition_" + site.replace("/", "_").replace(":", "_")
-    config = {**template.get_config(), "name": name, "dtype": dtype}
-    return type(template).from_config(config)

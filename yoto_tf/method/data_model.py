@@ -21,6 +21,10 @@ class DataModel(KerasModel):
 
     _scored_names = None
 
+    def check_shapes(self, x):
+        """Refuses arrays, tensors or a Dataset that a network cannot take,
+        where they tell it before a batch is read. A hook."""
+
     def fit(self, x=None, y=None, *args, **kwargs):
         with as_input_errors():
             given_data.check_targets(y)
@@ -34,7 +38,8 @@ class DataModel(KerasModel):
                         first, noted.get("validation_split")
                     )
                 )
-            with self._anew("train_function"):
+            given = [noted.get(n) for n in ("x", "y", "sample_weight")]
+            with self._anew("train_function", *given):
                 return super().fit(**noted)
 
     def evaluate(
@@ -64,12 +69,13 @@ class DataModel(KerasModel):
             The mean loss, every term and every metric.
         """
         given_data.check_data(x)
+        asking.check_by_name("evaluate(x, y", batch_size)
         if loss_parameters is not None:
             x = asking.wrapped(x, self.loss_parameters, loss_parameters)
         with as_input_errors():
             given_data.check_targets(y)
             self._look_at(x, y)
-            with self._anew("test_function"):
+            with self._anew("test_function", x, y, sample_weight):
                 logs = super().evaluate(
                     x,
                     y,
@@ -84,9 +90,17 @@ class DataModel(KerasModel):
         return self._as_asked(logs, return_dict)
 
     @contextlib.contextmanager
-    def _anew(self, function):
-        """Makes a graph anew that was refused while it was made: with the
-        right data it would give nothing, or make no variables any more."""
+    def _anew(self, function, *data):
+        """Makes a graph anew for data of other ranks than before, for which
+        TensorFlow would leave all shapes open; and one that was refused while
+        it was made: with the right data it would give nothing, or make no
+        variables any more."""
+        # XLA compiles for each shape anyway, and has no assertions.
+        forms = given_data.forms(*data, exact=self._xla)
+        if forms is not None:
+            if self._forms.get(function, forms) != forms:
+                setattr(self, function, None)
+            self._forms[function] = forms
         try:
             with as_input_errors():
                 yield
@@ -102,7 +116,7 @@ class DataModel(KerasModel):
     @property
     def metrics_names(self):
         """What the numbers of the last `evaluate` or `test_on_batch` are."""
-        return self._scored_names or super().metrics_names
+        return self._scored_names or self._trackers.names
 
     def predict(self, x, *args, loss_parameters=None, **kwargs):
         """Runs the network on batches, as `keras.Model.predict` does.
@@ -121,14 +135,12 @@ class DataModel(KerasModel):
             InputError: for values that were not trained.
         """
         given_data.check_data(x)
-        if args and isinstance(args[0], dict):
-            raise InputError(
-                "expected loss parameters by name, predict(x, "
-                f"loss_parameters=...), received: predict(x, {args[0]!r})"
-            )
+        self.check_shapes(x)
+        if args:
+            asking.check_by_name("predict(x", args[0])
         if loss_parameters is not None:
             x = asking.wrapped(x, self.loss_parameters, loss_parameters)
-        with self._anew("predict_function"):
+        with self._anew("predict_function", x):
             return super().predict(x, *args, **kwargs)
 
     def train_on_batch(self, x, *args, **kwargs):
@@ -138,7 +150,8 @@ class DataModel(KerasModel):
                 # that has learned already.
                 given_data.check_data(x)
                 self.adapt(x)
-            with self._anew("train_function"):
+            given = (x, *args, *kwargs.values())
+            with self._anew("train_function", *given):
                 return super().train_on_batch(x, *args, **kwargs)
 
     def test_on_batch(
@@ -152,20 +165,21 @@ class DataModel(KerasModel):
     ):
         if loss_parameters is not None:
             x = asking.wrapped(x, self.loss_parameters, loss_parameters)
-        with self._anew("test_function"):
+        with self._anew("test_function", x, y, sample_weight):
             logs = super().test_on_batch(x, y, sample_weight, return_dict=True)
         return self._as_asked(logs, return_dict)
 
     def predict_on_batch(self, x, *, loss_parameters=None):
         if loss_parameters is not None:
             x = asking.wrapped(x, self.loss_parameters, loss_parameters)
-        with self._anew("predict_function"):
+        with self._anew("predict_function", x):
             return super().predict_on_batch(x)
 
     def _look_at(self, x, y):
         """Refuses what is no data, and builds the model, where the data tell
         their shapes, before callbacks read or write its weights."""
         given_data.check_data(x)
+        self.check_shapes(x)
         if self.compiled and not self.run_eagerly:
             if self.built and not replicas.has_several(self):
                 return

@@ -18,6 +18,7 @@ from yoto_tf.method import replicas
 from yoto_tf.method import told
 
 _KEY = "weight_count"
+_TRAINED = "trained_values"
 
 
 def all_layers(model):
@@ -120,6 +121,20 @@ def spec_of_data(x, y=None):
 def save_weight_count(model, store):
     """Writes it into the store of `save_own_variables`."""
     store[_KEY] = np.int64(len(model.weights))
+    store[_TRAINED] = _trained_values(model)
+
+
+def _trained_values(model):
+    """Some of the values that a model is trained for, and what its network is
+    told of them."""
+    joint = model.loss_parameters
+    watched = joint.watched()
+    values = {n: np.array([w[n] for w in watched]) for n in joint.names}
+    told = joint.coordinates(
+        {n: tf.constant(v, "float32") for n, v in values.items()}
+    )
+    columns = [*values.values(), *np.asarray(told, "float64").T]
+    return np.stack(columns, axis=-1)
 
 
 def load_weight_count(model, store):
@@ -127,9 +142,26 @@ def load_weight_count(model, store):
 
     Raises:
         InputError: if the file has other weights than the model, which would
-            keep those that it began with.
+            keep those that it began with; or is of a model for other values
+            of the loss parameters, by which its weights mean something else.
     """
     count, rest = taken(store, _KEY)
+    trained, rest = taken(rest, _TRAINED)
+    if trained is not None:
+        before, now = np.asarray(trained), _trained_values(model)
+        if before.shape != now.shape or not np.allclose(
+            before, now, rtol=1e-4, atol=1e-6
+        ):
+            raise InputError(
+                "expected weights of a model that was trained for "
+                + ", ".join(
+                    f"{n} {model.loss_parameters.describe(n)}"
+                    for n in model.loss_parameters.names
+                )
+                + ", received: those of other values of the loss parameters "
+                "(model.set_weights(other.get_weights()) takes them to begin "
+                "with)"
+            )
     if count is not None:
         saved = int(np.asarray(count))
         if saved != len(model.weights):

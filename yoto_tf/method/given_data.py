@@ -16,7 +16,7 @@ def check_targets(y):
         _check_kinds(keras.tree.flatten(y), "targets y")
 
 
-def _check_kinds(leaves, what):
+def _check_kinds(leaves, what, texts=False):
     plain = [v for v in leaves if isinstance(v, int | float | str | np.generic)]
     if plain:
         raise InputError(
@@ -25,11 +25,25 @@ def _check_kinds(leaves, what):
         )
     for leaf in leaves:
         dtype = getattr(leaf, "dtype", None)
+        if _is_text(leaf) and texts:
+            continue
         if isinstance(dtype, np.dtype) and dtype.kind in "USOMm":
             raise InputError(
                 f"expected {what} of numbers, received: an array of "
                 f"dtype={dtype}"
+                + "; of texts tf.constant makes a tensor"
+                * texts
             )
+
+
+def _is_text(leaf):
+    """Whether it is what Keras makes a tensor of texts of."""
+    return (
+        isinstance(leaf, np.ndarray)
+        and leaf.dtype == object
+        and leaf.ndim == 1
+        and all(isinstance(text, str) for text in leaf)
+    )
 
 
 def check_data(x):
@@ -39,7 +53,7 @@ def check_data(x):
         raise InputError(
             f"expected arrays, tensors or a Dataset, received: {x!r}"
         )
-    _check_kinds(leaves, "arrays or tensors")
+    _check_kinds(leaves, "arrays or tensors", texts=True)
     empty = isinstance(x, tf.data.Dataset) and int(x.cardinality()) == 0
     if empty or any(getattr(v, "shape", ())[:1] == (0,) for v in leaves):
         raise InputError("expected one or more examples, received: none")
@@ -64,7 +78,14 @@ def check_batches(given, group_size, parts):
         return
     num = int(leaves[0].shape[0])
     # As Keras splits.
-    num = int(num * (1 - (given.get("validation_split") or 0.0)))
+    split = given.get("validation_split") or 0.0
+    num = int(num * (1 - split))
+    if not num:
+        raise InputError(
+            "expected a validation_split that leaves one example or more to "
+            f"train on, received: validation_split={split} of "
+            f"{leaves[0].shape[0]} examples"
+        )
     size = min(given.get("batch_size") or 32, num)
     for rows, what in ((size, "batch"), (num % size, "last batch")):
         fewest = parts * (group_size or 1)
@@ -80,6 +101,31 @@ def check_batches(given, group_size, parts):
             + f"; x[:{num - rows}] is without it"
             * (what == "last batch")
         )
+
+
+def forms(*data, exact=False):
+    """What tells whether a graph that was made for other data suits some.
+
+    Args:
+        *data: as `fit` takes them.
+        exact: whether their shapes count, and not their ranks alone.
+
+    Returns:
+        list, of all arrays; None where only reading a batch would tell. Keras
+        makes a column of what pandas has.
+    """
+    found = []
+    for given in data:
+        for leaf in keras.tree.flatten(getattr(given, "element_spec", given)):
+            if leaf is None:
+                continue
+            shape = getattr(leaf, "shape", None)
+            if shape is None:
+                return None
+            shape = tf.TensorShape(shape)
+            of_pandas = type(leaf).__module__.startswith("pandas")
+            found.append((of_pandas, shape[1:] if exact else shape.rank))
+    return found
 
 
 @contextlib.contextmanager

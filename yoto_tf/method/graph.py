@@ -98,56 +98,74 @@ class Place:
     Attributes:
         name: see `walk`.
         operation: the layer or operation.
-        output: `KerasTensor`, the first output of the call; None: a dict of
-            them, or none.
         parents: places whose outputs it takes; None stands for an input of
             the model.
         children: places that take its outputs.
         is_output: whether one of its outputs is one of the model.
+        is_read: whether the model's outputs depend on one of its own.
+        index: which of its outputs, of their flat list, is the first that
+            they depend on.
+        output: `KerasTensor`, that output; None: one of a dict.
         has_batch_first: whether axis 0 of the output is that of examples.
     """
 
     name: str
     operation: object
-    output: object
     parents: list
     children: list = dataclasses.field(default_factory=list)
     is_output: bool = False
-    has_batch_first: bool = True
+    is_read: bool = False
+    index: int = 0
+    output: object = None
+    has_batch_first: bool = False
 
 
 def places(model):
     """All places of a model with a graph, in the order of their calls."""
-    made, found = {}, {}
+    # By the id of a tensor: the place it comes from, and as which output. The
+    # tensors are kept too: the id of one that is gone is another's.
+    origins, found, given = {}, [], {}
 
     def visit(name, run, operation, args, kwargs):
         outputs = operation.compute_output_spec(*args, **kwargs)
-        tensors = _tensors(outputs)
-        parents = [made.get(id(t)) for t in _tensors((args, kwargs))]
-        # Of a dict none is the first.
-        named = isinstance(outputs, dict)
-        first = tensors[0] if tensors and not named else None
-        place = Place(name, operation, first, parents)
-        place.has_batch_first = first is not None and (
-            tuple(first.shape[:1]) == (batch,)
-        )
-        for parent in filter(None, parents):
+        taken = [origins.get(id(t)) for t in _tensors((args, kwargs))]
+        place = Place(name, operation, [t and t[0] for t in taken])
+        given[name] = [t for t in taken if t]
+        for parent in filter(None, place.parents):
             parent.children.append(place)
-        # The tensors are kept too: the id of one that is gone is another's.
-        made.update({id(t): place for t in tensors})
-        found[name] = (place, tensors)
+        leaves = keras.tree.flatten(outputs)
+        for index, tensor in enumerate(leaves):
+            if isinstance(tensor, keras.KerasTensor):
+                origins[id(tensor)] = (place, index)
+        # Of a dict none is the first.
+        found.append((place, [] if isinstance(outputs, dict) else leaves))
+        kept.append(leaves)
         return outputs
 
-    graph = graph_of(model)
+    graph, kept = graph_of(model), []
     batch = graph.inputs[0].shape[0] or _BATCH
     symbols = [
         keras.KerasTensor((batch, *t.shape[1:]), t.dtype, sparse=t.sparse)
         for t in graph.inputs
     ]
-    for tensor in _tensors(_walk(graph, symbols, visit, None, "")):
-        if id(tensor) in made:
-            made[id(tensor)].is_output = True
-    return [place for place, _ in found.values()]
+    ends = _tensors(_walk(graph, symbols, visit, None, ""))
+    waiting = [origins[id(t)] for t in ends if id(t) in origins]
+    for place, _ in waiting:
+        place.is_output = True
+    read = collections.defaultdict(set)
+    while waiting:
+        place, index = waiting.pop()
+        if not place.is_read:
+            waiting += given[place.name]
+        place.is_read = True
+        read[place.name].add(index)
+    for place, leaves in found:
+        place.index = min(read[place.name], default=0)
+        output = leaves[place.index] if leaves else None
+        if isinstance(output, keras.KerasTensor):
+            place.output = output
+            place.has_batch_first = tuple(output.shape[:1]) == (batch,)
+    return [place for place, _ in found]
 
 
 def _tensors(structure):

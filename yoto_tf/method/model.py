@@ -132,6 +132,14 @@ class LossConditionalModel(Served, Steps):
             adaptive_draws, self.loss_parameters, self.weight_names
         )
         self.adaptive_draws = float(adaptive_draws)
+        if watched is not None and not (
+            isinstance(watched, list | tuple)
+            and all(isinstance(values, dict) for values in watched)
+        ):
+            raise InputError(
+                "expected watched as a list of dicts, as [{'beta': 1.0}, "
+                f"{{'beta': 4.0}}], received: watched={watched!r}"
+            )
         self.watched = [
             self.loss_parameters.numbers(values)
             for values in (watched or self.loss_parameters.watched())
@@ -149,6 +157,7 @@ class LossConditionalModel(Served, Steps):
             None if self.seed is None else derived(self.seed, 0)
         )
         self._trackers = Trackers(labels)
+        self._forms = {}  # of the data that a graph was made for, by its name
         self._first_rows = FirstRows()
         self._run_length = RunLength()
 

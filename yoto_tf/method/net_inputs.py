@@ -1,6 +1,7 @@
 """Whether a batch has the shapes that a Keras model takes."""
 
 import keras
+import tensorflow as tf
 
 from yoto_tf.errors import InputError
 
@@ -30,11 +31,25 @@ def check(net, x):
             f"{', '.join(map(repr, names))}, received: a dict with "
             f"{sorted(x, key=str)}"
         )
+    texts = [t.name for t in expected if t.dtype == "string"]
+    for leaf, symbol in zip(leaves, expected, strict=False):
+        given = getattr(leaf, "dtype", None)
+        is_text = given is not None and tf.as_dtype(given) == tf.string
+        if is_text and symbol.name not in texts:
+            raise InputError(
+                f"expected numbers for {symbol.name}, received: texts of "
+                f"dtype={given}"
+            )
     if len(leaves) != len(expected) or not all(
         _fits(leaf, t) for leaf, t in zip(leaves, expected, strict=True)
     ):
         shapes = ", ".join(f"{t.name} {tuple(t.shape)}" for t in expected)
-        received = [tuple(getattr(leaf, "shape", ())) for leaf in leaves]
+        received = [
+            tf.TensorShape(getattr(leaf, "shape", ())) for leaf in leaves
+        ]
+        received = [
+            "of several ranks" if s.rank is None else tuple(s) for s in received
+        ]
         raise InputError(
             f"expected inputs {shapes}, received: shapes {received}"
         )
@@ -74,6 +89,8 @@ def shapes(net, arrays):
 def _fits(leaf, symbol):
     """Whether an input has the shape of a network's, or differs by a last
     axis of 1, which Keras adds or takes away."""
+    if tf.TensorShape(getattr(leaf, "shape", ())).rank is None:
+        return False
     given, expected = (tuple(getattr(t, "shape", ())) for t in (leaf, symbol))
     if abs(len(given) - len(expected)) == 1:
         longer = max(given, expected, key=len)

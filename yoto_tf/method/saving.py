@@ -1,6 +1,7 @@
 """Files of a model whose layers may be built on first use."""
 
 import contextlib
+import re
 
 import keras
 
@@ -43,6 +44,25 @@ class Saved(several_workers.Replicated):
 
     def load_own_variables(self, store):
         super().load_own_variables(first_batch.load_weight_count(self, store))
+
+    def load_weights(self, filepath, *args, **kwargs):
+        """Loads weights, as `keras.Model.load_weights` does, or none.
+
+        Raises:
+            InputError: for a file of a model with other weights, or trained
+                for other values of the loss parameters.
+        """
+        before = self.get_weights()
+        try:
+            super().load_weights(filepath, *args, **kwargs)
+        except ValueError as error:
+            # Keras goes on with what fits.
+            if len(before) == len(self.weights):
+                self.set_weights(before)
+            ours = re.search("^expected .*", str(error), re.MULTILINE)
+            if ours is None:
+                raise
+            raise InputError(ours[0]) from error
 
     def save(self, filepath, *args, zipped=None, **kwargs):
         """Saves the model, as `keras.Model.save` does, as a `.keras` file.

@@ -75,9 +75,9 @@ def choose(net, sites=None):
         sites: list of names, a predicate of a layer, or None.
 
     Returns:
-        dict, name of the site -> `KerasTensor` that is conditioned there, in
-        the order of the calls. As `sites`, these names mean the same places,
-        whatever else there is.
+        `(chosen, names)`: dict, name of the site -> `graph.Place` that is
+        conditioned, in the order of the calls; as `sites`, these names mean
+        the same places, whatever else there is. And the names of all places.
 
     Raises:
         InputError: for a network or a site that cannot be conditioned.
@@ -112,9 +112,35 @@ def choose(net, sites=None):
                 f"output={place.output}; sites=[...] leaves it out"
             )
     rest = [p.name for p in places if not any(p is c for c in chosen)]
-    return {
-        _exact(p.name, rest): p.output for p in places if p.name not in rest
-    }
+    return (
+        {_exact(p.name, rest): p for p in places if p.name not in rest},
+        [p.name for p in places],
+    )
+
+
+def renamed(sites, names, net):
+    """The sites of a network in one that was made anew, whose layers may be
+    called otherwise: those that a class makes are numbered by Keras.
+
+    Args:
+        sites: names, as `choose` returned them.
+        names: of all places, as `choose` returned them; None: not known.
+        net: the network that was made anew.
+
+    Raises:
+        InputError: for a network of other calls than the first.
+    """
+    now = [p.name for p in graph.places(net)]
+    if names is None or names == now:
+        return sites
+    if len(names) != len(now):
+        raise InputError(
+            f"expected a network that is made anew with the {len(names)} "
+            f"calls of layers that it had, received: {net.name!r} with "
+            f"{len(now)}"
+        )
+    places = dict(zip(names, now, strict=True))
+    return [_of_one_call(places[place_of(site)]) for site in sites]
 
 
 def place_of(site):
@@ -126,8 +152,11 @@ def _exact(name, others):
     """The name of a place that as a site means none of the others."""
     if not any(_is_meant(name, other) for other in others):
         return name
-    parts = name.split("/")
-    return "/".join(part if ":" in part else f"{part}:1" for part in parts)
+    return _of_one_call(name)
+
+
+def _of_one_call(name):
+    return "/".join(p if ":" in p else f"{p}:1" for p in name.split("/"))
 
 
 def _is_meant(site, name):
@@ -145,6 +174,8 @@ def _default(places, squashed):
     for place in places:
         if not _has_kernel(place.operation) or squashed[place.name]:
             continue
+        if not place.is_read:
+            continue  # nested, of an output that is left aside
         if place.output is None:
             continue  # of a layer of one's own that returns a dict
         site = _behind_normalization(place)
@@ -201,6 +232,8 @@ def _check_operation(place):
 def _fault(place, squashed):
     """What is expected where a place cannot be conditioned, or None."""
     output = place.output
+    if not place.is_read:
+        return "[...] of layers that the outputs depend on"
     if squashed[place.name]:
         return (
             "[...] of layers that are not behind a sigmoid or softmax, whose "
@@ -292,6 +325,6 @@ def _has_kernel(operation):
     """Whether a layer has a matrix of weights, itself or inside of it."""
     if not isinstance(operation, keras.layers.Layer):
         return False
-    if isinstance(operation, _NORMALIZATIONS):
+    if isinstance(operation, (*_NORMALIZATIONS, keras.layers.PReLU)):
         return False
     return any(len(w.shape) >= 2 for w in operation.weights)

@@ -49,14 +49,14 @@ class Steps(DataModel):
             (per_example, terms), gradients = self._gradients(
                 (x, y, sample_weight, drawn), step, num
             )
-        terms = self._finite_at_first(terms, first)
+        good = self._finite_at_first(terms, first, sample_weight)
         self._note_batch(*given)
-        with after(x, y, per_example, terms):
+        with after(x, y, per_example, good):
             self._first_rows.note(self.served_inputs(given[0]), self.optimizer)
         gradients = replicas.summed(gradients, self.optimizer)
         everything = [*self.variables, *self.optimizer.variables]
         # Another replica may have refused: its share of the sum is missing.
-        hold(everything, x, y, per_example, terms, several and gradients)
+        hold(everything, x, y, per_example, good, several and gradients)
         self.optimizer.apply_gradients(
             zip(gradients, self.trainable_variables, strict=True)
         )
@@ -224,20 +224,23 @@ class Steps(DataModel):
                     f"{self.loss_parameters.describe(name)}"
                 )
 
-    def _finite_at_first(self, terms, step):
-        """Refuses terms that are not finite before the first update: those of
-        a formula or of data that are wrong, not of training that diverged."""
+    def _finite_at_first(self, terms, step, sample_weight):
+        """Refuses terms and sample weights that are not finite before the
+        first update: it is a formula or data that are wrong."""
         if self.compute_dtype == "float16":
             # What overflows is left to the scaling of the loss.
             return terms
         found = {}
+        if sample_weight is not None:
+            weights = ops.cast(sample_weight, "float32")
+            terms = {**terms, "sample_weight": weights}
         for name, term in terms.items():
             finite = ops.isfinite(term)
             found[name] = checked(
                 term,
                 ops.any(step > 0) | ops.all(finite),
-                "expected terms that are finite before training, received: "
-                f"{name}=",
+                "expected terms and sample weights that are finite before "
+                f"training, received: {name}=",
                 ops.sum(ops.where(finite, ops.zeros_like(term), term)),
             )
         return found

@@ -8,6 +8,7 @@ from keras import ops
 
 from yoto_tf.errors import InputError
 from yoto_tf.method import graph
+from yoto_tf.method.assertions import checked
 from yoto_tf.method.objective import check_terms
 
 
@@ -106,7 +107,8 @@ def _function(name, term):
             ) from error
     if isinstance(loss, keras.Loss) or _is_keras_function(loss):
         return lambda x, y, outputs, _: per_example(loss, y, outputs, name)
-    if not _takes_four(term):
+    # A metric's arguments are not named, and would be any four.
+    if isinstance(term, keras.metrics.Metric) or not _takes_four(term):
         raise InputError(
             "expected f(x, y, outputs, loss_parameters) -> (batch,), or a "
             f"Keras loss, received: terms[{name!r}]={term!r}"
@@ -194,6 +196,8 @@ def per_example(loss, y, outputs, name="the loss"):
             y = ops.expand_dims(y, -1)
         else:
             outputs = ops.expand_dims(outputs, -1)
+    if not labels:
+        y = _of_one_shape(y, outputs, name)
     call = loss.call if isinstance(loss, keras.Loss) else loss
     values = call(y, outputs)
     if len(values.shape) == 0:
@@ -216,6 +220,28 @@ def _broadcasts(y, outputs):
         a != b
         for a, b in zip(y[1:], outputs[1:], strict=True)
         if None not in (a, b)
+    )
+
+
+def _of_one_shape(y, outputs, name):
+    """Targets, once their axes are those of the outputs where a graph does
+    not know them: of a generator, or of calls of several shapes."""
+    known = zip(y.shape, outputs.shape, strict=True)
+    if all(None not in pair for pair in known):
+        return y
+    sizes = tf.shape(y), tf.shape(outputs)
+    same = tf.equal(*sizes)
+    axis = tf.argmin(tf.cast(same, tf.int32))
+    return checked(
+        y,
+        tf.reduce_all(same),
+        f"expected targets of the shape of the outputs for {name}, received: "
+        "axis",
+        axis,
+        "of y with",
+        sizes[0][axis],
+        "and of the outputs with",
+        sizes[1][axis],
     )
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import types
 
 import keras
 import tensorflow as tf
@@ -51,9 +52,23 @@ class Trackers:
 
     @property
     def all(self):
-        """Every Keras metric."""
+        """Every Keras metric, and what tells callbacks which way is better."""
         scores = [m for c in self._scores.values() for m in c.metrics]
-        return [*self._means.values(), *scores]
+        return [*self._means.values(), *scores, _Directions(self._directions())]
+
+    @property
+    def names(self):
+        """Of the metrics, before they have measured anything."""
+        return [metric.name for metric in self.all[:-1]]
+
+    def _directions(self):
+        """dict, name in the logs -> `"up"` or `"down"`, where it is known."""
+        found = dict.fromkeys(self._means, "down")  # costs
+        for label, scores in self._scores.items():
+            for metric in scores.metrics:
+                if hasattr(metric, "_direction"):
+                    found[_named(metric.name, label)] = metric._direction
+        return found
 
     @property
     def has_scores(self):
@@ -151,6 +166,26 @@ class Trackers:
         )
 
 
+class _Directions(compile_utils.MetricsList):
+    """What Keras' callbacks look through for the direction of `monitor=`:
+    metrics by the names of the logs, which those of ours cannot have."""
+
+    def __init__(self, directions):
+        super().__init__(
+            [
+                types.SimpleNamespace(name=name, _direction=direction)
+                for name, direction in directions.items()
+            ],
+            name="directions",
+        )
+
+    def reset_state(self):
+        """Nothing to do: it measures nothing."""
+
+    def result(self):
+        return {}
+
+
 def _paired(y, outputs):
     """A target for each of the outputs: Keras would score as many of these as
     there are targets, and say nothing of metrics of the others."""
@@ -201,6 +236,13 @@ def _copies(metrics):
 
 def _copy(metric):
     config = metric.get_config()
+    if type(metric).__module__.startswith("keras."):
+        # What those of a function leave out of it stands there; others leave
+        # out what is not given (thresholds of an AUC).
+        function = getattr(metric, "_fn_kwargs", {})
+        known = inspect.signature(type(metric)).parameters
+        config |= {k: v for k, v in function.items() if k in known}
+        return type(metric).from_config(config)
     kinds = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
     for name, parameter in inspect.signature(type(metric)).parameters.items():
         if parameter.kind not in kinds and name not in {*config, "dtype"}:
