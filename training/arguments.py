@@ -43,8 +43,10 @@ def parse(argv, prog, purpose, make_default):
     if named in presets:
         preset = presets[named]
         name, default = named, make_default(preset.config)
+        stop = "" if preset.summary.endswith("?") else "."
         description = (
-            f"{purpose}\n\n{preset.summary}.\n\nSource: {preset.source}\n\n"
+            f"{purpose}\n\n{preset.summary}{stop}\n\n"
+            f"Source: {preset.source}\n\n"
             f"Cost: {preset.cost}\n\nExpect: {preset.expect}"
         )
     elif named.endswith(".json"):
