@@ -11,10 +11,11 @@ from yoto_tf import matplotlib_backend
 with matplotlib_backend.set_aside():
     import matplotlib
     from matplotlib import colors
+    from matplotlib import patheffects
     from matplotlib import ticker
     from matplotlib.figure import Figure
 
-__all__ = ["Figure", "colors", "own_style", "ticker"]
+__all__ = ["Figure", "colors", "own_style", "patheffects", "ticker"]
 
 
 def own_style(function):

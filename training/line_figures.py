@@ -17,6 +17,10 @@ from yoto_tf.families import LineFigure
 _ACROSS = 3
 _CEILING = "_ceiling"
 _PLAIN = ticker.FuncFormatter(lambda value, _: f"{value:g}")
+# Of the ticks between powers of 10: all of them are too many over decades.
+_FEW = ticker.FuncFormatter(
+    lambda value, _: f"{value:g}" * (f"{value:e}"[0] in "2357")
+)
 
 
 @own_style
@@ -110,12 +114,14 @@ def _by_others(curves, family):
 def _draw_lines(axes, curves, family, line, labels=None):
     labels = labels or list(curves)
     name, column = family.parameters[0], line.column
+    is_apart = line.aim == name
     for label, unsorted in curves.items():
         i = labels.index(label)
         rows = sorted(unsorted, key=lambda row: row[name])
         axes.errorbar(
             [row[name] for row in rows],
-            [row[column.name] for row in rows],
+            # Lines that lie on that of the parameter would hide each other.
+            [row[column.name] - is_apart * row[name] for row in rows],
             yerr=[row.get(f"{column.name}_se", 0.0) for row in rows],
             color=f"C{i}",
             marker="osD^vP*X"[i % 8],
@@ -126,11 +132,13 @@ def _draw_lines(axes, curves, family, line, labels=None):
             label=textwrap.fill(label, width=30) if len(labels) > 1 else None,
         )
     values = _values(curves, family)
-    if line.aim:
+    if is_apart:
+        axes.axhline(0.0, color="0.6", linewidth=0.7, zorder=0)
+    elif line.aim:
         # One line for all whose aims are the same.
         ends = (min(values), max(values))
         for first, last in dict.fromkeys(
-            _aims_at(ends, rows, name, line.aim) for rows in curves.values()
+            _aims_at(rows, name, line.aim) for rows in curves.values()
         ):
             style = {"color": "0.6", "linewidth": 0.7, "zorder": 0}
             if first == last:
@@ -144,9 +152,10 @@ def _draw_lines(axes, curves, family, line, labels=None):
     if line.log:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(_PLAIN)
-        axes.yaxis.set_minor_formatter(_PLAIN)
+        low, high = axes.get_ylim()
+        axes.yaxis.set_minor_formatter(_FEW if high > 5 * low else _PLAIN)
     axes.set_xlabel(name, **STYLE)
-    axes.set_ylabel(column.label, **STYLE)
+    axes.set_ylabel(column.label + f" less {name}" * is_apart, **STYLE)
     axes.tick_params(labelsize=7, which="both")
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -164,10 +173,8 @@ def _name_ceiling(axes, value):
     )
 
 
-def _aims_at(ends, rows, name, aim):
+def _aims_at(rows, name, aim):
     """What a score should be at both ends, of the rows of one run."""
-    if aim == name:
-        return ends
     ordered = sorted(rows, key=lambda row: row[name])
     return ordered[0][aim], ordered[-1][aim]
 

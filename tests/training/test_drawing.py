@@ -7,6 +7,7 @@ import sys
 import types
 
 import matplotlib
+import numpy as np
 import pytest
 
 from training import drawing
@@ -131,6 +132,39 @@ def test_a_run_looks_the_same_in_all_panels():
     assert list(x.get_xticks()) == list(y.get_xticks()) == [1, 4, 16, 64, 256]
     named = [text.get_text() for text in figure.legends[0].get_texts()]
     assert named == ["a", "b"]
+
+
+def test_a_score_that_should_be_its_parameter_is_drawn_apart_from_it():
+    family = types.SimpleNamespace(parameters=("level",))
+    rows = [{"level": v, "x": v + 0.01} for v in (0.05, 0.5, 0.95)]
+    line = LineFigure("x", "", Column("x", "share", ".1f"), aim="level")
+    (axes,) = line_figures.line_figure({"a": rows}, family, line).axes
+    drawn = axes.containers[0].lines[0].get_ydata()
+    np.testing.assert_allclose(np.array(drawn, float), 0.01)
+    assert axes.get_ylabel() == "share less level"
+    assert [0.0, 0.0] in [list(x.get_ydata()) for x in axes.lines]
+
+
+@pytest.mark.parametrize(
+    ("scores", "named"),
+    [
+        ((0.03, 0.4), {"0.03", "0.05", "0.07", "0.1", "0.2", "0.3"}),
+        ((0.31, 0.88), {f"0.{i}" for i in range(3, 10)}),
+    ],
+)
+def test_ticks_of_a_logarithmic_score_leave_each_other_room(scores, named):
+    family = types.SimpleNamespace(parameters=("miss",))
+    rows = [{"miss": float(i), "x": x} for i, x in enumerate(scores, 1)]
+    line = LineFigure("x", "", Column("x", "x", ".1f"), log=True)
+    figure = line_figures.line_figure({"a": rows}, family, line)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    low, high = axes.get_ylim()
+    ticks = axes.yaxis.get_ticklabels(which="both")
+    found = {
+        t.get_text() for t in ticks if low <= t.get_position()[1] <= high
+    } - {""}
+    assert found == named
 
 
 def test_a_further_parameter_has_a_line_for_each_of_its_values():

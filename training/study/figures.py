@@ -6,6 +6,7 @@ from training import line_figures
 from training.drawing import Figure
 from training.drawing import colors
 from training.drawing import own_style
+from training.drawing import patheffects
 from training.drawing import ticker
 from training.figures import PAGE
 from training.study import comparison
@@ -14,6 +15,8 @@ from yoto_tf.evaluation.pareto import pareto_front
 _TEXT = {"fontsize": 8}
 _MARKERS = "osD^vP*X"
 _DASHES = ("-", "--", ":", "-.")
+# More points than these would write over each other.
+_NAMED = 8
 
 
 @own_style
@@ -30,6 +33,8 @@ def curves_figure(results, spec, between=None):
     figure, axes = _axes()
     across, up = costs = spec.model_family.trade_off
     names = [cost.name for cost in costs]
+    told = next((m for m in spec.methods if m not in spec.fixed_methods), None)
+    widest = results.width.max()
     for label, style, rows in _series(results, spec):
         method, width = rows.method.iloc[0], rows.width.iloc[0]
         pairs = rows.groupby("point")[names].mean().to_numpy()
@@ -46,6 +51,8 @@ def curves_figure(results, spec, between=None):
                 values = list(spec.model_family.parameters)
                 means = further.groupby(values)[names].mean()
                 pairs = np.concatenate([pairs, means.to_numpy()])
+        if method == told and width == widest and num <= _NAMED:
+            _name_points(axes, rows, names)
         front = np.flatnonzero(pareto_front(pairs))
         front = front[np.argsort(pairs[front, 0])]
         axes.plot(
@@ -193,6 +200,23 @@ def _places(spec):
         places = dict(zip(labels, across, strict=True))
         return places, names[0], [f"{v:g}" for v in values]
     return {at: float(i) for i, at in enumerate(labels)}, None, labels
+
+
+def _name_points(axes, rows, names):
+    """Says at which points one method is where: the others are beside it."""
+    for point, at in rows.groupby("point")[names].mean().iterrows():
+        axes.annotate(
+            point,
+            at.to_numpy(),
+            (4, 4),
+            textcoords="offset points",
+            fontsize=6,
+            color="0.4",
+            # Read where a line goes through it, too.
+            path_effects=[
+                patheffects.withStroke(linewidth=1.5, foreground="w")
+            ],
+        )
 
 
 def _closest(places):

@@ -217,8 +217,8 @@ class _Quantile(TabularFamily):
     lines = [
         LineFigure(
             "coverage",
-            "share of test targets at or below the answer, which should be "
-            "the level (the line)",
+            "share of test targets at or below the answer less the level, "
+            "which should be 0",
             _COVERAGE,
             aim="level",
         ),
