@@ -64,8 +64,8 @@ def _protocol(results, spec):
     runs = finished.drop_duplicates("run")
     seeds = ", ".join(str(s) for s in sorted(results.seed.unique()))
     steps = sorted({int(s) for s in runs.steps})
-    hours = runs.train_seconds.sum() / 3600
-    cpu = runs.train_cpu_seconds.sum() / 3600
+    clock = _hours(runs.train_seconds.sum())
+    cpu = _hours(runs.train_cpu_seconds.sum())
     unit = spec.model_family.unit
     unit = f"; {unit}" if unit else ""
     loss = spec.model_family.objective
@@ -73,11 +73,17 @@ def _protocol(results, spec):
     return (
         f"Preset `{spec.preset}`. Training seeds: {seeds}. "
         f"{len(runs)} runs of {' or '.join(f'{s:,}' for s in steps)} steps, "
-        f"{hours:.1f} hours of training in all ({cpu:.1f} hours of processor "
-        f"time). Numbers are means over seeds on {spec.scored_on}, ± their "
+        f"{clock} of training in all ({cpu} of processor time). "
+        f"Numbers are means over seeds on {spec.scored_on}, ± their "
         f"standard deviation over seeds{unit}; {loss.title}: {made}each model "
         "scored under the values that it is asked for." + _made_with(finished)
     )
+
+
+def _hours(seconds):
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} hours"
 
 
 def _made_with(results):
