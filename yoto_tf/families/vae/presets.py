@@ -185,8 +185,8 @@ PRESETS = {
         "half of the run; the paper's form takes 700,000 steps.",
         cost="20 epochs: 4 to 8 minutes; 1 GB of memory.",
         expect="Hues of floor, wall and object survive up to beta = 128; "
-        "shapes can be told apart up to 32. Seed 0: full loss 3566 at beta 1 "
-        "and 5884 at 256 nats per image, rate 29 and 4.5; after 100 epochs at "
+        "shapes can be told apart up to 32. Seed 0: full loss 3569 at beta 1 "
+        "and 5877 at 256 nats per image, rate 29 and 4.4; after 100 epochs at "
         "1.5e-3 3545 and 5850, rate 28 and 4.7.",
         config=_RENDERED_SHAPES3D,
         example_shape=_64,
