@@ -126,6 +126,17 @@ def test_sites_are_found_where_layers_are_called_otherwise(
     )
 
 
+@pytest.mark.parametrize("make", [Net, _nested])
+def test_sites_of_a_copy_are_named_as_in_the_network(make):
+    net = make()
+    sites = condition(net).sites
+    model = condition(net, sites=[sites[1]], copy=True)
+    assert len(model.sites) == 1
+    layer = model.conditioning_layers[0]
+    assert layer.get_config()["name"].endswith(model.sites[0].replace("/", "_"))
+    np.testing.assert_allclose(model(ROWS, {"mae": 1.0}), net(ROWS), rtol=1e-6)
+
+
 def test_a_network_that_is_made_anew_as_another_is_refused():
     model = condition(Net())
     config = model.get_config()

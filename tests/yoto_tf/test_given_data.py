@@ -58,6 +58,72 @@ def test_targets_that_would_be_broadcast_later_are_refused(jit_compile):
     model.fit(X, Y, verbose=0)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_sequences_of_targets_that_would_be_broadcast_are_refused(jit_compile):
+    def lengths(of_x, of_y):
+        yield np.ones((8, of_x, 6), "float32"), np.ones((8, of_y, 1))
+
+    net = keras.Sequential([keras.Input((None, 6)), layers.Dense(1)])
+    model = yoto_tf.condition(
+        net,
+        {"mse": "mse", "size": lambda x, y, o, p: ops.mean(o**2, (1, 2))},
+        {"size": yoto_tf.LogUniform(0.1, 10.0)},
+    )
+    model.compile("sgd", jit_compile=jit_compile)
+    spec = [tf.TensorSpec((None, None, n), "float32") for n in (6, 1)]
+    for pair in ((3, 3), (4, 4), (5, 1), (5, 5)):
+        data = tf.data.Dataset.from_generator(
+            lambda pair=pair: lengths(*pair), output_signature=tuple(spec)
+        ).apply(tf.data.experimental.assert_cardinality(1))
+        for call in (model.evaluate, lambda d: model.fit(d, shuffle=False)):
+            if pair == (5, 1):
+                with pytest.raises(InputError, match="shape of the outputs"):
+                    call(data)
+            else:
+                call(data)
+            x, y = next(lengths(*pair))
+            if pair == (5, 1):
+                with pytest.raises(InputError, match="shape of the outputs"):
+                    model.train_on_batch(x, y, return_dict=True)
+            else:
+                model.train_on_batch(x, y, return_dict=True)
+
+
+def test_data_of_more_arrays_keep_the_graph():
+    model = made()
+    traces = []
+    call = type(model).call
+
+    def counted(self, *args, **kwargs):
+        traces.append(1)
+        return call(self, *args, **kwargs)
+
+    counting = type("Counting", (type(model),), {"call": counted})
+    model.__class__ = counting
+    weights = np.ones(64)
+    for i in range(4):
+        if i == 2:
+            before = len(traces)
+        model.predict(X, verbose=0)
+        model.predict(X, loss_parameters={"size": 1.0}, verbose=0)
+        model.fit(X, Y, verbose=0)
+        model.fit(X, Y, sample_weight=weights, verbose=0)
+        model.evaluate(X, Y, verbose=0)
+        model.evaluate(X, Y, loss_parameters={"size": 1.0}, verbose=0)
+    assert len(traces) == before > 0
+
+
+def test_a_dataset_that_does_not_tell_its_rank_is_predicted():
+    data = tf.data.Dataset.from_tensor_slices(X).batch(16)
+    unknown = data.map(
+        lambda x: tf.numpy_function(lambda v: v, [x], tf.float32)
+    )
+    model = made()
+    np.testing.assert_array_equal(
+        model.predict(unknown, verbose=0), model.predict(X, verbose=0)
+    )
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
@@ -138,7 +204,12 @@ def test_an_array_of_texts_is_taken_as_by_keras():
 
 
 def test_a_split_that_leaves_nothing_to_train_on_is_refused():
-    for x, y, split in ((X, Y, 0.99), (X[:1], Y[:1], 0.5)):
+    for x, y, split in (
+        (X, Y, 0.99),
+        (X[:1], Y[:1], 0.5),
+        (X, Y, 2),
+        (X, Y, -1),
+    ):
         with pytest.raises(InputError, match="leaves one example or more"):
             made().fit(x, y, validation_split=split)
 
@@ -147,6 +218,7 @@ def test_loss_parameters_are_asked_for_by_name():
     for call in (
         lambda: made().evaluate(X, Y, {"size": 1.0}),
         lambda: made().predict(X, {"size": 1.0}),
+        lambda: made().test_on_batch(X, Y, {"size": 1.0}),
     ):
         with pytest.raises(InputError, match="loss parameters by name"):
             call()
@@ -155,9 +227,15 @@ def test_loss_parameters_are_asked_for_by_name():
 def test_sample_weights_that_are_no_numbers_change_nothing():
     model = made()
     before = model.get_weights()
-    weights = np.where(np.arange(64) == 3, np.nan, 1.0)
+    for place in (3, 40):
+        weights = np.where(np.arange(64) == place, np.nan, 1.0)
+        given = {"sample_weight": weights, "verbose": 0}
+        for call in (model.fit, model.evaluate):
+            with pytest.raises(InputError, match="finite .*sample_weight=nan"):
+                call(X, Y, **given)
+    data = tf.data.Dataset.from_tensor_slices((X, Y, weights)).batch(64)
     with pytest.raises(InputError, match="finite before .*sample_weight=nan"):
-        model.fit(X, Y, sample_weight=weights, verbose=0)
+        model.fit(data, shuffle=False, verbose=0)
     for one, other in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -173,11 +251,14 @@ def test_weights_of_another_range_are_refused(tmp_path):
     np.testing.assert_array_equal(
         same(X, {"size": 5.0}), trained(X, {"size": 5.0})
     )
-    before = other.get_weights()
+    trained.fit(X, Y, epochs=2, verbose=0)
+    trained.save_weights(path)
+    variables = [*other.variables, *other.optimizer.variables]
+    before = [v.numpy() for v in variables]
     with pytest.raises(InputError, match="trained for size .*1000.*received"):
         other.load_weights(path)
-    for one, kept in zip(before, other.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, kept)
+    for variable, kept in zip(variables, before, strict=True):
+        np.testing.assert_array_equal(variable, kept, variable.path)
     choices = yoto_tf.condition(
         trained.net,
         {"mse": "mse", "size": size},
@@ -248,6 +329,38 @@ def test_metrics_of_keras_are_scored_as_they_were_made(metric):
     assert scores[metric.name] == pytest.approx(
         float(metric.result()), rel=1e-5
     )
+
+
+def test_metrics_of_named_outputs_are_watched_by_their_names():
+    x = keras.Input((6,))
+    hidden = layers.Dense(4)(x)
+    net = keras.Model(
+        x,
+        {
+            "u": layers.Dense(1, name="u")(hidden),
+            "v": layers.Dense(1, name="v")(hidden),
+        },
+    )
+    model = yoto_tf.condition(
+        net,
+        {
+            "u": lambda x, y, o, p: ops.mean((y["u"] - o["u"]) ** 2, -1),
+            "v": lambda x, y, o, p: ops.mean((y["v"] - o["v"]) ** 2, -1),
+        },
+        {"v": yoto_tf.LogUniform(0.1, 10.0)},
+    )
+    model.compile(
+        "sgd",
+        metrics={
+            "u": [keras.metrics.RootMeanSquaredError(name="r")],
+            "v": [keras.metrics.R2Score(name="s")],
+        },
+    )
+    for name, up in (("val_u_r_at_v=10", False), ("val_v_s_at_v=10", True)):
+        stop = keras.callbacks.EarlyStopping(monitor=name)
+        y = {"u": Y, "v": Y}
+        model.fit(X, y, validation_data=(X, y), verbose=0, callbacks=[stop])
+        assert bool(stop.monitor_op(1.0, 0.0)) == up
 
 
 def test_a_metric_is_no_term():

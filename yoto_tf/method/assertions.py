@@ -10,6 +10,9 @@ import tensorflow as tf
 
 from yoto_tf.errors import InputError
 
+# Of operations, by which their errors are known.
+_SHAPES = "shapes_of_targets_and_outputs"
+
 
 def checked(tensor, good, *sentence):
     """Returns the tensor, unless `good` is false.
@@ -32,6 +35,27 @@ def checked(tensor, good, *sentence):
     # Else a step might update the weights before it is stopped.
     with tf.control_dependencies([assertion]):
         return tf.identity(tensor)
+
+
+def of_one_shape_under_xla(y, outputs):
+    """Returns targets, unless XLA, which drops assertions, compiles them for
+    another shape than that of the outputs: it cannot stack these.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when it is compiled; see
+            `as_input_errors`.
+    """
+    if tf.executing_eagerly():
+        return y
+    # Nothing of one axis at a time, which costs nothing.
+    rows, columns = y[:0], y[..., :0]
+    pairs = (rows, outputs[:0]), (columns, outputs[..., :0])
+    stacked = [
+        tf.stack([tf.cast(one, other.dtype), other], name=_SHAPES)
+        for one, other in pairs
+    ]
+    with tf.control_dependencies(stacked):
+        return tf.identity(y)
 
 
 def first_bad(values, good):
@@ -97,6 +121,16 @@ def as_input_errors():
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
+        shapes = re.search(
+            r"values\[0\]\.shape = (\S*) != values\[1\]\.shape = (\S*)",
+            error.message,
+        )
+        if shapes and _SHAPES in error.message:
+            raise InputError(
+                "expected targets of the shape of the outputs, received: "
+                f"{shapes[1]} and {shapes[2]} (0: of an axis beside the one "
+                "that differs)"
+            ) from error
         found = re.search(
             r"assertion failed: \[(expected .*)\]\s*$", error.message, re.M
         )

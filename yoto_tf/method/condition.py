@@ -103,7 +103,11 @@ def condition(
     """
     if copy:
         choosing.check_net(net)
-        net = _copy_of(net)
+        made = _copy_of(net)
+        if isinstance(sites, list | tuple | set):
+            chosen, names = choosing.choose(net, sites)
+            sites = choosing.renamed(list(chosen), names, made)
+        net = made
     return ConditionedModel(
         net, terms, loss_parameters, sites, conditioning, **kwargs
     )

@@ -30,6 +30,7 @@ class DataModel(KerasModel):
             given_data.check_targets(y)
             self._look_at(x, y)
             noted = run_length.noted(self._run_length, (x, y, *args), kwargs)
+            given_data.check_sample_weight(noted.get("sample_weight"))
             given_data.check_batches(noted, self.group_size, self.batch_parts)
             if not self.is_adapted:
                 noted["x"], first = first_rows.peeked(x)
@@ -69,6 +70,7 @@ class DataModel(KerasModel):
             The mean loss, every term and every metric.
         """
         given_data.check_data(x)
+        given_data.check_sample_weight(sample_weight)
         asking.check_by_name("evaluate(x, y", batch_size)
         if loss_parameters is not None:
             x = asking.wrapped(x, self.loss_parameters, loss_parameters)
@@ -97,10 +99,11 @@ class DataModel(KerasModel):
         variables any more."""
         # XLA compiles for each shape anyway, and has no assertions.
         forms = given_data.forms(*data, exact=self._xla)
-        if forms is not None:
-            if self._forms.get(function, forms) != forms:
-                setattr(self, function, None)
-            self._forms[function] = forms
+        # Data of more or fewer arrays have graphs of their own.
+        key = function, forms and len(forms)
+        if self._forms.get(key, forms) != forms:
+            setattr(self, function, None)
+        self._forms[key] = forms
         try:
             with as_input_errors():
                 yield
@@ -150,7 +153,8 @@ class DataModel(KerasModel):
                 # that has learned already.
                 given_data.check_data(x)
                 self.adapt(x)
-            given = (x, *args, *kwargs.values())
+            named = (kwargs.get(n) for n in ("y", "sample_weight"))
+            given = (x, *args[:2], *named)
             with self._anew("train_function", *given):
                 return super().train_on_batch(x, *args, **kwargs)
 
@@ -163,6 +167,7 @@ class DataModel(KerasModel):
         *,
         loss_parameters=None,
     ):
+        asking.check_by_name("test_on_batch(x, y", sample_weight)
         if loss_parameters is not None:
             x = asking.wrapped(x, self.loss_parameters, loss_parameters)
         with self._anew("test_function", x, y, sample_weight):

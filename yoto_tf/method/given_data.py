@@ -46,6 +46,21 @@ def _is_text(leaf):
     )
 
 
+def check_sample_weight(given):
+    """Refuses weights that are no numbers, of any batch: one would make NaN of
+    all weights of the model."""
+    if isinstance(given, np.ndarray) or type(given).__module__.startswith(
+        "pandas"
+    ):
+        values = np.asarray(given, "float64")
+        if not np.isfinite(values).all():
+            bad = values[~np.isfinite(values)][0]
+            raise InputError(
+                "expected a sample_weight of finite numbers, received: "
+                f"sample_weight={bad:g}"
+            )
+
+
 def check_data(x):
     """Raises `InputError` for what Keras would fail on with other words."""
     leaves = keras.tree.flatten(x)
@@ -80,10 +95,10 @@ def check_batches(given, group_size, parts):
     # As Keras splits.
     split = given.get("validation_split") or 0.0
     num = int(num * (1 - split))
-    if not num:
+    if num <= 0 or split < 0:
         raise InputError(
-            "expected a validation_split that leaves one example or more to "
-            f"train on, received: validation_split={split} of "
+            "expected a validation_split from 0 to below 1 that leaves one "
+            f"example or more, received: validation_split={split} of "
             f"{leaves[0].shape[0]} examples"
         )
     size = min(given.get("batch_size") or 32, num)

@@ -5,6 +5,8 @@ import tensorflow as tf
 
 from yoto_tf.errors import InputError
 
+_TEXTS = ("object", "string", "<dtype: 'string'>")
+
 
 def check(net, x):
     """Raises `InputError` for inputs that a functional model cannot take.
@@ -33,12 +35,12 @@ def check(net, x):
         )
     texts = [t.name for t in expected if t.dtype == "string"]
     for leaf, symbol in zip(leaves, expected, strict=False):
-        given = getattr(leaf, "dtype", None)
-        is_text = given is not None and tf.as_dtype(given) == tf.string
+        # Not of pandas, whose dtypes Keras knows.
+        is_text = str(getattr(leaf, "dtype", "")) in _TEXTS
         if is_text and symbol.name not in texts:
             raise InputError(
                 f"expected numbers for {symbol.name}, received: texts of "
-                f"dtype={given}"
+                f"dtype={leaf.dtype}"
             )
     if len(leaves) != len(expected) or not all(
         _fits(leaf, t) for leaf, t in zip(leaves, expected, strict=True)
@@ -47,9 +49,7 @@ def check(net, x):
         received = [
             tf.TensorShape(getattr(leaf, "shape", ())) for leaf in leaves
         ]
-        received = [
-            "of several ranks" if s.rank is None else tuple(s) for s in received
-        ]
+        received = [s.rank is not None and tuple(s) for s in received]
         raise InputError(
             f"expected inputs {shapes}, received: shapes {received}"
         )
@@ -90,7 +90,7 @@ def _fits(leaf, symbol):
     """Whether an input has the shape of a network's, or differs by a last
     axis of 1, which Keras adds or takes away."""
     if tf.TensorShape(getattr(leaf, "shape", ())).rank is None:
-        return False
+        return True  # which only a batch would tell
     given, expected = (tuple(getattr(t, "shape", ())) for t in (leaf, symbol))
     if abs(len(given) - len(expected)) == 1:
         longer = max(given, expected, key=len)

@@ -52,13 +52,16 @@ class Saved(several_workers.Replicated):
             InputError: for a file of a model with other weights, or trained
                 for other values of the loss parameters.
         """
-        before = self.get_weights()
+        variables = list(self.variables)
+        if self.compiled:
+            variables += self.optimizer.variables
+        before = [(v, v.numpy()) for v in variables]
         try:
             super().load_weights(filepath, *args, **kwargs)
-        except ValueError as error:
+        except Exception as error:
             # Keras goes on with what fits.
-            if len(before) == len(self.weights):
-                self.set_weights(before)
+            for variable, value in before:
+                variable.assign(value)
             ours = re.search("^expected .*", str(error), re.MULTILINE)
             if ours is None:
                 raise

@@ -9,6 +9,7 @@ from keras import ops
 from yoto_tf.errors import InputError
 from yoto_tf.method import graph
 from yoto_tf.method.assertions import checked
+from yoto_tf.method.assertions import of_one_shape_under_xla
 from yoto_tf.method.objective import check_terms
 
 
@@ -217,9 +218,7 @@ def _broadcasts(y, outputs):
     if len(y) - 1 == len(outputs) and y[-1] == 1:
         y = y[:-1]
     return len(y) != len(outputs) or any(
-        a != b
-        for a, b in zip(y[1:], outputs[1:], strict=True)
-        if None not in (a, b)
+        a != b for a, b in zip(y, outputs, strict=True) if None not in (a, b)
     )
 
 
@@ -233,7 +232,7 @@ def _of_one_shape(y, outputs, name):
     same = tf.equal(*sizes)
     axis = tf.argmin(tf.cast(same, tf.int32))
     return checked(
-        y,
+        of_one_shape_under_xla(y, outputs),
         tf.reduce_all(same),
         f"expected targets of the shape of the outputs for {name}, received: "
         "axis",

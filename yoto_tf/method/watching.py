@@ -65,9 +65,9 @@ class Trackers:
         """dict, name in the logs -> `"up"` or `"down"`, where it is known."""
         found = dict.fromkeys(self._means, "down")  # costs
         for label, scores in self._scores.items():
-            for metric in scores.metrics:
+            for name, metric in _by_names(scores):
                 if hasattr(metric, "_direction"):
-                    found[_named(metric.name, label)] = metric._direction
+                    found[_named(name, label)] = metric._direction
         return found
 
     @property
@@ -164,6 +164,15 @@ class Trackers:
             _copies(self._compiled.get("weighted_metrics")),
             output_names=self._output_names,
         )
+
+
+def _by_names(scores):
+    """The metrics of `CompileMetrics`, by the names of its results, which
+    have the name of an output in front."""
+    for metric in scores.metrics:
+        yield metric.name, metric
+        for output in scores.output_names or ():
+            yield f"{output}_{metric.name}", metric
 
 
 class _Directions(compile_utils.MetricsList):
