@@ -410,3 +410,10 @@ def test_points_stand_at_their_ticks(betas, name, ticks, scale):
         x = line.lines[0].get_xdata()
         nearest = np.abs(x[:, None] - places).argmin(1)
         np.testing.assert_array_equal(nearest, range(len(betas)))
+
+
+def test_a_study_of_one_point_has_its_figure():
+    spec = dataclasses.replace(SPEC, grid={"beta": BETAS[:1]})
+    found = _rows(lambda m, w, s, b: 100.0 + b)
+    axes = difference_figure(found[found.beta == BETAS[0]], spec).axes[0]
+    np.testing.assert_allclose(axes.get_xticks(), np.log2(BETAS[:1]))

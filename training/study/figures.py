@@ -88,7 +88,7 @@ def difference_figure(results, spec):
     # Side by side, so that bars at one point do not hide each other, and
     # nearer to it than to the next.
     gaps = np.diff(sorted(places.values()))
-    apart_by = min(0.15, *gaps / 4)
+    apart_by = min([0.15, *gaps / 4])
     shifts = np.linspace(-apart_by, apart_by, len(series))
     if len(series) == 1:
         shifts = [0.0]
