@@ -88,10 +88,8 @@ def difference_figure(results, spec):
     # Side by side, so that bars at one point do not hide each other, and
     # nearer to it than to the next.
     gaps = np.diff(sorted(places.values()))
-    apart_by = min([0.15, *gaps / 4])
-    shifts = np.linspace(-apart_by, apart_by, len(series))
-    if len(series) == 1:
-        shifts = [0.0]
+    end = min([0.15, *gaps / 4]) if len(series) > 1 else 0.0
+    shifts = np.linspace(-end, end, len(series))
     for shift, (label, style, rows) in zip(shifts, series, strict=True):
         method, width = rows.method.iloc[0], rows.width.iloc[0]
         table = apart.loc[method, width].dropna(axis=1, how="all")
@@ -190,15 +188,15 @@ def _places(spec):
     names = list(points[0])
     if len(names) == 1 and all(p[names[0]] > 0 for p in points):
         values = [p[names[0]] for p in points]
-        logs = np.log2(values)
-        if (logs == np.round(logs)).all():
+        across, axis, shown = np.log2(values), names[0], values
+        if (across == np.round(across)).all():
             # The seed report's.
-            places = dict(zip(labels, logs, strict=True))
-            return places, f"log2({names[0]})", [f"{v:g}" for v in logs]
-        # Levels near 1 are one beside the other on a logarithmic scale.
-        across = max((logs, np.array(values)), key=_closest)
+            axis, shown = f"log2({axis})", across
+        else:
+            # Levels near 1 are one beside the other on a logarithmic scale.
+            across = max((across, np.array(values)), key=_closest)
         places = dict(zip(labels, across, strict=True))
-        return places, names[0], [f"{v:g}" for v in values]
+        return places, axis, [f"{v:g}" for v in shown]
     return {at: float(i) for i, at in enumerate(labels)}, None, labels
 
 

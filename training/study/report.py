@@ -9,6 +9,7 @@ from training.study import comparison
 from training.study import metric_table
 from training.study.markdown import markdown
 from training.study.markdown import number
+from training.study.progress import duration
 from yoto_tf import points
 
 
@@ -64,8 +65,8 @@ def _protocol(results, spec):
     runs = finished.drop_duplicates("run")
     seeds = ", ".join(str(s) for s in sorted(results.seed.unique()))
     steps = sorted({int(s) for s in runs.steps})
-    clock = _hours(runs.train_seconds.sum())
-    cpu = _hours(runs.train_cpu_seconds.sum())
+    clock = duration(runs.train_seconds.sum())
+    cpu = duration(runs.train_cpu_seconds.sum())
     unit = spec.model_family.unit
     unit = f"; {unit}" if unit else ""
     loss = spec.model_family.objective
@@ -78,12 +79,6 @@ def _protocol(results, spec):
         f"standard deviation over seeds{unit}; {loss.title}: {made}each model "
         "scored under the values that it is asked for." + _made_with(finished)
     )
-
-
-def _hours(seconds):
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} hours"
 
 
 def _made_with(results):

@@ -137,12 +137,10 @@ def places(model):
         for index, tensor in enumerate(leaves):
             if isinstance(tensor, keras.KerasTensor):
                 origins[id(tensor)] = (place, index)
-        # Of a dict none is the first.
-        found.append((place, [] if isinstance(outputs, dict) else leaves))
-        kept.append(leaves)
+        found.append((place, leaves, isinstance(outputs, dict)))
         return outputs
 
-    graph, kept = graph_of(model), []
+    graph = graph_of(model)
     batch = graph.inputs[0].shape[0] or _BATCH
     symbols = [
         keras.KerasTensor((batch, *t.shape[1:]), t.dtype, sparse=t.sparse)
@@ -159,13 +157,14 @@ def places(model):
             waiting += given[place.name]
         place.is_read = True
         read[place.name].add(index)
-    for place, leaves in found:
+    for place, leaves, is_dict in found:
         place.index = min(read[place.name], default=0)
         output = leaves[place.index] if leaves else None
-        if isinstance(output, keras.KerasTensor):
+        # Of a dict none is the first.
+        if isinstance(output, keras.KerasTensor) and not is_dict:
             place.output = output
             place.has_batch_first = tuple(output.shape[:1]) == (batch,)
-    return [place for place, _ in found]
+    return [place for place, *_ in found]
 
 
 def _tensors(structure):

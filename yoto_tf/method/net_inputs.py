@@ -33,11 +33,10 @@ def check(net, x):
             f"{', '.join(map(repr, names))}, received: a dict with "
             f"{sorted(x, key=str)}"
         )
-    texts = [t.name for t in expected if t.dtype == "string"]
     for leaf, symbol in zip(leaves, expected, strict=False):
         # Not of pandas, whose dtypes Keras knows.
         is_text = str(getattr(leaf, "dtype", "")) in _TEXTS
-        if is_text and symbol.name not in texts:
+        if is_text and symbol.dtype != "string":
             raise InputError(
                 f"expected numbers for {symbol.name}, received: texts of "
                 f"dtype={leaf.dtype}"
@@ -46,12 +45,9 @@ def check(net, x):
         _fits(leaf, t) for leaf, t in zip(leaves, expected, strict=True)
     ):
         shapes = ", ".join(f"{t.name} {tuple(t.shape)}" for t in expected)
-        received = [
-            tf.TensorShape(getattr(leaf, "shape", ())) for leaf in leaves
-        ]
-        received = [s.rank is not None and tuple(s) for s in received]
+        received = ", ".join(str(_shape(leaf)) for leaf in leaves)
         raise InputError(
-            f"expected inputs {shapes}, received: shapes {received}"
+            f"expected inputs {shapes}, received: shapes [{received}]"
         )
 
 
@@ -86,10 +82,14 @@ def shapes(net, arrays):
     return found
 
 
+def _shape(leaf):
+    return tf.TensorShape(getattr(leaf, "shape", ()))
+
+
 def _fits(leaf, symbol):
     """Whether an input has the shape of a network's, or differs by a last
     axis of 1, which Keras adds or takes away."""
-    if tf.TensorShape(getattr(leaf, "shape", ())).rank is None:
+    if _shape(leaf).rank is None:
         return True  # which only a batch would tell
     given, expected = (tuple(getattr(t, "shape", ())) for t in (leaf, symbol))
     if abs(len(given) - len(expected)) == 1:

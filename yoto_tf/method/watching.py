@@ -53,13 +53,16 @@ class Trackers:
     @property
     def all(self):
         """Every Keras metric, and what tells callbacks which way is better."""
-        scores = [m for c in self._scores.values() for m in c.metrics]
-        return [*self._means.values(), *scores, _Directions(self._directions())]
+        return [*self._own(), _Directions(self._directions())]
 
     @property
     def names(self):
         """Of the metrics, before they have measured anything."""
-        return [metric.name for metric in self.all[:-1]]
+        return [metric.name for metric in self._own()]
+
+    def _own(self):
+        scores = [m for c in self._scores.values() for m in c.metrics]
+        return [*self._means.values(), *scores]
 
     def _directions(self):
         """dict, name in the logs -> `"up"` or `"down"`, where it is known."""
