@@ -14,6 +14,7 @@ from training.study import comparison
 from training.study import figures
 from training.study import results as results_module
 from training.study import runner
+from training.study.figures import curves_figure
 from training.study.figures import difference_figure
 from training.study.plan import PlannedRun
 from training.study.report import difference_table
@@ -417,3 +418,18 @@ def test_a_study_of_one_point_has_its_figure():
     found = _rows(lambda m, w, s, b: 100.0 + b)
     axes = difference_figure(found[found.beta == BETAS[0]], spec).axes[0]
     np.testing.assert_allclose(axes.get_xticks(), np.log2(BETAS[:1]))
+
+
+def test_points_of_one_place_have_one_name():
+    found = _rows(lambda m, w, s, b: 100.0 + b)
+    # One method's last two are one place.
+    found["rate"] = found.beta.map(
+        dict(zip(BETAS, (9.0, 0.1, 0.0), strict=True))
+    )
+    found["distortion"] = found.beta.map(
+        dict(zip(BETAS, (1.0, 8.0, 8.1), strict=True))
+    )
+    axes = curves_figure(found, SPEC).axes[0]
+    names = [f"beta={b:g}" for b in BETAS]
+    said = [text.get_text() for text in axes.texts]
+    assert said == [names[0], ", ".join(names[1:])]

@@ -202,10 +202,21 @@ def _places(spec):
 
 def _name_points(axes, rows, names):
     """Says at which points one method is where: the others are beside it."""
-    for point, at in rows.groupby("point")[names].mean().iterrows():
+    means = rows.groupby("point", sort=False)[names].mean()
+    width = np.ptp(means.to_numpy(), axis=0)
+    named = []
+    for point, at in zip(means.index, means.to_numpy(), strict=True):
+        for place, points in named:
+            # They would write over each other.
+            if (np.abs(at - place) <= 0.03 * width).all():
+                points.append(point)
+                break
+        else:
+            named.append((at, [point]))
+    for at, points in named:
         axes.annotate(
-            point,
-            at.to_numpy(),
+            ", ".join(points),
+            at,
             (4, 4),
             textcoords="offset points",
             fontsize=6,
