@@ -8,12 +8,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from yoto_tf.contract.warmup import FILE
+from yoto_tf.contract.warmup import MAX_RECORDS
 from yoto_tf.endpoint import by_signature
 from yoto_tf.errors import InputError
-
-FILE = "assets.extra/tf_serving_warmup_requests"
-# TF Serving's: with more of them it does not load a version.
-MAX_RECORDS = 1000
 
 
 def write(folder, endpoints, batch_sizes):

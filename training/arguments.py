@@ -35,10 +35,11 @@ def parse(argv, prog, purpose, make_default):
     """
     family, argv = _named_family(argv)
     presets = all_presets(family)
+    first = next(iter(presets)) if family else DEFAULT
     if not argv or (
         argv[0].startswith("-") and argv[0] not in ("-h", "--help")
     ):
-        argv = [next(iter(presets)) if family else DEFAULT, *argv]
+        argv = [first, *argv]
     named, *rest = argv
     if named in presets:
         preset = presets[named]
@@ -60,7 +61,7 @@ def parse(argv, prog, purpose, make_default):
                 {n: p.summary for n, p in presets.items()},
             ),
             prog=prog,
-            description=f"{purpose} Give a preset (without one: {DEFAULT}; of "
+            description=f"{purpose} Give a preset (without one: {first}; of "
             "a family of your own: --family MODULE:NAME before it), "
             "or the configuration of a run or a search as FILE.json, and "
             "what you want otherwise; PRESET --help lists all settings.",

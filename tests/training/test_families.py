@@ -147,6 +147,19 @@ def test_what_is_no_family_is_refused(name, sentence, capsys):
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("family", "first"), [(OWN, "tiny_tc"), ("tabular", "credit_cost")]
+)
+def test_the_help_of_a_family_names_its_own_first_preset(
+    family, first, capsys
+):
+    with pytest.raises(SystemExit) as stopped:
+        train_module.main(["--family", family, "--help"])
+    assert stopped.value.code == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert f"(without one: {first};" in words
+
+
 def test_presets_say_of_which_family_they_are():
     for name, preset in all_presets().items():
         family = get_family(preset.config.family)

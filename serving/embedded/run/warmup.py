@@ -13,9 +13,8 @@ from tensorflow_serving.apis import prediction_log_pb2
 from serving.embedded import status
 from serving.embedded.run import predict
 from serving.embedded.run.engine import SavedModelVersion
-
-MAX_RECORDS = 1000
-FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
+from yoto_tf.contract.warmup import FILE
+from yoto_tf.contract.warmup import MAX_RECORDS
 
 
 def run(version: SavedModelVersion, path: str, max_bytes: int) -> int:
