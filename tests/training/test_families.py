@@ -150,9 +150,7 @@ def test_what_is_no_family_is_refused(name, sentence, capsys):
 @pytest.mark.parametrize(
     ("family", "first"), [(OWN, "tiny_tc"), ("tabular", "credit_cost")]
 )
-def test_the_help_of_a_family_names_its_own_first_preset(
-    family, first, capsys
-):
+def test_the_help_of_a_family_names_its_own_first_preset(family, first, capsys):
     with pytest.raises(SystemExit) as stopped:
         train_module.main(["--family", family, "--help"])
     assert stopped.value.code == 0
