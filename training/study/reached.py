@@ -19,9 +19,9 @@ def collect(spec, planned, courses):
     Returns:
         `pandas.DataFrame`, a row for each run, other method and value of the
         loss parameters that both were watched at: `steps` and `cpu_seconds`
-        at the end of the first epoch in which its full loss was at most what
-        the other had at its end, NaN if in none; `of_steps` and
-        `of_cpu_seconds`, what the other took for that.
+        at the end of the first epoch from which on its full loss was at most
+        what the other had at its end, NaN if it ended above that;
+        `of_steps` and `of_cpu_seconds`, what the other took for that.
     """
     names = list(spec.model_family.parameters)
     # Rows of a group keep the order of its epochs.
@@ -58,8 +58,10 @@ def collect(spec, planned, courses):
 
 
 def _first(course, last):
-    there = course[course.loss <= last.loss]
-    first = there.iloc[0] if len(there) else {}
+    # Losses of validation images are noisy: one epoch below proves nothing.
+    as_good = course.loss <= last.loss
+    stays = course[as_good[::-1].cummin()[::-1]]
+    first = stays.iloc[0] if len(stays) else {}
     return {
         "steps": first.get("steps", math.nan),
         "cpu_seconds": first.get("cpu_seconds", math.nan),

@@ -243,10 +243,11 @@ def reached_table(reached, results, spec):
     steps = results[results.method == own].steps.max()
     text = (
         f"Steps of *{spec.title(own)}*, of {steps:,.0f}, at the end of the "
-        "first epoch in which its full loss on validation data is at most "
-        "what the other method's has at its end, and its processor time in "
-        "shares of what that took (a fixed weight: one training per point), "
-        "at the values that runs are watched at. "
+        "first epoch from which on its full loss on validation data is at "
+        "most what the other method's has at its end (never: it ends above "
+        "that), and its processor time in shares of what that took (a fixed "
+        "weight: one training per point), at the values that runs are watched "
+        "at. "
         "Means over the seeds, whose number is said where some never have it."
     )
     header = [*(at.replace("=", " ") for at in labels.values())]
