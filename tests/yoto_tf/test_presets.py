@@ -2,6 +2,8 @@
 
 import pytest
 
+from training.study.plan import planned_runs
+from training.study.spec_file import load_spec
 from yoto_tf.errors import InputError
 from yoto_tf.families import DEFAULT
 from yoto_tf.families import get_preset
@@ -15,10 +17,32 @@ def test_the_presets_are_there_and_the_default_is_one():
         "cifar10",
         "shapes3d",
         "cifar10_paper",
+        "cifar10_report",
+        "cifar10_multi_rate",
         "shapes3d_paper",
         "smoke",
     }
     assert DEFAULT == "rendered_shapes3d"
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("cifar10", "default"),
+        ("cifar10_report", "sigmoid_film"),
+        ("cifar10_multi_rate", "gates"),
+    ],
+)
+def test_forms_are_those_of_the_study_at_the_reports_length(name, method):
+    runs = planned_runs(load_spec("report_cifar10"))
+    studied = next(r.config for r in runs if r.method == method)
+    config = PRESETS[name].config
+    for part in ("model", "beta", "objective"):
+        assert getattr(config, part) == getattr(studied, part), part
+    # And nothing else sets them apart.
+    cifar10 = PRESETS["cifar10"].config
+    for part in ("data", "optimizer", "training", "evaluation"):
+        assert getattr(config, part) == getattr(cifar10, part), part
 
 
 def test_an_unknown_preset_is_refused_with_the_known():
