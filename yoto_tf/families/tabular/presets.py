@@ -8,7 +8,6 @@ from yoto_tf.families.tabular.config import TableConfig
 from yoto_tf.families.tabular.config import TableEvaluationConfig
 from yoto_tf.families.tabular.config import TableModelConfig
 from yoto_tf.families.tabular.config import TabularConfig
-from yoto_tf.objective_config import NormalizationConfig
 from yoto_tf.parameter_config import ParameterConfig
 from yoto_tf.settings import OptimizerConfig
 from yoto_tf.settings import TrainingConfig
@@ -27,7 +26,6 @@ _DEFAULT = TabularConfig(
     ),
     parameters=(_MISS,),
     evaluation=_COSTS,
-    objective=NormalizationConfig(normalization="geometric_mean"),
     optimizer=OptimizerConfig(learning_rate=1e-3),
     training=TrainingConfig(steps=2000, batch_size=128),
 )
@@ -71,9 +69,7 @@ _VISITS = TabularConfig(
     evaluation=TableEvaluationConfig(
         values=(0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
     ),
-    model=TableModelConfig(
-        hidden_units=64, conditioning=TableConditioningConfig(knots=9)
-    ),
+    model=TableModelConfig(hidden_units=64),
     optimizer=OptimizerConfig(learning_rate=3e-3),
     training=TrainingConfig(steps=4200, batch_size=128),
 )
