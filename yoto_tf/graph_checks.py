@@ -40,3 +40,22 @@ def require(good, sentence, received):
             summarize=3,
         ),
     )
+
+
+def rows_without_nan(tensors):
+    """Which rows of a batch are numbers throughout.
+
+    Args:
+        tensors: list of float tensors, `(batch, ...)`, one at least.
+
+    Returns:
+        bool `(batch,)`.
+    """
+    found = [tf.reduce_any(_flat(tf.math.is_nan(t)), axis=1) for t in tensors]
+    return ~tf.reduce_any(tf.stack(found), axis=0)
+
+
+def _flat(tensor):
+    """`(batch, size)`, of no rows, too."""
+    size = tf.reduce_prod(tf.shape(tensor)[1:])
+    return tf.reshape(tensor, tf.stack([tf.shape(tensor)[0], size]))

@@ -125,6 +125,67 @@ def test_rows_that_cannot_be_answered_are_left_out_of_an_example(tmp_path):
         model.export(tmp_path / "2", example=rows[:3])
 
 
+HOLES = [[1.0, np.nan, 0.0], [np.nan] * 3, [1.0, 2.0, 3.0], [np.inf, 0, 0]]
+
+
+def test_nan_in_inputs_is_not_answered_as_a_number(tmp_path):
+    """Behind a ReLU the session makes 0 of it."""
+    rows = np.array(HOLES, "float32")
+    asked = np.float32([0.5] * 4)
+    net = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(4, "relu"),
+            keras.layers.Dense(1),
+        ]
+    )
+    model = conditioned(net)
+    model.export(tmp_path / "1", example=X)
+    with Session(tmp_path / "1") as session:
+        request = {"inputs": rows, "miss": asked}
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match=r"received rows:.*\[0 1\]"
+        ):
+            session.run("predict", request)
+        # Infinity is the network's to answer.
+        session.run("predict", {"inputs": rows[2:], "miss": asked[2:]})
+        found = session.run("predict", {"inputs": rows[:0], "miss": asked[:0]})
+        assert len(found["outputs"]) == 0
+    version, _ = export_model(
+        model, tmp_path / "flags", example=X, invalid_rows="flag"
+    )
+    with Session(version) as session:
+        found = session.run("predict", {"inputs": rows, "miss": asked})
+    np.testing.assert_array_equal(found["in_range"], [0, 0, 1, 1])
+    assert np.isnan(found["outputs"][:2]).all()
+    expected = model.predict(
+        rows[2:3], loss_parameters={"miss": 0.5}, verbose=0
+    )
+    np.testing.assert_allclose(found["outputs"][2:3], expected, rtol=1e-5)
+
+
+class Filled(Alarms):
+    """Its network knows what to make of a hole."""
+
+    def call(self, x, loss_parameters):
+        x = tf.where(tf.math.is_nan(x), tf.zeros_like(x), x)
+        return super().call(x, loss_parameters)
+
+
+def test_nan_is_answered_where_the_example_has_some(tmp_path):
+    model = Filled({"miss": yoto_tf.LogUniform(0.1, 10.0)})
+    rows = np.array(HOLES[:3], "float32")
+    model.export(tmp_path / "1", example=rows)
+    asked = np.float32([0.5] * 3)
+    with Session(tmp_path / "1") as session:
+        found = session.run("predict", {"inputs": rows, "miss": asked})
+        whole = session.run(
+            "predict", {"inputs": np.nan_to_num(rows), "miss": asked}
+        )
+    np.testing.assert_array_equal(found["outputs"], whole["outputs"])
+    assert np.isfinite(found["outputs"]).all()
+
+
 def test_one_of_several_inputs_that_differs_is_enough(tmp_path):
     pairs = {"left": X, "right": np.zeros_like(X)}
     model = alarms(pairs)

@@ -1,17 +1,18 @@
 """What any loss-conditional model can answer."""
 
-import contextlib
-
-import keras
 import numpy as np
 import tensorflow as tf
 
 from yoto_tf import endpoint
 from yoto_tf.command_line import held_back_stderr
 from yoto_tf.errors import InputError
-from yoto_tf.graph_checks import require
 from yoto_tf.method import precision
 from yoto_tf.method.constant_endpoints import loss_parameters_endpoint
+from yoto_tf.method.served_rows import arrays_of
+from yoto_tf.method.served_rows import judge
+from yoto_tf.method.served_rows import named
+from yoto_tf.method.served_rows import required_rows
+from yoto_tf.method.served_rows import telling_rows
 from yoto_tf.rows import RowPolicy
 
 # Of texts and pictures of any length and size: as many as 1024 pictures of 64
@@ -26,7 +27,8 @@ def generic_endpoints(model, example, invalid_rows="error"):
         model: `LossConditionalModel`.
         example: a few inputs, `(n, ...)` or a structure of such, of rows that
             differ; None is refused with a sentence.
-        invalid_rows: see `rows.RowPolicy`; only loss parameters are judged.
+        invalid_rows: see `rows.RowPolicy`; NaN in inputs is judged, too,
+            except of inputs whose example has some.
 
     Returns:
         list of `Endpoint`: `predict` and `loss_parameters`.
@@ -46,7 +48,7 @@ def predict_endpoint(model, example, invalid_rows="error"):
     row was answered."""
     rows_policy = RowPolicy(model.loss_parameters, invalid_rows)
     _check_own_predict(model)
-    arrays = _arrays_of(_required(example))
+    arrays = arrays_of(example)
     asked = model.loss_parameters.asked
     shapes = model.served_shapes(arrays)
     specs = [
@@ -60,13 +62,14 @@ def predict_endpoint(model, example, invalid_rows="error"):
             return type(example)(values[n] for n in arrays)
         return values["inputs"]
 
-    arrays = _telling_rows(arrays, model.usable_rows(given(arrays)))
+    usable_rows = judge(model, arrays, given)
+    arrays = telling_rows(arrays, usable_rows(arrays))
     _check_taken(model, arrays, given)
     _check_handed_on(model, given({n: a[:1] for n, a in arrays.items()}))
 
     def answered(values, asked_for):
         outputs = model.served_outputs(given(values), asked_for)
-        outputs = _named(outputs, "outputs")
+        outputs = named(outputs, "outputs")
         for name, value in outputs.items():
             if not hasattr(value, "shape"):
                 raise InputError(
@@ -89,9 +92,9 @@ def predict_endpoint(model, example, invalid_rows="error"):
         names = [s.name for s in specs]
         values = dict(zip(names, tensors, strict=True))
         asked_for = {n: values.pop(n) for n in asked}
-        usable = model.usable_rows(given(values))
+        usable = usable_rows(values)
         if not rows_policy.flags:
-            with tf.control_dependencies(_required_rows(usable)):
+            with tf.control_dependencies(required_rows(usable)):
                 asked_for = {n: tf.identity(v) for n, v in asked_for.items()}
             return answered(values, asked_for)
         complete, _, valid = rows_policy.admit(asked_for)
@@ -125,54 +128,6 @@ def predict_endpoint(model, example, invalid_rows="error"):
         example=made,
         max_entries=_MAX_ENTRIES,
     )
-
-
-def _required(example):
-    if example is None:
-        raise InputError(
-            "expected a few inputs to compare the exported model with, "
-            "as model.export(path, example=x[:8]), or fit() before, whose "
-            "first batch gives them, received: example=None"
-        )
-    return example
-
-
-def _as_fitted(values):
-    """An array of the dtype in which Keras' `fit` hands it to a model: a server
-    that took float64 would refuse what the model was trained on."""
-    values = np.asarray(values)
-    if values.dtype == object and not any(
-        isinstance(v, str | bytes) for v in values.flat
-    ):
-        # Of a table whose columns have several dtypes.
-        with contextlib.suppress(TypeError, ValueError):
-            values = values.astype(keras.config.floatx())
-    is_float = np.issubdtype(values.dtype, np.floating)
-    return values.astype(keras.config.floatx()) if is_float else values
-
-
-def _telling_rows(arrays, usable):
-    """Those of an example that can be answered, each once. Of equal rows
-    nothing can be told apart: a model that subtracts the batch's mean would
-    answer them as it answers each alone. One input that differs is enough:
-    columns that are nearly always 0 are no fault."""
-    num = min(len(rows) for rows in arrays.values())
-    good = np.ones(num, bool) if usable is None else np.asarray(usable)[:num]
-    keys = {}
-    for i in np.flatnonzero(good):
-        key = tuple(
-            repr(np.asarray(rows[i]).tolist()) for rows in arrays.values()
-        )
-        keys.setdefault(key, i)
-    if len(keys) < 2:
-        name, rows = next(iter(arrays.items()))
-        what = "equal rows" if good.all() else "fewer that can be answered"
-        raise InputError(
-            "expected an example of rows that differ, as x[:8], so that it "
-            "is noticed if one changes the answer to another, received: "
-            f"{what}, {name}.shape={rows.shape}"
-        )
-    return {n: rows[list(keys.values())] for n, rows in arrays.items()}
 
 
 def _points(joint):
@@ -245,7 +200,7 @@ def _check_handed_on(model, x):
         found = _answer_to_nan(model, x, asked, name)
         if found is None:
             continue
-        expected = _named(model.served_outputs(x, asked), "outputs")
+        expected = named(model.served_outputs(x, asked), "outputs")
         if all(np.array_equal(found[n], expected[n]) for n in expected):
             raise InputError(
                 "expected served_outputs() to hand on all loss parameters, as "
@@ -263,36 +218,7 @@ def _answer_to_nan(model, x, asked, name):
         except Exception:
             # Whatever it says of it, it has taken notice.
             return None
-    return _named(found, "outputs")
-
-
-def _arrays_of(example):
-    """dict, name of an input -> array of rows."""
-    arrays = _named(example, "inputs")
-    for name, value in arrays.items():
-        is_array = hasattr(value, "shape") and hasattr(value, "__array__")
-        if not is_array or np.ndim(value) < 1 or not len(value):
-            raise InputError(
-                "expected an example with one row or more, as an array, a "
-                "list or a dict of arrays, received: "
-                + (
-                    f"{name}.shape={tuple(value.shape)}"
-                    if is_array
-                    else f"{name} of type {type(value).__name__}"
-                )
-            )
-    return {n: _as_fitted(a) for n, a in arrays.items()}
-
-
-def _required_rows(usable):
-    """Operations that fail for rows that cannot be answered."""
-    if usable is None:
-        return []
-    sentence = (
-        "expected rows that the model can answer, as of finite numbers, "
-        "received rows:"
-    )
-    return [require(usable, sentence, tf.range(tf.size(usable)))]
+    return named(found, "outputs")
 
 
 def _check_flagged(outputs):
@@ -309,11 +235,3 @@ def _check_flagged(outputs):
             "expected outputs that leave the name in_range free, which says "
             f"of flagged rows that they are, received: {sorted(outputs)}"
         )
-
-
-def _named(tensors, single):
-    if isinstance(tensors, dict):
-        return dict(tensors)
-    if isinstance(tensors, list | tuple):
-        return {f"{single}_{i}": t for i, t in enumerate(tensors)}
-    return {single: tensors}

@@ -34,7 +34,8 @@ class Served:
 
     def usable_rows(self, x):
         """Which rows of served inputs can be answered, bool `(batch,)`; None:
-        all. Others fail their request, or are flagged."""
+        all without NaN (with it, too, of inputs whose example has some).
+        Others fail their request, or are flagged."""
         return None
 
     def export(self, path, example=None):
