@@ -17,6 +17,7 @@ from yoto_tf.command_line import command
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.command_line import sigterm_as_exit
 from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
 from yoto_tf.errors import VerificationError
@@ -243,7 +244,7 @@ def table(differences):
 
 def main(argv=None):
     arguments = parsed(Arguments, "python -m export.saved_model", argv)
-    with reported_on_the_command_line():
+    with reported_on_the_command_line(), sigterm_as_exit():
         run = RunDirectory(arguments.run)
         run.read_config()
         run.read_curve()

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shlex
+import signal
 import sys
 import tempfile
 
@@ -156,6 +157,22 @@ def reported_on_the_command_line():
         _exit(_sentence(error), 2)
     except TrainingDiverged as error:
         _exit(str(error), 3)
+
+
+@contextlib.contextmanager
+def sigterm_as_exit():
+    """SIGTERM, with which containers are stopped, ends the block as an
+    exception does, so that what is unfinished is cleaned up. In the main
+    thread alone.
+
+    Raises:
+        SystemExit: code 143, on SIGTERM.
+    """
+    old = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
 
 
 def _replace_closed_streams():

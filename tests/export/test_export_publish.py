@@ -9,6 +9,7 @@ import textwrap
 import pytest
 
 from export import publish
+from yoto_tf.command_line import sigterm_as_exit
 from yoto_tf.errors import InputError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -174,3 +175,18 @@ def test_a_version_or_a_file_is_no_model_folder(tmp_path):
     with pytest.raises(InputError, match="a file"):
         make(version / "saved_model.pb")
     assert names(version) == ["saved_model.pb", "variables"]
+
+
+def test_a_container_that_is_stopped_leaves_nothing_unfinished(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def export():
+        with sigterm_as_exit(), publish.unfinished(tmp_path / "m") as folder:
+            (folder / "saved_model.pb").write_text("half")
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as stopped:
+        export()
+    assert stopped.value.code == 143
+    assert names(tmp_path / "m") == []
+    assert signal.getsignal(signal.SIGTERM) == before
