@@ -116,7 +116,9 @@ def test_shipped_studies_can_be_planned(name, tmp_path, monkeypatch):
     runs = planned_runs(spec)
     assert len({r.name for r in runs}) == len(runs)
     # Of what is divided by, ours alone is compared.
-    assert spec.fixed_methods or name.startswith("normalization_")
+    assert spec.fixed_methods or name.startswith(
+        ("normalization_", "sensitivity_")
+    )
     # A comparison at equal steps; those of tables have rows at equal cost, and
     # a whole front is compared by what it costs.
     trainings = [r.config.training for r in runs]
@@ -127,7 +129,7 @@ def test_shipped_studies_can_be_planned(name, tmp_path, monkeypatch):
         ("short_", "middle_", "report_", "ablation_", "normalization_")
     )
     assert bool(spec.protocol) == reported
-    chosen = name.startswith(("search_", "precision_"))
+    chosen = name.startswith(("search_", "precision_", "sensitivity_"))
     assert spec.scored == ("validation" if chosen else "test")
 
 
