@@ -11,6 +11,8 @@ from yoto_tf.errors import InputError
 from yoto_tf.families import get_preset
 from yoto_tf.families.vae.loss_config import BetaConfig
 from yoto_tf.families.vae.loss_config import ObjectiveConfig
+from yoto_tf.families.vae.model_config import ConditioningConfig
+from yoto_tf.families.vae.model_config import ModelConfig
 from yoto_tf.strict_config import with_settings
 
 TEXT = """
@@ -133,36 +135,57 @@ def test_shipped_studies_can_be_planned(name, tmp_path, monkeypatch):
     assert spec.scored == ("validation" if chosen else "test")
 
 
+# All that a set of data brings along, its range of beta beside them.
+_OF_A_SET = "likelihood", "latent_size", "base_channels", "convs_per_block"
+_OF_A_SET += "dense_units", "width"
+
+
+def _assert_default_method(config):
+    """All that it says is what settings say by themselves."""
+    sizes = {name: getattr(config.model, name) for name in _OF_A_SET}
+    assert config.model == ModelConfig(**sizes)
+    assert config.model.conditioning == ConditioningConfig()
+    assert config.model.initial_variance is None
+    assert config.objective == ObjectiveConfig()
+    ends = config.beta.low, config.beta.high
+    assert config.beta == BetaConfig(low=ends[0], high=ends[1])
+
+
 def test_the_default_is_told_nothing_of_the_data():
-    """Over all sets ours differs in network, batch and range alone."""
-    names = [n for n in shipped() if n.startswith(("short_", "middle_"))]
-    seen = {}
-    for name in names:
+    """Over all sets ours differs in network, batch and range alone, and over
+    lengths in the optimizer's rate and its warm-up."""
+    lengths, optimizers = {}, set()
+    for name in shipped():
+        if not name.startswith(("short_", "middle_", "report_")):
+            continue
         runs = planned_runs(load_spec(name))
-        ours = next(r.config for r in runs if r.method == "default")
-        spread = dataclasses.replace(ours.beta, low=1.0, high=2.0)
-        kind = dataclasses.replace(
-            ours.model,
-            likelihood="bernoulli",
-            latent_size=1,
-            base_channels=1,
-            convs_per_block=1,
-            dense_units=1,
-        )
-        length = ours.training.steps
-        seen.setdefault(length, set()).add(
-            str((spread, kind, ours.objective, ours.optimizer))
-        )
-        assert ours.training.epochs is None
-    assert sorted(seen) == [1000, 6000]
-    assert {len(s) for s in seen.values()} == {1}
-    # All that it says is what settings say by themselves.
-    for name in names[:1]:
-        runs = planned_runs(load_spec(name))
-        ours = next(r.config for r in runs if r.method == "default")
-        assert ours.objective == ObjectiveConfig()
-        assert ours.beta == BetaConfig()
-        assert ours.model.initial_variance is None
+        ours = [r.config for r in runs if r.method == "default"]
+        assert len({r.seed for r in runs}) == len(ours)
+        for config in ours:
+            _assert_default_method(config)
+            training, optimizer = config.training, config.optimizer
+            rate = optimizer.learning_rate, optimizer.warmup_steps
+            length = training.steps, training.epochs
+            lengths.setdefault(length, set()).add(rate)
+            optimizers.add(
+                dataclasses.replace(
+                    optimizer, learning_rate=1.0, warmup_steps=0
+                )
+            )
+    # Steps or epochs; one rate for each.
+    assert lengths == {
+        (1000, None): {(5e-3, 50)},
+        (6000, None): {(2.75e-3, 300)},
+        (None, 100): {(1.5e-3, 1950)},
+    }
+    assert len(optimizers) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["rendered_shapes3d", "cifar10", "shapes3d", "smoke"]
+)
+def test_our_presets_have_the_method_of_the_studies(name):
+    _assert_default_method(get_preset(name).config)
 
 
 def test_unset_is_none():
