@@ -1,8 +1,8 @@
 """Scores of codes against disentanglement_lib's values and formulas.
 
-The reference values are those of its own functions, on codes whose draws are
-not given. What depends on the draws, as the information of a dead code's
-noise or of one rotation, is compared by its formula, with scikit-learn.
+The reference values are those of its own functions, to the digits that they
+were noted with. The order of the draws was not noted with them; the one here
+gives them all.
 """
 
 import functools
@@ -24,16 +24,19 @@ KINDS = "perfect", "rotated", "duplicated", "noisy"
 def made(kind):
     """`(codes, factors)` of 4,000 points."""
     rng = np.random.RandomState(0)
-    factors = np.stack([rng.randint(0, s, 4000) for s in SIZES], axis=1)
-    z = (factors - factors.mean(0)) / factors.std(0)
+    factors = np.stack([rng.randint(0, s, 4000) for s in SIZES])
+    z = (factors - factors.mean(1)[:, None]) / factors.std(1)[:, None]
     rng = np.random.RandomState(1)
     if kind == "rotated":
-        return z @ np.linalg.qr(rng.randn(6, 6))[0].T, factors
-    near = z + (0.7 if kind == "noisy" else 0.05) * rng.randn(*z.shape)
+        z = np.linalg.qr(rng.randn(6, 6))[0] @ z
     if kind == "duplicated":
-        return np.concatenate([near, near[:, :4]], 1), factors
-    scale = 1 if kind == "noisy" else 0.01
-    return np.concatenate([near, scale * rng.randn(4000, 4)], 1), factors
+        z = np.concatenate([z, z[:4]])
+    near = z + (0.7 if kind == "noisy" else 0.05) * rng.randn(*z.shape)
+    if kind != "duplicated":
+        # Codes that know nothing.
+        scale = 1 if kind == "noisy" else 0.01
+        near = np.concatenate([near, scale * rng.randn(4, 4000)])
+    return near.T, factors.T
 
 
 def parts(kind):
@@ -42,22 +45,19 @@ def parts(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "mig", "modularity", "spread"),
+    ("kind", "mig", "modularity"),
     [
-        # The spread of modularity is that of dead codes: over twelve seeds
-        # of theirs 0.83 to 0.89.
-        ("perfect", 0.9695, 0.858, 0.04),
-        ("rotated", 0.0362, 0.722, 0.07),
-        ("duplicated", 0.3142, 0.9998, 0.0005),
-        ("noisy", 0.2509, 0.857, 0.04),
+        ("perfect", 0.9695, 0.858),
+        ("rotated", 0.0362, 0.722),
+        ("duplicated", 0.3142, 0.9998),
+        ("noisy", 0.2509, 0.857),
     ],
 )
-def test_scores_of_counts_are_those_of_the_reference(
-    kind, mig, modularity, spread
-):
+def test_scores_of_counts_are_those_of_the_reference(kind, mig, modularity):
     fit, _ = parts(kind)
-    assert counts.mutual_information_gap(*fit) == pytest.approx(mig, abs=0.005)
-    assert counts.modularity(*fit) == pytest.approx(modularity, abs=spread)
+    assert counts.mutual_information_gap(*fit) == pytest.approx(mig, abs=6e-5)
+    found = counts.modularity(*fit)
+    assert found == pytest.approx(modularity, abs=6e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -110,7 +110,7 @@ def test_a_code_without_any_information_has_no_modularity():
 )
 def test_sap_is_that_of_the_reference(kind, expected):
     found = predictors.separated_attribute_predictability(*parts(kind))
-    assert found == pytest.approx(expected, abs=0.006)
+    assert found == pytest.approx(expected, abs=6e-4)
 
 
 @pytest.mark.slow
@@ -118,6 +118,7 @@ def test_sap_is_that_of_the_reference(kind, expected):
     ("kind", "expected"),
     [
         ("perfect", (0.995, 0.994, 0.994)),
+        ("rotated", (0.094, 0.136, 0.43)),
         ("duplicated", (0.995, 0.796, 0.995)),
         ("noisy", (0.198, 0.179, 0.29)),
     ],
@@ -125,7 +126,10 @@ def test_sap_is_that_of_the_reference(kind, expected):
 def test_dci_is_that_of_the_reference(kind, expected):
     (codes, factors), test = parts(kind)
     found = predictors.dci((codes[:1000], factors[:1000]), test)
-    np.testing.assert_allclose(found, expected, atol=0.015)
+    # The reference's trees had no seed, which moves the third digit; of its
+    # informativeness two are known.
+    assert found[:2] == pytest.approx(expected[:2], abs=0.003)
+    assert found[2] == pytest.approx(expected[2], abs=0.006)
 
 
 def test_dci_weighs_rows_by_their_importance():
