@@ -1,6 +1,7 @@
 """New versions and new configurations of a running server."""
 
 import errno
+import gc
 import socket
 import threading
 import time
@@ -9,11 +10,16 @@ import grpc
 import numpy as np
 import pytest
 import serving_models
+import tensorflow as tf
+from serving_fakes import eventually
+from serving_fakes import spec_of
 from serving_grpc_client import INVALID
 from serving_grpc_client import Client
 from serving_grpc_client import error_of
 from serving_grpc_client import request_of
 from tensorflow_serving.apis import model_management_pb2
+
+from serving.embedded.versions.table import State
 
 
 def test_reload(tmp_path):
@@ -90,6 +96,36 @@ def test_a_new_version_takes_over_under_load(tmp_path):
     assert "Could not find SavedModel" in failed.error_message
     assert set(answers) == {(1, 1.0), (2, 2.0)}
     assert answers[-1] == (2, 2.0)
+
+
+def states(server):
+    found = server.manager.table.states(spec_of())
+    return {s.version: State.Name(s.state) for s in found}
+
+
+def graphs():
+    return sum(type(o) is tf.Graph for o in gc.get_objects())
+
+
+def test_the_graphs_of_versions_that_ended_are_freed(tmp_path):
+    """Though the collector, as in a server, does not come by itself."""
+    serving_models.half_plus(1, tmp_path / "1")
+    gc.collect()
+    gc.disable()
+    try:
+        with serving_models.running(tmp_path) as server:
+            before = graphs()
+            for version in (2, 3, 4):
+                serving_models.half_plus(version, tmp_path / f"{version}")
+                eventually(
+                    lambda n=version: states(server).get(n) == "AVAILABLE"
+                )
+                eventually(lambda: graphs() <= before)
+            (tmp_path / "5").mkdir()
+            eventually(lambda: states(server).get(5) == "END")
+            eventually(lambda: graphs() <= before)
+    finally:
+        gc.enable()
 
 
 def refused(port):

@@ -5,6 +5,7 @@ load hides no version. A new version is loaded before the old one is unloaded,
 and the old one stays if the load fails.
 """
 
+import gc
 import logging
 import threading
 import time
@@ -164,6 +165,11 @@ class ModelManager:
                 self._load_now(servable)
             else:
                 self._end(servable)
+            if servable.loaded is None:
+                # A graph lies in cycles of references, and Python's own rounds,
+                # few in a server, see to the young alone. It takes a tenth of
+                # a second for a VAE's, and no request waits for a lock in it.
+                gc.collect()
 
     def _wait_until(self, end: float) -> bool:
         """Waits for a change, or for a time; returns whether it waited."""
