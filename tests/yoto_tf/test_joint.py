@@ -184,6 +184,25 @@ def test_tensors_are_checked_as_numbers_are(three):
         )
 
 
+def test_what_is_just_past_an_end_does_not_read_as_the_end(three):
+    ones = tf.ones(1)
+    tensors = {"error": ones, "l1": tf.constant([1.000002]), "smooth": ones}
+    for check in (
+        lambda: three.complete({"l1": 1.000002}),
+        lambda: three.complete({"l1": np.float32(1.000002)}),
+        lambda: three.checked(tensors),
+        lambda: tf.function(three.checked)(tensors),
+    ):
+        with pytest.raises(InputError) as refused, as_input_errors():
+            check()
+        # TensorFlow itself says one more digit in a graph.
+        assert str(refused.value).startswith(
+            "expected l1 between 0.01 and 1, received: l1=1.000002"
+        )
+    with pytest.raises(InputError, match="received: l1=1e[+]300$"):
+        three.complete({"l1": 1e300})
+
+
 @pytest.mark.parametrize("bad", [0.6, -0.5, float("nan")])
 def test_tensors_of_a_simplex_are_checked(bad):
     simplex = Dirichlet({"a": 1.0, "b": 1.0})

@@ -166,6 +166,9 @@ def test_grid_ends_are_exact_and_steps_even(make, low, high):
 def test_grid_of_one_is_the_middle():
     np.testing.assert_allclose(LogUniform(0.25, 4.0).grid(1), [1.0])
     np.testing.assert_allclose(Uniform(1.0, 4.0).grid(1), [2.5])
+    # Not 15.999999999999998, as it would stand in a manifest.
+    assert LogUniform(0.5, 512.0).default == 16.0
+    assert LogUniform(0.125, 512.0).default == 8.0
 
 
 def test_grids_of_choice_and_constant_are_trained_values():

@@ -8,6 +8,7 @@ import re
 
 import tensorflow as tf
 
+from yoto_tf.contract.sentences import number
 from yoto_tf.errors import InputError
 
 # Of operations, by which their errors are known.
@@ -140,7 +141,7 @@ def as_input_errors():
 
 
 def _text(part):
-    return part if isinstance(part, str) else f"{part.numpy():g}"
+    return part if isinstance(part, str) else number(part.numpy())
 
 
 def _joined(sentence):

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from yoto_tf.contract.sentences import number
 from yoto_tf.errors import InputError
 from yoto_tf.method.assertions import checked
 from yoto_tf.method.assertions import first_bad
@@ -170,7 +171,7 @@ class Dirichlet(JointParameters):
             }
             raise InputError(
                 f"{self._expected()}, received: "
-                + " ".join(f"{n}={v:g}" for n, v in bad.items())
+                + " ".join(f"{n}={number(v)}" for n, v in bad.items())
             )
 
     def _expected(self):

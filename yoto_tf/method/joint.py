@@ -5,6 +5,7 @@ import numbers
 import keras
 from keras import ops
 
+from yoto_tf.contract.sentences import number
 from yoto_tf.errors import InputError
 from yoto_tf.method.assertions import checked
 from yoto_tf.method.assertions import first_bad
@@ -110,9 +111,9 @@ class Independent(JointParameters):
         for name, p in self.parameters.items():
             good = p.contains(values[name])
             if not good.all():
-                bad = float(values[name][~good].flat[0])
+                bad = number(values[name][~good].flat[0])
                 raise InputError(
-                    f"expected {name} {p.describe()}, received: {name}={bad:g}"
+                    f"expected {name} {p.describe()}, received: {name}={bad}"
                 )
 
     def checked(self, values):

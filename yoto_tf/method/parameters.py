@@ -65,7 +65,9 @@ class _Interval(LossParameter):
 
     def grid(self, num):
         if num == 1:
-            return self._backward(np.mean(self._ends(), keepdims=True))
+            middle = self._backward(np.mean(self._ends(), keepdims=True))
+            # 16, and not what exp(log(x)) leaves of it.
+            return np.array([float(f"{middle[0]:.12g}")])
         values = self._backward(np.linspace(*self._ends(), num))
         # The ends exactly, not through exp(log(x)).
         values[0], values[-1] = self._low, self._high
