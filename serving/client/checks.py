@@ -43,7 +43,7 @@ def images(values, image_shape):
     if not (values.min() >= 0 and values.max() <= 1):
         raise InvalidRequest(
             "expected float images in [0, 1], received: values from "
-            f"{values.min():g} to {values.max():g}"
+            f"{_number(values.min())} to {_number(values.max())}"
         )
     return values.astype("float32")
 
@@ -121,6 +121,14 @@ def loss_parameters(asked, metadata, name, inputs):
             f"{name}: expected a dict of loss parameters among {taken}, "
             f"received: {unknown or asked!r}"
         )
+    shares = [n for n in known if n in specs and known[n].is_share]
+    missing = sorted(n for n in shares if n not in asked and n not in inputs)
+    # Beside what was asked for, the others' defaults have no sum of 1.
+    if missing and len(missing) < len(shares):
+        raise InvalidRequest(
+            f"expected all of {shares}, whose sum is 1, received: none of "
+            f"{missing}"
+        )
     rows = next((len(a) for a in inputs.values() if np.ndim(a)), None)
     return _checked(
         {n: asked.get(n, known[n].default) for n in taken}, known, specs, rows
@@ -140,18 +148,32 @@ def _checked(values, known, specs, rows):
     for name, value in values.items():
         if several[name] and value.shape[1] == 1:
             values[name] = np.broadcast_to(value, (rows, most))
+    shares = {n: v for n, v in values.items() if known[n].is_share}
+    # Where some are left to the server, the sum is too.
+    if shares and len(shares) == sum(p.is_share for p in known.values()):
+        _check_shares(shares)
     for name, value in values.items():
         good = known[name].contains(value)
-        if known[name].scale == "simplex":
-            shares = [v for n, v in values.items()
-                      if known[n].scale == "simplex"]  # fmt: skip
-            good = good & (value > 0) & (np.abs(sum(shares) - 1) < 1e-4)
         if not good.all():
             raise InvalidRequest(
                 f"expected {name} {known[name].trained}, received: "
-                f"{name}={value[~good].flat[0]:g}"
+                f"{name}={_number(value[~good].flat[0])}"
             )
     return values
+
+
+def _check_shares(shares):
+    total = sum(shares.values())
+    good = np.abs(total - 1) < 1e-4
+    for value in shares.values():
+        good = good & (value > 0)
+    if not np.all(good):
+        bad = {n: v[~good].flat[0] for n, v in shares.items()}
+        raise InvalidRequest(
+            f"expected {', '.join(shares)} above 0 with a sum of 1, received: "
+            + " ".join(f"{n}={_number(v)}" for n, v in bad.items())
+            + f", whose sum is {total[~good].flat[0]:g}"
+        )
 
 
 def numbers(values, rows, name):
@@ -192,6 +214,12 @@ def points(values, rows, name):
             f"expected one or more values of {name}, received: none"
         )
     return np.broadcast_to(values, (rows, values.shape[-1]))
+
+
+def _number(value):
+    """In as few digits as tell it from all others of its dtype: what is just
+    past an end does not read as the end."""
+    return repr(float(str(value))).removesuffix(".0")
 
 
 def _is_text(item):

@@ -101,6 +101,11 @@ class LossParameter:
     default: float
     ranges: tuple[tuple[float, float], ...]
 
+    @property
+    def is_share(self):
+        """Whether it is one of several whose sum is 1."""
+        return self.scale == "simplex"
+
     def contains(self, values):
         """Tells of each of an array's values whether it was trained."""
         values = np.asarray(values, "float64")[..., None]

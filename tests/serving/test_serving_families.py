@@ -122,6 +122,47 @@ def test_shares_of_a_simplex_are_checked_together():
     told = metadata.Metadata(1, {"s": signature}, known)
     found = checks.loss_parameters({"a": 0.3, "b": 0.7}, told, "s", {})
     np.testing.assert_allclose([*found["a"], *found["b"]], [0.3, 0.7])
-    for wrong in ({"a": 0.3}, {"a": 1.0, "b": 0.0}, {"a": 1.5, "b": -0.5}):
-        with pytest.raises(InvalidRequest, match="with a sum of 1, received"):
+    found = checks.loss_parameters({}, told, "s", {})
+    np.testing.assert_allclose([*found["a"], *found["b"]], [0.5, 0.5])
+    together = "expected a, b above 0 with a sum of 1, received: "
+    for wrong, sentence in (
+        # As the Keras model says it, and not "received: b=0.5".
+        (
+            {"a": 0.3},
+            "expected all of ['a', 'b'], whose sum is 1, received: none of "
+            "['b']",
+        ),
+        ({"a": 1.0, "b": 0.0}, f"{together}a=1 b=0, whose sum is 1"),
+        ({"a": 1.5, "b": -0.5}, f"{together}a=1.5 b=-0.5, whose sum is 1"),
+        ({"a": 0.5, "b": 0.75}, f"{together}a=0.5 b=0.75, whose sum is 1.25"),
+        ({"a": [0.5, np.nan], "b": 0.5}, f"{together}a=nan b=0.5, whose sum "
+         "is nan"),
+    ):  # fmt: skip
+        with pytest.raises(InvalidRequest) as refused:
             checks.loss_parameters(wrong, told, "s", {})
+        assert str(refused.value) == sentence
+    # What stands in the inputs counts, and is left to the server.
+    half = {"a": np.float32([0.3])}
+    assert checks.loss_parameters({"b": 0.75}, told, "s", half)["b"] == 0.75
+
+
+def test_what_is_just_past_an_end_does_not_read_as_the_end():
+    spec = metadata.TensorSpec("float32", (None,))
+    known = LossParameter(
+        "a", "between 0.1 and 10", "log", "", 0.1, 10, 1, ((0.1, 10),)
+    )
+    signature = metadata.Signature({"a": spec}, {})
+    told = metadata.Metadata(1, {"s": signature}, {"a": known})
+    for given, received in (
+        (10.00002, "10.00002"),
+        (0.0999998, "0.0999998"),
+        (11, "11"),
+        (1e10, "10000000000"),
+    ):
+        with pytest.raises(InvalidRequest) as refused:
+            checks.loss_parameters({"a": given}, told, "s", {})
+        assert str(refused.value) == (
+            f"expected a between 0.1 and 10, received: a={received}"
+        )
+    with pytest.raises(InvalidRequest, match="values from 0 to 1.0000001$"):
+        checks.images(np.float32([[[[0], [1.0000001]]]]), (1, 2, 1))
