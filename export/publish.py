@@ -1,6 +1,6 @@
 """New versions of a served model: made aside, then renamed.
 
-TF Serving takes every folder whose name is a whole number for a version, at
+Servers take every folder whose name is a whole number for a version, at
 any moment, whole or not, and the largest for the newest. A version is
 therefore made in a folder beside them whose name is no number, and renamed,
 on the same filesystem, when it is complete and on the disk. Published
@@ -8,6 +8,7 @@ versions are never touched.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -15,6 +16,7 @@ import time
 import uuid
 from pathlib import Path
 
+from yoto_tf.contract import versions
 from yoto_tf.errors import InputError
 
 _PREFIX = ".unfinished-"
@@ -32,9 +34,22 @@ def unfinished(base):
         base: the model's folder; made if it is missing.
 
     Raises:
-        InputError: if `base` is a file, or a version itself.
+        InputError: if `base` is a file, a version itself, or a folder that
+            cannot be made or has the highest version that there can be.
     """
     base = Path(base)
+    with _as_input_errors(base):
+        folder = _made(base)
+    try:
+        # Held until the process ends, to tell it from an abandoned one.
+        with _opened(folder) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _made(base):
     if base.exists() and not base.is_dir():
         raise InputError(
             f"expected --to to be a model's folder, received: {base}, a file"
@@ -45,16 +60,25 @@ def unfinished(base):
             f"received: {base}, which is a version; did you mean {base.parent}?"
         )
     base.mkdir(parents=True, exist_ok=True)
+    _next(base)  # before the work, too
     _remove_abandoned(base)
     folder = base / f"{_PREFIX}{uuid.uuid4().hex}"
     folder.mkdir()
+    return folder
+
+
+@contextlib.contextmanager
+def _as_input_errors(base):
+    """Of a folder that cannot be made, but for a full disk."""
     try:
-        # Held until the process ends, to tell it from an abandoned one.
-        with _opened(folder) as descriptor:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(
+            "expected a folder that can be made and written to, received: "
+            f"{base} ({error.strerror})"
+        ) from error
 
 
 def publish(folder, base):
@@ -66,11 +90,14 @@ def publish(folder, base):
 
     Returns:
         Path of the version.
+
+    Raises:
+        InputError: there is no higher version.
     """
     base = Path(base)
     _write_through(folder)
     while True:
-        target = base / str(_newest(base) + 1)
+        target = base / str(_next(base))
         try:
             # Refuses a target that exists, unless it is an empty folder; a
             # version never is one. Two exporters thus get two numbers.
@@ -84,12 +111,20 @@ def publish(folder, base):
         return target
 
 
-def _newest(base):
-    """The largest number that a server could take for a version, or 0."""
-    names = (p.name for p in base.iterdir())
-    numbers = [int(n) for n in names if n.isascii() and n.isdigit()]
-    # Of an int64, one of which is left for the next.
-    return max((n for n in numbers if n < 2**63 - 1), default=0)
+def _next(base):
+    """One more than the largest number that servers take for a version.
+
+    Raises:
+        InputError: that is the highest.
+    """
+    found = {versions.parse_version(p.name): p for p in base.iterdir()}
+    newest = max([0, *filter(None, found)])
+    if newest == versions.HIGHEST:
+        raise InputError(
+            "expected a model's folder in which a higher version can be, "
+            f"received: {found[newest]}, the highest that servers take"
+        )
+    return newest + 1
 
 
 def _write_through(folder):

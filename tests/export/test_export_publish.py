@@ -39,6 +39,36 @@ def test_versions_are_numbered(tmp_path):
     assert names(base) == ["00000007", "1", "2", "8", "9.old", "notes"]
 
 
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("+5", "6"),
+        (" 7 ", "8"),
+        ("-4", "1"),
+        ("9223372036854775808", "1"),
+        ("9223372036854775806", "9223372036854775807"),
+    ],
+)
+def test_a_version_is_what_the_server_takes_for_one(tmp_path, name, version):
+    (tmp_path / name).mkdir()
+    assert make(tmp_path).name == version
+
+
+def test_above_the_highest_version_there_is_none(tmp_path):
+    highest = tmp_path / "9223372036854775807"
+    highest.mkdir()
+    with pytest.raises(InputError, match=f"higher.*received: {highest}, the"):
+        make(tmp_path)
+    assert names(tmp_path) == [highest.name]
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file" / "m", pathlib.Path("/proc/nope/m")):
+        with pytest.raises(InputError, match=f"can be made.*: {folder} [(]No"):
+            make(folder)
+
+
 def test_a_failure_leaves_nothing(tmp_path):
     make(tmp_path)
 
@@ -69,17 +99,17 @@ def test_a_full_disk_leaves_the_published_versions(tmp_path, step, monkeypatch):
 
 
 def test_a_number_taken_meanwhile_is_left_alone(tmp_path, monkeypatch):
-    newest, calls = publish._newest, []
+    next_version, calls = publish._next, []
 
     def overtaken(base):
-        found = newest(base)
-        if not calls:
-            calls.append(found)
+        found = next_version(base)
+        calls.append(found)
+        if len(calls) == 2:  # the first is before the work
             (base / "1").mkdir()
             (base / "1" / "saved_model.pb").write_text("other")
         return found
 
-    monkeypatch.setattr(publish, "_newest", overtaken)
+    monkeypatch.setattr(publish, "_next", overtaken)
     assert make(tmp_path) == tmp_path / "2"
     assert (tmp_path / "1" / "saved_model.pb").read_text() == "other"
 

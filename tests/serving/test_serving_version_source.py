@@ -6,6 +6,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from serving.embedded.status import StatusError
 from serving.embedded.versions import source as version_source
+from yoto_tf.contract.versions import parse_version
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,7 @@ from serving.embedded.versions import source as version_source
         ("1", 1),
         ("00000123", 123),
         ("-4", -4),
+        ("+5", 5),
         ("9223372036854775807", 2**63 - 1),
         ("9223372036854775808", None),
         ("1.tmp", None),
@@ -26,7 +28,7 @@ from serving.embedded.versions import source as version_source
     ],
 )
 def test_version_numbers(name, version):
-    assert version_source.parse_version(name) == version
+    assert parse_version(name) == version
 
 
 @pytest.mark.parametrize(

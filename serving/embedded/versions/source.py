@@ -6,14 +6,13 @@ Follows TF Serving's
 
 import logging
 import os
-import re
 from collections.abc import Iterable
 
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.embedded import status
+from yoto_tf.contract.versions import parse_version
 
-_INT64_MAX = 2**63 - 1
 _logger = logging.getLogger(__name__)
 
 
@@ -30,18 +29,6 @@ def poll(
         policy asks for and that exist.
     """
     return {model.name: _aspired(model) for model in models}
-
-
-def parse_version(child: str) -> int | None:
-    """The version a name stands for: "00000123" -> 123, "1.tmp" -> None.
-
-    As `safe_strto64`: digits with blanks around and a sign before, at most
-    an int64.
-    """
-    if not re.fullmatch(r"\s*[+-]?[0-9]+\s*", child, re.ASCII):
-        return None
-    version = int(child) if len(child) < 30 else _INT64_MAX + 1
-    return version if -_INT64_MAX - 1 <= version <= _INT64_MAX else None
 
 
 def _aspired(model) -> dict[int, str]:
