@@ -24,6 +24,7 @@ from yoto_tf.errors import VerificationError
 from yoto_tf.families import Family
 from yoto_tf.families import family_of_model
 from yoto_tf.families import get_family
+from yoto_tf.files import as_path
 from yoto_tf.run_directory import RunDirectory
 
 
@@ -126,6 +127,7 @@ def export_model(
             "expected a LossConditionalModel, received: "
             f"model of type {type(model).__name__}"
         )
+    to = as_path("to", to)
     if run is not None and not isinstance(run, RunDirectory):
         run = RunDirectory(run)
     family = _family(family, run, model)

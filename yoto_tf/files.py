@@ -6,7 +6,26 @@ import shutil
 import uuid
 from pathlib import Path
 
+from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
+
+
+def as_path(name, given):
+    """The `Path` that a caller gave.
+
+    Args:
+        name: of the argument, for the sentence.
+        given: a text or a path.
+
+    Raises:
+        InputError: for anything else, a text that names nothing included.
+    """
+    text = given if isinstance(given, str) else None
+    if isinstance(given, os.PathLike):
+        text = os.fspath(given)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InputError(f"expected a path, received: {name}={given!r}")
+    return Path(text)
 
 
 @contextlib.contextmanager

@@ -284,6 +284,14 @@ def test_what_an_export_needs_is_said(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.parametrize("given", ["", "a\0b", None, 7])
+def test_what_is_no_folder_is_a_sentence(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="expected a path, received: to="):
+        saved_model.export_model(served_families.alarms(), given)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_family_of_a_model():
     assert family_of_model(served_families.tc()) is get_family("vae")
     assert type(family_of_model(served_families.alarms())) is Family

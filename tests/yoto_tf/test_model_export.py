@@ -255,6 +255,27 @@ def test_what_is_no_example_is_refused(exported, tmp_path, example, message):
         exported[0].export(tmp_path / "1", example=example)
 
 
+@pytest.mark.parametrize("given", ["", "a\0b", None, 7, b"m"])
+def test_what_is_no_path_is_a_sentence(exported, given):
+    with pytest.raises(InputError, match="expected a path, received: path="):
+        exported[0].export(given, example=X)
+
+
+def test_keras_own_arguments_are_taken_where_they_mean_the_same(
+    exported, tmp_path, capsys
+):
+    model, path = exported[0], tmp_path / "1"
+    with pytest.raises(InputError, match="format='tf_saved.*format='onnx'"):
+        model.export(path, example=X, format="onnx")
+    for name in ("m.onnx", "m.TFLite", "m.keras", "m.weights.h5"):
+        with pytest.raises(InputError, match=f"of a folder.*{name}; model.sa"):
+            model.export(tmp_path / name, example=X)
+    assert list(tmp_path.iterdir()) == []
+    model.export(path, example=X, format="tf_saved_model", verbose=True)
+    assert f"exported: {path}\n" in capsys.readouterr().out
+    assert (path / "saved_model.pb").is_file()
+
+
 def test_a_path_that_cannot_be_made_is_a_sentence(exported, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SaveError, match="could not write .*file/1"):

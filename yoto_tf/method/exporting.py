@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import uuid
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,6 +16,7 @@ from yoto_tf.endpoint import by_signature
 from yoto_tf.errors import InputError
 from yoto_tf.errors import SaveError
 from yoto_tf.errors import VerificationError
+from yoto_tf.files import as_path
 from yoto_tf.method import precision
 from yoto_tf.method.generic_endpoints import generic_endpoints
 from yoto_tf.session import Session
@@ -26,13 +26,28 @@ _ROUNDING = {"bfloat16": 2.0**-8, "float16": 2.0**-11}
 # A session fuses operations, and so leaves out some roundings. A VAE's
 # reconstructions differ by up to 8.
 _ROUNDINGS = 16
+# Endings of what is one file, or of another format.
+_OTHERS = """
+.h5 .hdf5 .keras .litert .onnx .pb .pt .pt2 .pth .safetensors .tflite .xml
+""".split()
 _WITH_TABLES = keras.layers.IntegerLookup, keras.layers.StringLookup
 
 
-def export(model, path, example):
+def export(model, path, example, kind="tf_saved_model", verbose=None):
     """Writes a version that was compared with the model; see
     `LossConditionalModel.export`."""
-    path = Path(path)
+    if kind != "tf_saved_model":
+        raise InputError(
+            "expected format='tf_saved_model', from which others are "
+            f"converted, received: format={kind!r}"
+        )
+    path = as_path("path", path)
+    if path.suffix.lower() in _OTHERS:
+        raise InputError(
+            "expected the path of a folder, as models/NAME/2, for a SavedModel "
+            f"is one, received: {path}; model.save writes a .keras file, and "
+            "other formats are converted from a SavedModel"
+        )
     if path.exists():
         raise InputError(
             "expected the path of a new version, as models/NAME/2, received: "
@@ -64,6 +79,8 @@ def export(model, path, example):
         raise SaveError(f"could not write {path} ({error.message})") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+    if verbose:
+        print(f"exported: {path}")
     return differences
 
 

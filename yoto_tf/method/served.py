@@ -38,7 +38,7 @@ class Served:
         Others fail their request, or are flagged."""
         return None
 
-    def export(self, path, example=None):
+    def export(self, path, example=None, format="tf_saved_model", verbose=None):
         """Writes a SavedModel whose signatures take the loss parameters.
 
         `predict` (also `serving_default`) takes the inputs, by the names of
@@ -52,6 +52,8 @@ class Served:
             path: of the version, as `"models/alarms/1"`; must be new.
             example: a few inputs, rows that differ, to compare with;
                 default: of the first batch of `fit`, which no file keeps.
+            format: as Keras', whose others are not written.
+            verbose: print the path, once it is there.
 
         Returns:
             list of `yoto_tf.verification.Difference`.
@@ -59,10 +61,10 @@ class Served:
         Raises:
             InputError: without an example on a model that was not trained
                 since it was made or loaded, for one of equal rows, for a path
-                that is there, or for operations that TensorFlow does not have
-                on CPU in the dtype.
+                that is there or is no folder's, for another format, or for
+                operations that TensorFlow does not have on CPU in the dtype.
             VerificationError, SaveError: nothing is left at the path.
         """
         if example is None:
             example = self._first_rows.inputs
-        return exporting.export(self, path, example)
+        return exporting.export(self, path, example, format, verbose)
