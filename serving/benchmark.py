@@ -28,8 +28,9 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 class Arguments:
     """Measure a server against the bare session, over gRPC and REST.
 
-    It starts `serving.server` on free ports of this machine, or measures the
-    server that --urls name, a TF Serving for example.
+    Models of pictures alone: those of VAEs, with their signatures reconstruct
+    and reconstruct_bytes. It starts `serving.server` on free ports of this
+    machine, or measures the server that --urls name, a TF Serving for example.
     """
 
     model: Path | None = None
@@ -115,10 +116,15 @@ def _measure(arguments, base, version):
             urls = server.urls
         workers = stack.enter_context(Workers())
         bench = cells.Bench(loaded, maker, workers, urls, name)
+        sizes = arguments.batch_sizes if arguments.requests else (1,)
+        made = cells.prepare(bench, sizes)
+        if arguments.json_file:
+            # Before the measurement, and not for one that is refused.
+            arguments.json_file.parent.mkdir(parents=True, exist_ok=True)
         if arguments.requests:
             results["cells"] = cells.measure(
                 bench,
-                arguments.batch_sizes,
+                made,
                 arguments.clients,
                 arguments.requests,
                 arguments.seconds,
@@ -193,14 +199,11 @@ def _check(arguments):
             f"requests={arguments.requests}, soak={arguments.soak} and "
             f"seconds={arguments.seconds:g}"
         )
-    if arguments.json_file:
-        # Before the measurement, and not after it.
-        arguments.json_file.parent.mkdir(parents=True, exist_ok=True)
-        if arguments.json_file.is_dir():
-            raise InputError(
-                "expected a file to write, received: "
-                f"json_file={arguments.json_file}, a folder"
-            )
+    if arguments.json_file and arguments.json_file.is_dir():
+        raise InputError(
+            "expected a file to write, received: "
+            f"json_file={arguments.json_file}, a folder"
+        )
     if arguments.urls and _flags(arguments):
         raise InputError(
             "expected --urls, or --batching-parameters-file and --threads of "

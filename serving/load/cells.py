@@ -59,9 +59,27 @@ class Bench:
         return Client(url, self.model, tuple(payloads), **limits)
 
 
+def prepare(
+    bench: Bench, batch_sizes: tuple[int, ...]
+) -> dict[int, dict[str, list[Payload]]]:
+    """Makes the requests of all batch sizes and sends each once.
+
+    Returns:
+        batch size -> kind -> payloads.
+
+    Raises:
+        InputError: for a batch size that the model does not answer, or if the
+            server does not answer as the bare session does.
+    """
+    made = {size: bench.maker.make(size) for size in batch_sizes}
+    for payloads in made.values():
+        require_right_answers(bench, payloads)
+    return made
+
+
 def measure(
     bench: Bench,
-    batch_sizes: tuple[int, ...],
+    made: dict[int, dict[str, list[Payload]]],
     clients: tuple[int, ...],
     requests: int,
     seconds: float,
@@ -71,7 +89,7 @@ def measure(
 
     Args:
         bench: what is measured.
-        batch_sizes: images per request.
+        made: the requests, of `prepare`.
         clients: numbers of clients that send at once.
         requests: per figure, at most.
         seconds: per figure, at most.
@@ -79,18 +97,13 @@ def measure(
 
     Returns:
         list of dict, one per figure, see `_figures`.
-
-    Raises:
-        InputError: if the server does not answer as the bare session does.
     """
     cells = []
     kinds = list(bench.urls_by_kind())
     bar = keras.utils.Progbar(
-        len(batch_sizes) * len(clients) * rounds, unit_name="round"
+        len(made) * len(clients) * rounds, unit_name="round"
     )
-    for batch_size in batch_sizes:
-        payloads = bench.maker.make(batch_size)
-        require_right_answers(bench, payloads)
+    for batch_size, payloads in made.items():
         for count in clients:
             samples = {kind: [] for kind in [BARE, *kinds]}
             per_client = math.ceil(requests / rounds / count)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
 from serving.client.metadata import read_loss_parameters
+from serving.embedded import status
 from serving.embedded.run import predict
 from serving.embedded.run import tensors
 from serving.embedded.run.engine import SavedModelVersion
@@ -61,7 +62,20 @@ class RequestMaker:
 
         Returns:
             kind -> payloads that ask for the same images.
+
+        Raises:
+            InputError: if the model does not answer so many rows.
         """
+        try:
+            return self._made(batch_size)
+        except status.StatusError as error:
+            sentence = error.message.partition("\n")[0]
+            raise InputError(
+                "expected batch sizes that the model answers, received: "
+                f"{batch_size} ({sentence})"
+            ) from error
+
+    def _made(self, batch_size: int) -> dict[str, list[Payload]]:
         made = {GRPC: [], FLOATS: [], BYTES: []}
         for variant in range(_VARIANTS):
             inputs = self.inputs(batch_size, variant)

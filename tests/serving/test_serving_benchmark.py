@@ -293,10 +293,49 @@ def test_a_model_of_another_kind(capsys, tmp_path):
     assert "expected a model of pictures of export.saved_model" in line
 
 
-def test_a_server_that_is_not_there(exported, capsys):
+def test_a_server_that_is_not_there(exported, tmp_path, capsys):
     url = f"grpc://127.0.0.1:{free_port()}"
-    line = refusal(capsys, "--model", exported.path.parent, "--urls", url)
+    file = tmp_path / "figures" / "of.json"
+    line = refusal(
+        capsys,
+        *("--model", exported.path.parent),
+        *("--urls", url),
+        *("--json-file", file),
+    )
     assert f"received from {url}: gRPC: UNAVAILABLE: " in line
+    assert not file.parent.exists()
+
+
+def test_a_batch_size_that_the_model_does_not_answer(
+    exported, tmp_path, capsys
+):
+    file = tmp_path / "figures" / "of.json"
+    line = refusal(
+        capsys,
+        *("--model", exported.path.parent),
+        *("--urls", f"grpc://127.0.0.1:{free_port()}"),
+        *("--batch-sizes", 1, 2000),
+        *("--json-file", file),
+    )
+    assert line.startswith("error: expected batch sizes that the model answers")
+    assert "received: 2000 (" in line
+    assert line.count("\n") == 1
+    assert not file.parent.exists()
+
+
+def test_a_folder_that_cannot_be_made_ends_it_before_the_measuring(
+    exported, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(cells, "require_right_answers", lambda *_: None)
+    (tmp_path / "file").touch()
+    line = refusal(
+        capsys,
+        *("--model", exported.path.parent),
+        *("--urls", f"grpc://127.0.0.1:{free_port()}"),
+        *("--batch-sizes", 1),
+        *("--json-file", tmp_path / "file" / "of.json"),
+    )
+    assert str(tmp_path / "file") in line
 
 
 def test_a_server_with_another_model(exported, tmp_path, capsys):
