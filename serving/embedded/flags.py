@@ -63,6 +63,8 @@ def parse(arguments: Sequence[str] | None = None) -> ServerOptions:
         _refuse(f"unexpected argument {rest[0]!r}")
     if not flags.model_config_file and not flags.model_base_path:
         _refuse("one of --model_base_path and --model_config_file is needed")
+    if not flags.model_config_file and not flags.model_name:
+        _refuse("--model_name is empty: nobody could ask for the model")
     if flags.port == 0 and flags.rest_api_port == 0:
         _refuse("--port and --rest_api_port are both 0: nothing to serve")
     if flags.port == flags.rest_api_port:

@@ -77,6 +77,11 @@ def read_models(path: str) -> model_server_config_pb2.ModelConfigList:
         raise status.invalid_argument(
             f"{path}: expected a model_config_list {{ ... }}."
         )
+    if not all(model.name for model in message.model_config_list.config):
+        raise status.invalid_argument(
+            f"{path}: expected a name of every model, for nobody can ask for "
+            "one without."
+        )
     validate(message.model_config_list)
     return message.model_config_list
 

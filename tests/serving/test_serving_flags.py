@@ -51,6 +51,7 @@ TF_SERVING = pathlib.Path(__file__).parents[2] / "serving/tf_serving"
             ["--model_base_path=/m", f"--max_num_load_retries={10**20}"],
             "the range [0, 2147483647]",
         ),
+        (["--model_base_path=/m", "--model_name="], "--model_name is empty"),
         (["--model_base"], "Unknown command line flag 'model_base'"),
         (["--model_base_path=/m", "more"], "unexpected argument 'more'"),
         # What would change answers is not passed over in silence.
@@ -157,11 +158,12 @@ def test_what_undefok_names_is_ignored_and_told(caplog, monkeypatch, capsys):
         [*arguments, "--foo=1", "--nobar", "--noenable_batching"]
     )
     assert found.without_effect == ("foo", "nobar")
-    apart = ["--undefok", "foo", "--foo", "--model_name", ""]
+    apart = ["--undefok", "foo", "--foo", "--monitoring_config_file", ""]
     apart += ["--file_system_poll_wait_seconds", "-1"]
     found = flags.parse([*arguments[:1], *apart])
     assert found.without_effect == ("foo",)
-    assert (found.model_name, found.file_system_poll_wait_seconds) == ("", -1)
+    assert found.monitoring_config_file == ""
+    assert found.file_system_poll_wait_seconds == -1
     monkeypatch.setattr(launch, "EmbeddedServer", _no_server)
     assert launch.serve(found, threading.Event()) == 1
     assert "--foo has no effect in this server" in caplog.text

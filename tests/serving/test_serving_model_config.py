@@ -53,6 +53,7 @@ def test_reads_tf_servings_own_format(tmp_path):
         ("nonsense", "Invalid protobuf file"),
         ("model_config_list { config { nme: 'a' } }", "nme"),
         ("", "expected a model_config_list"),
+        ("model_config_list { config { base_path: '/a' } }", "expected a name"),
     ],
 )
 def test_a_wrong_file_is_named(tmp_path, text, words):
