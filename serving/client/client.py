@@ -11,6 +11,7 @@ from serving.client.errors import NotFound
 from serving.client.errors import ServingError
 from serving.client.retry import Deadline
 from serving.client.target import Target
+from serving.client.target import whole_number
 from serving.client.vae import VaeMethods
 
 
@@ -56,13 +57,14 @@ class Client(VaeMethods, CompressionMethods):
         retries=None,
     ):
         self._timeout = _checked_seconds(timeout)
-        if retries is not None and not (
-            isinstance(retries, int) and retries >= 0
-        ):
-            raise InvalidRequest(
-                "expected retries as a whole number >= 0 or None, received: "
-                f"retries={retries!r}"
-            )
+        if retries is not None:
+            whole = whole_number(retries)
+            if whole is None or whole < 0:
+                raise InvalidRequest(
+                    "expected retries as a whole number >= 0 or None, "
+                    f"received: retries={retries!r}"
+                )
+            retries = whole
         target = Target.parse(address, model, version, label)
         self._arguments = address, model, version, label, timeout, retries
         self._served = served.ServedModel()

@@ -1,6 +1,7 @@
 """Which model of which server a client asks."""
 
 import dataclasses
+import operator
 import urllib.parse
 
 from serving.client.errors import InvalidRequest
@@ -59,15 +60,14 @@ class Target:
             raise InvalidRequest(
                 f"expected the name of a model, received: model={model!r}"
             )
-        if version is not None and not (
-            isinstance(version, int)
-            and not isinstance(version, bool)
-            and 0 <= version < 2**63
-        ):
-            raise InvalidRequest(
-                "expected version as a whole number or None, received: "
-                f"version={version!r}"
-            )
+        if version is not None:
+            whole = whole_number(version)
+            if whole is None or not 0 <= whole < 2**63:
+                raise InvalidRequest(
+                    "expected version as a whole number or None, received: "
+                    f"version={version!r}"
+                )
+            version = whole
         if label is not None and not _is_name(label):
             raise InvalidRequest(
                 "expected label as the name of one, or None for the latest "
@@ -108,6 +108,17 @@ class Target:
         if self.label is not None:
             return f"version labelled {self.label!r} of {text}"
         return text
+
+
+def whole_number(given):
+    """The int that a whole number of any kind is; None for anything else, True
+    and arrays among it."""
+    if isinstance(given, bool) or getattr(given, "shape", ()) != ():
+        return None
+    try:
+        return operator.index(given)
+    except TypeError:
+        return None
 
 
 def _is_name(text):

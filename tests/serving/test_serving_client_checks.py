@@ -227,11 +227,19 @@ def test_addresses_that_are_refused(address):
         ({"version": True}, "version=True"),
         ({"retries": -1}, "retries=-1"),
         ({"retries": 1.5}, "retries=1.5"),
+        ({"retries": True}, "retries=True"),
+        ({"version": np.array([2])}, "version=array"),
     ],
 )
 def test_arguments_that_are_refused(wrong, message):
     with pytest.raises(InvalidRequest, match=message):
         Client("http://localhost", **{"model": "m", **wrong})
+
+
+def test_whole_numbers_of_any_kind_are_taken():
+    target = Target.parse("http://localhost", "m", np.int64(2))
+    assert (target.version, type(target.version)) == (2, int)
+    Client("http://localhost", "m", np.uint8(1), retries=np.int32(3)).close()
 
 
 def numbers(dtype):
