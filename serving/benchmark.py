@@ -6,8 +6,6 @@ reading messages is not counted, the work of the server is.
 """
 
 import contextlib
-import signal
-import sys
 import tempfile
 import urllib.parse
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from yoto_tf import provenance
 from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
+from yoto_tf.command_line import sigterm_as_exit
 from yoto_tf.errors import InputError
 from yoto_tf.run_directory import RunDirectory
 
@@ -102,9 +101,8 @@ def _measure(arguments, base, version):
         "soak": None,
     }
     with contextlib.ExitStack() as stack:
-        # Ends as Ctrl-C does, so that the server that was started ends too.
-        old = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        stack.callback(signal.signal, signal.SIGTERM, old)
+        # So that the server that was started ends too.
+        stack.enter_context(sigterm_as_exit())
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         loaded = SavedModelVersion(str(version))
         maker = RequestMaker(loaded, name, Path(folder))
