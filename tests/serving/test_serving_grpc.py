@@ -363,6 +363,32 @@ def test_shapes_that_no_array_has(client):
         assert "decodes to more than" in message
 
 
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_who_watches_the_health_hears_of_the_end(tmp_path, is_busy):
+    serving_models.image(tmp_path / "1")
+    with serving_models.running(
+        tmp_path, enable_grpc_healthcheck_service=True
+    ) as server:
+        client = Client(server.grpc_port)
+        stub = health_pb2_grpc.HealthStub(client.channel)
+        watches = [
+            stub.Watch(
+                health_pb2.HealthCheckRequest(service=name), timeout=SECONDS
+            )
+            for name in ("", "PredictionService", "PredictionService")
+        ]
+        assert [next(w).status for w in watches] == [1, 1, 1]
+        if is_busy:
+            slow = request_of({"seconds": np.float32([0.3])}, "slow")
+            call = client.prediction.Predict.future(slow)
+            time.sleep(0.1)
+    not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
+    assert [next(w).status for w in watches] == [not_serving] * 3
+    if is_busy:
+        assert call.result().outputs["turns"].int_val
+    client.channel.close()
+
+
 def test_open_streams_do_not_hold_the_end_up(tmp_path):
     serving_models.image(tmp_path / "1")
     done = threading.Event()

@@ -6,6 +6,7 @@ methods for tf.Example, which answer UNIMPLEMENTED; server reflection
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import grpc
@@ -27,6 +28,7 @@ from serving.embedded.apis.places import bind
 from serving.embedded.options import ServerOptions
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+_TELLING_SECONDS = 0.1
 _MESSAGE_LIMIT = 1024  # model_servers/grpc_status_util.cc
 _SERVICES = [
     prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"],
@@ -53,6 +55,7 @@ class GrpcServer:
             "HandleReloadConfigRequest": core.reload,
         }
         self._server = None
+        self._health = None
         self._running = 0  # calls whose answers have not been sent
         self._places = Places(
             options.grpc_max_threads, options.max_queued_requests, "grpc"
@@ -83,7 +86,7 @@ class GrpcServer:
             )
         names = [service.full_name for service in _SERVICES]
         if self._options.enable_grpc_healthcheck_service:
-            servicer = health.aio.HealthServicer()
+            self._health = servicer = health.aio.HealthServicer()
             # Without their package, as TF Serving names them.
             for service in _SERVICES:
                 await servicer.set(
@@ -110,13 +113,27 @@ class GrpcServer:
         """Takes nothing new; gives up what runs after that time."""
         self._reserved.close()
         if self._server is not None:
+            await self._tell_the_end()
             stopping = asyncio.create_task(self._server.stop(grace_seconds))
+            if self._health is not None:
+                # For what was just told to be sent.
+                await asyncio.sleep(min(_TELLING_SECONDS, grace_seconds))
             # Streams of health and reflection do not end by themselves.
             while self._running and not stopping.done():
                 await asyncio.sleep(0.01)
             await self._server.stop(0)
             await stopping
         self._places.close()
+
+    async def _tell_the_end(self) -> None:
+        """Who watches the health hears of the end before the stream ends."""
+        if self._health is None:
+            return
+        # One that does not read holds the others up, but not the end.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(
+                self._health.enter_graceful_shutdown(), _TELLING_SECONDS
+            )
 
     def _handler(self, method: MethodDescriptor) -> grpc.RpcMethodHandler:
         """Answers in a thread, and ends every fault in a status."""
