@@ -4,7 +4,6 @@ continued, with a run that diverges."""
 import contextlib
 import os
 import pathlib
-import queue
 import shutil
 import signal
 import subprocess
@@ -421,55 +420,6 @@ def test_rows_are_written_as_runs_end(spec_file, tmp_path):
     assert list(failures.values()) == list("abcd")
     table = results_module.read(tmp_path / "results.csv", VAE)
     assert list(table.failure) == list("abccdd")
-
-
-_SMALL = (
-    'data.name="rendered_shapes3d/tiny"',
-    "data.image_size=32",
-    "model.base_channels=4",
-    "model.convs_per_block=1",
-    "model.dense_units=32",
-    "model.latent_size=4",
-    'training.steps="unset"',
-    "training.epochs=1",
-    "seeds=[0]",
-    "grid.beta=[16]",
-)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        "short_rendered_shapes3d",
-        "report_cifar10",
-        "report_cifar10_widths",
-        "report_cifar10_width4",
-    ],
-)
-def test_shipped_studies_run_in_small(name, data_dir, tmp_path, monkeypatch):
-    """Every method and width, one run after the other in this process."""
-    settings = [*_SMALL, f'data.data_dir="{data_dir}"']
-    spec = load_spec(name, settings=settings)
-    planned = planned_runs(spec)
-    monkeypatch.setattr(worker, "_messages", queue.SimpleQueue())
-    monkeypatch.setattr(worker, "_parent", os.getppid())
-    failures = {
-        one.name: reason
-        for one in planned
-        if (reason := worker.train_and_score(one, tmp_path / one.name, name))
-    }
-    assert failures == {}
-    results = results_module.collect(spec, planned, tmp_path, failures)
-    assert set(results.method) == set(spec.methods)
-    assert results.steps.nunique() == 1
-    results_module.write(results, tmp_path / "results.csv", spec.model_family)
-    outcome.write_report(spec, planned, tmp_path, tmp_path, "x", str)
-    text = (tmp_path / "report.md").read_text()
-    for method in spec.methods:
-        assert f"| {spec.title(method)}" in text
-    assert "nan" not in text
-    assert (tmp_path / "reconstructions.png").exists()
 
 
 def _die():
