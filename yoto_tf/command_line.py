@@ -42,7 +42,12 @@ def parsed(kind, prog, argv=None, **given):
     argv = sys.argv[1:] if argv is None else list(argv)
     with reported_on_the_command_line():
         check_once(argv)
-    return tyro.cli(kind, prog=prog, args=argv, **given)
+        try:
+            return tyro.cli(kind, prog=prog, args=argv, **given)
+        except SystemExit:
+            # Of a help that `head` has closed.
+            sys.stdout.flush()
+            raise
 
 
 def check_once(argv):

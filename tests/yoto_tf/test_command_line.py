@@ -153,6 +153,22 @@ def test_streams_that_end_early_end_in_a_sentence(shell, body, code, said):
     assert answer.stderr.count("\n") == (1 if said else 0)
 
 
+def test_a_help_whose_reader_has_gone_ends_in_a_sentence():
+    answer = subprocess.run(
+        [
+            *("bash", "-c"),
+            f"(sleep 1; {shlex.quote(sys.executable)} -m training.study --help)"
+            " | true; exit ${PIPESTATUS[0]}",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 2, answer.stderr
+    assert answer.stderr == "error: whoever read the output has closed it\n"
+
+
 @pytest.mark.parametrize(
     "path", ["runs/a", "my runs/a", "Läufe/β=1", "a'b", "$HOME/x", "a;b", "-a"]
 )
