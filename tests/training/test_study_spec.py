@@ -158,6 +158,9 @@ def test_the_default_is_told_nothing_of_the_data():
     for name in shipped():
         if not name.startswith(("short_", "middle_", "report_")):
             continue
+        if name == "report_cifar10_softplus":
+            # Of fixed weights alone, beside those of report_cifar10.
+            continue
         runs = planned_runs(load_spec(name))
         ours = [r.config for r in runs if r.method == "default"]
         assert len({r.seed for r in runs}) == len(ours)
