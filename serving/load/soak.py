@@ -6,7 +6,7 @@ import keras
 import psutil
 
 from serving.load.cells import Bench
-from serving.load.cells import require_right_answers
+from serving.load.cells import prepare
 from serving.load.payload import BYTES
 from serving.load.payload import FLOATS
 from serving.load.payload import GRPC
@@ -31,9 +31,7 @@ def run(bench: Bench, requests: int, pid: int | None) -> dict:
     """
     server = psutil.Process(pid) if pid else None
     kinds = [kind for kind in _MIX if kind in bench.urls_by_kind()]
-    made = [bench.maker.make(size) for size in _BATCH_SIZES]
-    for payloads in made:
-        require_right_answers(bench, payloads)
+    made = prepare(bench, _BATCH_SIZES).values()
     # Each client sends one kind, so that all kinds are under way at once.
     sent = {kind: [p for m in made for p in m[kind]] for kind in set(kinds)}
     bar = keras.utils.Progbar(requests, unit_name="request")

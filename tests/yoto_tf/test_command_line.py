@@ -122,6 +122,17 @@ _WRITE = (
 )
 
 
+def _in_bash(pipeline):
+    """Its first command's return code, and what is said."""
+    return subprocess.run(
+        ["bash", "-c", f"{pipeline}; exit ${{PIPESTATUS[0]}}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("shell", "body", "code", "said"),
     [
@@ -141,30 +152,15 @@ def test_streams_that_end_early_end_in_a_sentence(shell, body, code, said):
     inner = (
         f"{shlex.quote(sys.executable)} -c {shlex.quote(_WRITE.format(body))}"
     )
-    answer = subprocess.run(
-        ["bash", "-c", f"{inner} {shell}; exit ${{PIPESTATUS[0]}}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    answer = _in_bash(f"{inner} {shell}")
     assert answer.returncode == code, answer.stderr
     assert said in answer.stderr
     assert answer.stderr.count("\n") == (1 if said else 0)
 
 
 def test_a_help_whose_reader_has_gone_ends_in_a_sentence():
-    answer = subprocess.run(
-        [
-            *("bash", "-c"),
-            f"(sleep 1; {shlex.quote(sys.executable)} -m training.study --help)"
-            " | true; exit ${PIPESTATUS[0]}",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    python = shlex.quote(sys.executable)
+    answer = _in_bash(f"(sleep 1; {python} -m training.study --help) | true")
     assert answer.returncode == 2, answer.stderr
     assert answer.stderr == "error: whoever read the output has closed it\n"
 

@@ -34,8 +34,8 @@ class Served:
 
     def usable_rows(self, x):
         """Which rows of served inputs can be answered, bool `(batch,)`; None:
-        all without NaN (with it, too, of inputs whose example has some).
-        Others fail their request, or are flagged."""
+        all. Others fail their request, or are flagged, and so are rows with
+        NaN, but of inputs whose example has some."""
         return None
 
     def export(self, path, example=None, format="tf_saved_model", verbose=None):
