@@ -1,27 +1,14 @@
-"""New versions of a served model: made aside, then renamed.
-
-Servers take every folder whose name is a whole number for a version, at
-any moment, whole or not, and the largest for the newest. A version is
-therefore made in a folder beside them whose name is no number, and renamed,
-on the same filesystem, when it is complete and on the disk. Published
-versions are never touched.
-"""
+"""New versions of a served model: made aside, then renamed to the next
+number. Published versions are never touched."""
 
 import contextlib
 import errno
-import fcntl
 import os
-import shutil
-import time
-import uuid
 from pathlib import Path
 
+from yoto_tf.contract import unfinished as made_aside
 from yoto_tf.contract import versions
 from yoto_tf.errors import InputError
-
-_PREFIX = ".unfinished-"
-# A folder of a killed exporter is removed by the next one, after so long.
-_OLD_SECONDS = 60
 
 
 @contextlib.contextmanager
@@ -38,18 +25,14 @@ def unfinished(base):
             cannot be made or has the highest version that there can be.
     """
     base = Path(base)
-    with _as_input_errors(base):
-        folder = _made(base)
-    try:
-        # Held until the process ends, to tell it from an abandoned one.
-        with _opened(folder) as descriptor:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        with _as_input_errors(base):
+            _make(base)
+            folder = stack.enter_context(made_aside.folder_in(base))
+        yield folder
 
 
-def _made(base):
+def _make(base):
     if base.exists() and not base.is_dir():
         raise InputError(
             f"expected --to to be a model's folder, received: {base}, a file"
@@ -61,10 +44,6 @@ def _made(base):
         )
     base.mkdir(parents=True, exist_ok=True)
     _next(base)  # before the work, too
-    _remove_abandoned(base)
-    folder = base / f"{_PREFIX}{uuid.uuid4().hex}"
-    folder.mkdir()
-    return folder
 
 
 @contextlib.contextmanager
@@ -95,7 +74,7 @@ def publish(folder, base):
         InputError: there is no higher version.
     """
     base = Path(base)
-    _write_through(folder)
+    made_aside.write_through(folder)
     while True:
         target = base / str(_next(base))
         try:
@@ -106,8 +85,7 @@ def publish(folder, base):
             if not target.exists():
                 raise
             continue
-        with _opened(base) as descriptor:
-            os.fsync(descriptor)
+        made_aside.sync(base)
         return target
 
 
@@ -125,29 +103,3 @@ def _next(base):
             f"received: {found[newest]}, the highest that servers take"
         )
     return newest + 1
-
-
-def _write_through(folder):
-    """Waits until all of a folder is on the disk."""
-    for parent, _, files in os.walk(folder):
-        for path in [*(os.path.join(parent, f) for f in files), parent]:
-            with _opened(path) as descriptor:
-                os.fsync(descriptor)
-
-
-def _remove_abandoned(base):
-    for folder in base.glob(f"{_PREFIX}*"):
-        # Another exporter may rename or remove it at any moment.
-        with contextlib.suppress(OSError), _opened(folder) as descriptor:
-            if time.time() - os.fstat(descriptor).st_mtime > _OLD_SECONDS:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _opened(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -133,7 +133,7 @@ def export_model(
     family = _family(family, run, model)
     sizes = batching.read(batching_config).allowed_batch_sizes
     _check_finite(model, run)
-    first_rows = model._first_rows.inputs
+    first_rows = model.first_inputs
     with _draws_kept(model), precision.in_float32(model):
         endpoints = list(
             family.endpoints(

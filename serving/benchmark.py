@@ -16,6 +16,7 @@ from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.command_line import sigterm_as_exit
+from yoto_tf.contract.versions import parse_version
 from yoto_tf.errors import InputError
 from yoto_tf.run_directory import RunDirectory
 
@@ -170,13 +171,14 @@ def newest_version(base):
     Raises:
         InputError: if there is none.
     """
-    versions = [p for p in base.glob("*/") if p.name.isdecimal()]
+    versions = {parse_version(p.name): p for p in base.glob("*/")}
+    versions.pop(None, None)
     if not versions:
         raise InputError(
             "expected --model to be a model's folder, which holds its "
             f"versions 1, 2, ..., received: {base}"
         )
-    return max(versions, key=lambda p: int(p.name))
+    return versions[max(versions)]
 
 
 def _check(arguments):

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from training.durations import duration
 from yoto_tf import points
 from yoto_tf.errors import InputError
 
@@ -165,7 +166,8 @@ def measured(asked, family, measure, grid, shown, log, cut_off=None):
             left = sum(_expected(seconds, n) for _, n in plan[number:])
             log(
                 f"{name} at {points.label(grid[i])}: {number} of {len(plan)} "
-                f"measured{_time_left(left) if number < len(plan) else ''}"
+                "measured"
+                + (f"; {duration(left)} left" if number < len(plan) else "")
             )
     except BaseException:
         if cut_off and any(done.values()):
@@ -188,13 +190,6 @@ def _expected(seconds, name):
     """Of a metric not measured yet as long as all on average."""
     known = seconds[name] or [s for all_of in seconds.values() for s in all_of]
     return sum(known) / len(known)
-
-
-def _time_left(seconds):
-    minutes = seconds / 60
-    if minutes < 1:
-        return ", less than a minute left"
-    return f", about {minutes:.0f} min left"
 
 
 def columns_of(rows, family):

@@ -110,7 +110,7 @@ def release(run, limits="", to=released.FOLDER, credits=""):
         plain(next(iter(inputs.values()))[:1])
     plain.set_weights(model.get_weights())
     # What happens once in a run, as KL warm-up, has happened.
-    plain._run_length.end(evaluation["steps"])
+    plain.note_run_length(*2 * [evaluation["steps"]])
     strange = [
         points.label(point)
         for point in (

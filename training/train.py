@@ -154,7 +154,7 @@ def train(
             model = start.model() or new_model(
                 family, config, splits, epochs * steps_per_epoch
             )
-        if not getattr(model, "is_adapted", True):
+        if not model.is_adapted:
             # From the examples as they are, without augmentation.
             model.adapt(arrays_of(splits.train)[0])
         if steps_per_execution > 1:
@@ -173,8 +173,7 @@ def train(
             + (f", continued after epoch {first_epoch}" if first_epoch else "")
         )
         # Of the whole run, also where only a part of it is trained now.
-        if hasattr(model, "note_run_length"):
-            model.note_run_length(epochs * steps_per_epoch)
+        model.note_run_length(epochs * steps_per_epoch)
         records = []
         if distribution.is_chief:
             records = callbacks.records(family, model, start, tensorboard)

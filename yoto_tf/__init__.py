@@ -18,6 +18,7 @@ from yoto_tf.registry import register_conditioning
 # a command line can parse its arguments, and refuse them, at once.
 _LAZY = {
     "ConditionalVAE": "yoto_tf.families.vae.model.conv_vae",
+    "ConditionedModel": "yoto_tf.method.condition",
     "condition": "yoto_tf.method.condition",
     "LossConditionalModel": "yoto_tf.method.model",
     "ConditioningLayer": "yoto_tf.layers.base",
@@ -49,6 +50,7 @@ __all__ = [
     "ObjectiveConfig",
     "TrainingDiverged",
     "get_preset",
+    "layers",
     "register_conditioning",
     "register_likelihood",
     *sorted(_LAZY),
@@ -56,12 +58,14 @@ __all__ = [
 
 
 def __getattr__(name):
-    if name not in _LAZY:
+    if name not in (*_LAZY, "layers"):
         raise AttributeError(f"module 'yoto_tf' has no attribute {name!r}")
     import importlib
 
     # Refuses another backend, before these import Keras.
     importlib.import_module("yoto_tf.keras_backend")
+    if name == "layers":
+        return importlib.import_module("yoto_tf.layers")
     return getattr(importlib.import_module(_LAZY[name]), name)
 
 

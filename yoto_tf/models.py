@@ -21,11 +21,13 @@ from yoto_tf.optimizers import FusedAdam  # noqa: F401
 register_models()
 
 
-def load_model(path):
+def load_model(path, **kwargs):
     """Loads a model of this library from its `.keras` file.
 
     Args:
         path: of the file that `model.save` wrote.
+        **kwargs: `custom_objects`, `compile` and `safe_mode` of
+            `keras.models.load_model`.
 
     Raises:
         InputError: if the file is missing, damaged or of another kind.
@@ -35,7 +37,7 @@ def load_model(path):
         model = yoto_tf.load_model("model.keras")
     """
     try:
-        model = keras.models.load_model(path)
+        model = keras.models.load_model(path, **kwargs)
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from yoto_tf.contract.versions import parse_version
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_family
 from yoto_tf.families.view import View
@@ -25,16 +26,9 @@ _KEPT = "assets.extra/examples.npz"
 
 
 def versions(base):
-    """The versions of an exported model, ascending: folders called by whole
-    numbers."""
-    return sorted(
-        (
-            p
-            for p in Path(base).glob("*")
-            if p.name.isascii() and p.name.isdigit() and p.is_dir()
-        ),
-        key=lambda path: int(path.name),
-    )
+    """The versions of an exported model that a server takes, ascending."""
+    found = {parse_version(p.name): p for p in Path(base).glob("*/")}
+    return [found[version] for version in sorted(found.keys() - {None})]
 
 
 def none(shapes):

@@ -7,10 +7,14 @@ import sys
 import textwrap
 
 import pytest
+from alarms import X
+from alarms import alarms
 
 from export import publish
 from yoto_tf.command_line import sigterm_as_exit
+from yoto_tf.contract import unfinished
 from yoto_tf.errors import InputError
+from yoto_tf.method import exporting
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -162,16 +166,31 @@ def test_a_killed_exporter_leaves_the_published_versions(
     assert versions == (["1", "2"] if POINTS[point] else ["1"])
     assert (tmp_path / "1" / "saved_model.pb").read_text() == "old"
     # The next exporter clears what the dead one left.
-    monkeypatch.setattr(publish, "_OLD_SECONDS", -1)
+    monkeypatch.setattr(unfinished, "_OLD_SECONDS", -1)
     make(tmp_path)
     assert all(n.isdigit() for n in names(tmp_path))
 
 
 def test_the_folder_of_a_living_exporter_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr(publish, "_OLD_SECONDS", -1)
+    monkeypatch.setattr(unfinished, "_OLD_SECONDS", -1)
     with publish.unfinished(tmp_path) as folder:
         assert make(tmp_path) == tmp_path / "1"
         assert folder.is_dir()
+
+
+def test_the_version_that_a_model_writes_itself_stays(tmp_path, monkeypatch):
+    """`model.export` beside `export_model`: one way to be in work."""
+    monkeypatch.setattr(unfinished, "_OLD_SECONDS", -1)
+    compare = exporting.verification.compare
+
+    def meanwhile(*arguments):
+        assert make(tmp_path) == tmp_path / "1"
+        return compare(*arguments)
+
+    monkeypatch.setattr(exporting.verification, "compare", meanwhile)
+    alarms().export(tmp_path / "7", example=X[:5])
+    assert (tmp_path / "7" / "saved_model.pb").is_file()
+    assert names(tmp_path) == ["1", "7"]
 
 
 EXPORT_FIVE = """

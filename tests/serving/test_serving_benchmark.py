@@ -30,6 +30,7 @@ from serving.load.payload import Payload
 from serving.load.request_maker import RequestMaker
 from serving.load.server_process import is_available
 from serving.load.workers import Samples
+from serving.page import examples
 
 SERVER = "serving.server"
 KINDS = ["bare session", "gRPC", "REST, floats", "REST, bytes"]
@@ -283,6 +284,9 @@ def test_the_newest_export_is_taken(tmp_path):
         folder.mkdir(parents=True)
         (folder / "saved_model.pb").touch()
         os.utime(folder, (time.time() - age,) * 2)
+    # No version of a server's, which counts to 2^63 - 1.
+    (tmp_path / "a" / "20240101120000000000").mkdir()
+    assert [p.name for p in examples.versions(tmp_path / "a")] == ["9", "10"]
     assert benchmark.newest_model(tmp_path) == tmp_path / "a"
     assert benchmark.newest_version(tmp_path / "a") == tmp_path / "a" / "10"
 

@@ -122,7 +122,7 @@ def test_what_is_dear_is_measured_where_it_matters(shown, expected):
     assert measured == expected
     assert facts["dear"]["points"] == [{"x": float(x)} for x in expected]
     assert len(said) == len(calls) == 5 + len(expected)
-    assert f"1 of {len(calls)} measured, less than a minute left" in said[0]
+    assert f"1 of {len(calls)} measured; 0 s left" in said[0]
     assert said[-1].endswith(f"{len(calls)} of {len(calls)} measured")
 
 

@@ -13,6 +13,9 @@ from training.study.plan import planned_runs
 from training.study.report import reached_table
 from training.study.runner import run_directory
 from training.study.spec_file import load_spec
+from yoto_tf import Dirichlet
+from yoto_tf import LogUniform
+from yoto_tf.method.joint import as_joint
 
 TEXT = """
 summary = "A test."
@@ -164,3 +167,36 @@ def test_without_watched_losses_there_is_no_file(tmp_path):
     found = reached.collect(spec, planned, course)
     tables.write(found, tmp_path / "reached.csv")
     assert tables.read(tmp_path / "reached.csv") is None
+
+
+@pytest.mark.parametrize(
+    ("joint", "point", "other"),
+    [
+        (
+            {"beta": LogUniform(0.5, 8.0), "tc": LogUniform(0.5, 8.0)},
+            {"beta": 2.0, "tc": 1 / 3},
+            {"beta": 2.0, "tc": 0.3},
+        ),
+        # Held constant: a point has it, a label of what varies has not.
+        (
+            {"beta": LogUniform(0.5, 8.0), "tc": 1.0},
+            {"beta": 2.0, "tc": 1.0},
+            {"beta": 4.0, "tc": 1.0},
+        ),
+        (
+            Dirichlet({"a": 1.0, "b": 2.0}),
+            {"a": 1 / 3, "b": 2 / 3},
+            {"a": 0.3, "b": 0.7},
+        ),
+    ],
+)
+def test_a_model_s_labels_are_found_among_points(joint, point, other):
+    label = as_joint(joint).label(point)
+    assert courses.is_label_of(label, point, fixed=False)
+    assert not courses.is_label_of(label, other, fixed=False)
+
+
+def test_the_label_of_a_fixed_model_is_that_of_its_point():
+    label = as_joint({"beta": 2.0}).label({"beta": 2.0})
+    assert courses.is_label_of(label, {"beta": 2.0}, fixed=True)
+    assert not courses.is_label_of(label, {"beta": 2.0}, fixed=False)

@@ -22,6 +22,7 @@ from yoto_tf.families import family_for
 from yoto_tf.families import get_preset
 from yoto_tf.families.fields import Field
 from yoto_tf.families.tabular.config import TableModelConfig
+from yoto_tf.families.tabular.family import TabularFamily
 from yoto_tf.families.tabular.model import CostSensitiveClassifier
 from yoto_tf.method.parameters import LogUniform
 from yoto_tf.run_directory import RunDirectory
@@ -153,13 +154,14 @@ def test_their_figures_answer_the_question(alarms, counts, tmp_path):
 def test_a_model_that_is_not_told_is_said_to_have_an_idle_knob(
     table, tmp_path, capsys
 ):
-    run = _run(
-        tmp_path / "untold",
-        "default_cost",
-        table,
-        *_ALARMS,
-        *("--model.conditioning.kind", "none"),
-    )
+    with pytest.warns(UserWarning, match="whose outputs do not use 'miss'"):
+        run = _run(
+            tmp_path / "untold",
+            "default_cost",
+            table,
+            *_ALARMS,
+            *("--model.conditioning.kind", "none"),
+        )
     evaluate_module.main([str(run.path)])
     said = capsys.readouterr().out
     assert "turning miss from 1 to 100 changes no answer of" in said
@@ -322,3 +324,20 @@ def test_scikit_learn_is_scored_on_the_same_rows(alarms):
     row = found["logistic regression, threshold of the cost"][1]
     assert row["expected_cost"] == pytest.approx(cost, abs=0.03)
     assert len(found["logistic regression, one per cost"]) == 2
+
+
+@pytest.mark.parametrize("preset", ["default_cost", "visits_quantile"])
+def test_a_family_made_of_it_keeps_what_it_has_of_its_own(preset):
+    class Mine(TabularFamily):
+        def load(self, settings, parts=("train", "test"), known=None):
+            return "mine"
+
+    settings = get_preset(preset).config
+    made = Mine().for_settings(settings)
+    assert isinstance(made, Mine)
+    assert made.load(settings) == "mine"
+    theirs = TabularFamily().for_settings(settings)
+    assert made.parameters == theirs.parameters
+    assert made.columns == theirs.columns
+    # The one that it was made of stays what it was.
+    assert TabularFamily.columns != theirs.columns

@@ -188,7 +188,7 @@ def trained(scope):
         )
         model.compile(keras.optimizers.SGD(0.1))
     model.fit(x, x[:, :1], 12, epochs=5, shuffle=False, verbose=0)
-    np.testing.assert_array_equal(model._first_rows.inputs, x[:8][:rows])
+    np.testing.assert_array_equal(model.first_inputs, x[:8][:rows])
     return model.get_weights()
 
 

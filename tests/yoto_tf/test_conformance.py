@@ -199,17 +199,27 @@ LAYERS = [
 
 # Everything else that Keras can serialize.
 OBJECTS = [
-    (Choice, lambda: Choice([1.0, 4.0], 4.0, "Said.")),
-    (Constant, lambda: Constant(3.0, "Said.")),
-    (LogUniform, lambda: LogUniform(0.5, 8.0, False, 2.0, "Said.")),
-    (Uniform, lambda: Uniform(0.5, 8.0, False, 2.0, "Said.")),
+    (Choice, lambda: Choice([1.0, 4.0], default=4.0, description="Said.")),
+    (Constant, lambda: Constant(3.0, description="Said.")),
+    (
+        LogUniform,
+        lambda: LogUniform(
+            0.5, 8.0, standardize=False, default=2.0, description="Said."
+        ),
+    ),
+    (
+        Uniform,
+        lambda: Uniform(
+            0.5, 8.0, standardize=False, default=2.0, description="Said."
+        ),
+    ),
     (
         Mixture,
         lambda: Mixture(
             LogUniform(0.5, 8.0),
             [(((0, 0.1), (9, 0.2)), near(LogUniform(0.5, 8.0), 2.0, 1.0))],
-            4.0,
-            "Said.",
+            default=4.0,
+            description="Said.",
         ),
     ),
     (Independent, lambda: Independent({"a": 1.0, "b": LogUniform(0.5, 8.0)})),

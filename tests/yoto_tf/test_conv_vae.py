@@ -379,7 +379,7 @@ def test_unknown_presets_fields_and_values_are_refused():
 
 
 def wide():
-    return LogUniform(0.5, 8.0, False, description=DESCRIPTION)
+    return LogUniform(0.5, 8.0, standardize=False, description=DESCRIPTION)
 
 
 def constant(value):
@@ -419,13 +419,13 @@ def test_kind_none_is_trained_on_many_betas_and_told_none(images):
         (BetaConfig(low=0.5, high=8.0), wide()),
         (
             BetaConfig(distribution="uniform", low=0.5, high=8.0),
-            Uniform(0.5, 8.0, False, description=DESCRIPTION),
+            Uniform(0.5, 8.0, standardize=False, description=DESCRIPTION),
         ),
         (
             BetaConfig(distribution="choice", values=(1.0, 4.0)),
             Choice([1.0, 4.0], description=DESCRIPTION),
         ),
-        (constant(2.0), Constant(2.0, DESCRIPTION)),
+        (constant(2.0), Constant(2.0, description=DESCRIPTION)),
     ],
 )
 def test_beta_config_names_its_distribution(config, expected):

@@ -253,8 +253,8 @@ def test_axes_that_a_network_leaves_open_are_served_so(shape, layer, tmp_path):
         size = [length if n is None else n for n in shape]
         return rng.normal(size=(5, *size)).astype("float32")
 
-    model.export(tmp_path / "1", drawn(7))
-    model.export(tmp_path / "2", drawn(150 if len(shape) == 2 else 35))
+    model.export(tmp_path / "1", example=drawn(7))
+    model.export(tmp_path / "2", example=drawn(150 if len(shape) == 2 else 35))
     predict = tf.saved_model.load(tmp_path / "1").signatures["predict"]
     miss = np.float32([0.1, 0.5, 1, 2, 10])
     # Beyond what a request has of rows, too.

@@ -8,6 +8,7 @@ import keras
 import pytest
 from test_conformance import registered_classes
 
+import yoto_tf
 from yoto_tf import ConditionalVAE
 from yoto_tf import ModelConfig
 
@@ -50,3 +51,16 @@ def test_keras_loads_a_model_after_any_import(imports, tmp_path):
     assert set(printed[1].split()) >= {
         keras.saving.get_registered_name(c) for c in registered_classes()
     }
+
+
+def test_what_the_reference_names_is_there_before_keras():
+    code = "import yoto_tf as y; print(y.layers.FiLM, y.ConditionedModel)"
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert "FiLM" in printed
+    assert "layers" in dir(yoto_tf)

@@ -365,7 +365,10 @@ def test_ends_of_independent_parameters_are_the_outermost(three):
     root = 3**0.5
     np.testing.assert_allclose(three.coordinate_ends, [-root, root])
     raw = Independent(
-        {"a": Uniform(0.5, 7.0, False), "b": LogUniform(0.1, 2.0, False)}
+        {
+            "a": Uniform(0.5, 7.0, standardize=False),
+            "b": LogUniform(0.1, 2.0, standardize=False),
+        }
     )
     np.testing.assert_allclose(raw.coordinate_ends, [np.log(0.1), 7.0])
     assert Independent({"a": 1.0}).coordinate_ends is None

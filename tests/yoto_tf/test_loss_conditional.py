@@ -131,11 +131,7 @@ def test_the_seed_decides_the_draws():
     ("normalization", "power"),
     [
         ("none", 1.0),
-        *(
-            (n, p)
-            for n in ("geometric_mean", "sum")
-            for p in (0.0, 0.5, 1.0, 2.0)
-        ),
+        *((n, p) for n in ("geometric_mean", "sum") for p in (0.5, 1.0, 2.0)),
     ],
 )
 def test_normalization_divides_each_example_by_its_own(normalization, power):

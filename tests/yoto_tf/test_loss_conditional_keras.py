@@ -119,8 +119,10 @@ def test_compile_refuses_a_loss_given_by_place():
         ({"normalization_power": 0.5}, "0.5, normalization='none'"),
         (
             {"normalization": "sum", "normalization_power": 2.5},
-            "between 0 and 2.*2.5",
+            "above 0 to 2.*2.5",
         ),
+        # Without effect, as no normalization.
+        ({"normalization": "sum", "normalization_power": 0}, "above 0.*0.0"),
         ({"loss_parameters": [1.0]}, "dict or a Dirichlet"),
         ({"loss_parameters": {}}, "one or more loss parameters"),
     ],

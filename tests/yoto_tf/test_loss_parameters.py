@@ -130,12 +130,12 @@ def test_standardised_coordinates_are_the_formula():
 def test_raw_coordinates_are_the_logarithm_or_the_value():
     x = np.float32([0.125, 1.0, 512.0])
     np.testing.assert_allclose(
-        LogUniform(0.125, 512.0, False).coordinate(x),
+        LogUniform(0.125, 512.0, standardize=False).coordinate(x),
         np.log(x)[:, None],
         rtol=1e-6,
     )
     np.testing.assert_array_equal(
-        Uniform(-1.0, 600.0, False).coordinate(x), x[:, None]
+        Uniform(-1.0, 600.0, standardize=False).coordinate(x), x[:, None]
     )
 
 
@@ -377,7 +377,7 @@ def test_a_spline_tells_the_values_of_an_uneven_choice_apart():
 def test_the_ends_of_an_interval_have_the_outermost_coordinates(
     make, standardize
 ):
-    parameter = make(0.1, 300.0, standardize)
+    parameter = make(0.1, 300.0, standardize=standardize)
     np.testing.assert_allclose(
         parameter.coordinate_ends,
         np.asarray(parameter.coordinate(np.float32([0.1, 300.0])))[:, 0],
@@ -430,3 +430,19 @@ def test_xla_makes_the_same_draws(parameter):
         rtol=1e-5,
         atol=1e-6,
     )
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: LogUniform(0.1, 10.0, 2.0),
+        lambda: Uniform(0.1, 10.0, 0),
+        lambda: Choice([1.0, 2.0], 2.0),
+        lambda: Constant(3.0, 2.0),
+        lambda: Mixture(LogUniform(0.1, 10.0), [], 2.0),
+    ],
+)
+def test_what_comes_after_the_values_is_named(made):
+    """A default in the place of another argument would be taken for it."""
+    with pytest.raises(TypeError, match="positional argument"):
+        made()

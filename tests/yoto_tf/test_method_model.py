@@ -347,7 +347,10 @@ def trained(scope):
     with scope:
         model = Line()
         model.compile(
-            keras.optimizers.SGD(0.1, global_clipnorm=0.5),
+            # The loss is scaled, and clipped as if it were not.
+            keras.optimizers.SGD(
+                0.1, global_clipnorm=0.5, loss_scale_factor=64.0
+            ),
             # One that adds up, one that does not.
             metrics=[
                 keras.metrics.MeanAbsoluteError(),

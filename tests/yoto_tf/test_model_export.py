@@ -128,7 +128,7 @@ def test_the_first_batch_of_fit_is_the_example(kind):
     model = Alarms({"miss": yoto_tf.LogUniform(0.1, 10.0)})
     model.compile("adam")
     _FITS[kind](model)
-    np.testing.assert_array_equal(model._first_rows.inputs, X[:8])
+    np.testing.assert_array_equal(model.first_inputs, X[:8])
 
 
 def test_a_loaded_model_takes_its_own_first_batch_and_exports(tmp_path):
@@ -137,7 +137,7 @@ def test_a_loaded_model_takes_its_own_first_batch_and_exports(tmp_path):
     loaded = keras.models.load_model(tmp_path / "alarms.keras")
     other = X[::-1].copy()
     loaded.fit(other, Y, shuffle=False, verbose=0)
-    np.testing.assert_array_equal(loaded._first_rows.inputs, other[:8])
+    np.testing.assert_array_equal(loaded.first_inputs, other[:8])
     loaded.export(tmp_path / "1")
     with Session(tmp_path / "1") as session:
         asked = {"inputs": X, "miss": np.ones(20, "float32")}
@@ -154,7 +154,7 @@ def test_a_vaes_example_is_the_images_of_its_data(tmp_path):
     model.compile(run_eagerly=True)
     images = np.random.default_rng(0).random((3, 32, 32, 3), "float32")
     model.train_on_batch({"image": images, "label": np.arange(3)})
-    np.testing.assert_array_equal(model._first_rows.inputs, images)
+    np.testing.assert_array_equal(model.first_inputs, images)
     model.export(tmp_path / "1")
     with Session(tmp_path / "1") as session:
         asked = {"inputs": images, "beta": np.full(3, 4.0, "float32")}
@@ -257,7 +257,9 @@ def test_what_is_no_example_is_refused(exported, tmp_path, example, message):
 
 @pytest.mark.parametrize("given", ["", "a\0b", None, 7, b"m"])
 def test_what_is_no_path_is_a_sentence(exported, given):
-    with pytest.raises(InputError, match="expected a path, received: path="):
+    with pytest.raises(
+        InputError, match="expected a path, received: filepath="
+    ):
         exported[0].export(given, example=X)
 
 
@@ -271,7 +273,9 @@ def test_keras_own_arguments_are_taken_where_they_mean_the_same(
         with pytest.raises(InputError, match=f"of a folder.*{name}; model.sa"):
             model.export(tmp_path / name, example=X)
     assert list(tmp_path.iterdir()) == []
-    model.export(path, example=X, format="tf_saved_model", verbose=True)
+    with pytest.raises(InputError, match="example=.*input_signature=\\[7"):
+        model.export(path, input_signature=[7])
+    model.export(path, "tf_saved_model", True, example=X)
     assert f"exported: {path}\n" in capsys.readouterr().out
     assert (path / "saved_model.pb").is_file()
 

@@ -329,5 +329,5 @@ class Compiled(Alarms):
 def test_functions_that_servers_do_not_compile_are_refused(tmp_path):
     model = Compiled({"miss": yoto_tf.LogUniform(0.1, 10.0)}, seed=0)
     with pytest.raises(VerificationError, match="XLA.*jit_compile=True"):
-        model.export(tmp_path / "1", X[:5])
+        model.export(tmp_path / "1", example=X[:5])
     assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """Picture files of every kind, as training sees them."""
 
 import io
+import struct
 
 import numpy as np
 import picture_kinds
@@ -67,6 +68,32 @@ def test_a_file_of_chunks_or_segments_without_end_is_refused(monkeypatch):
     for file in (bad, jpeg[:2] + b"\xff\xe0\x00\x02" * 51 + jpeg[2:]):
         with pytest.raises(InputError, match="at most 50 chunks or segments"):
             read(file)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_what_else_is_wrong_in_exif_turns_no_picture_away(kind):
+    """A number of two parts that is a text, which cannot be written anew."""
+    exif = Image.Exif()
+    exif[picture_kinds.ORIENTATION], exif[0x011A] = 6, 72.0
+    rgb, file = picture_kinds.rgb(), io.BytesIO()
+    Image.fromarray(rgb).save(file, kind, exif=exif, quality=100)
+    content = damaged = file.getvalue()
+    # The entry of the resolution: its tag, and its kind, 5 for a ratio.
+    for order in "<>":
+        before = struct.pack(f"{order}HH", 0x011A, 5)
+        damaged = damaged.replace(
+            before, struct.pack(f"{order}HH", 0x011A, 2), 1
+        )
+    assert damaged != content
+    np.testing.assert_array_equal(read(damaged), read(content))
+    within = [
+        pictures.read_within(io.BytesIO(f), 10**6, 1)
+        for f in (damaged, content)
+    ]
+    np.testing.assert_array_equal(*within)
+    turned = np.rot90(rgb, -1).astype(float)
+    assert within[0].shape == turned.shape
+    assert np.abs(within[0] - turned).mean() < 20
 
 
 @pytest.mark.parametrize("name", ["rgb", "rgba", "jpeg", "jpeg turned 6"])

@@ -179,6 +179,26 @@ def test_a_model_of_ones_own_trains_without_casts(policy, jit_compile):
     assert model.evaluate(x, y, verbose=0)[0] < 0.7 * before
 
 
+@pytest.mark.parametrize("policy", ["float32", "float64", "mixed_bfloat16"])
+def test_every_road_gives_a_network_values_of_one_dtype(policy):
+    class Notes(Line):
+        def call(self, x, loss_parameters):
+            seen.append(loss_parameters["size"].dtype)
+            return super().call(x, loss_parameters)
+
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    seen, model = [], Notes(dtype=policy)
+    model.compile("sgd")
+    model.fit(x, x[:, 0], verbose=0)
+    model.evaluate(x, x[:, 0], verbose=0)
+    for asked in (None, {"size": 0.3}, {"size": np.full(8, 0.3)}):
+        model(x, asked)
+        model.predict(x, loss_parameters=asked, verbose=0)
+    assert {d.name if hasattr(d, "name") else d for d in seen} == {
+        "float64" if policy == "float64" else "float32"
+    }
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_a_model_of_ones_own_is_told_what_to_cast(policy):
     x = np.ones((32, 3), "float32")

@@ -64,6 +64,45 @@ def losses(model, x, **kwargs):
     return every
 
 
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_fit_that_is_refused_says_no_length(eagerly):
+    damaged = X.copy()
+    damaged[3, 1] = np.nan
+
+    @keras.saving.register_keras_serializable("test_run_length")
+    class Wrong(Model):
+        def loss_terms(self, x, y, outputs, loss_parameters):
+            terms = super().loss_terms(x, y, outputs, loss_parameters)
+            return {n: t + outputs for n, t in terms.items()}
+
+    model = Wrong()
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=eagerly)
+    with pytest.raises(yoto_tf.InputError, match="finite"):
+        model.fit(damaged, batch_size=24, epochs=1, verbose=0)
+    assert int(model._run_length) == 0
+    model.fit(X, batch_size=24, epochs=7, verbose=0)
+    assert int(model._run_length) == 7
+    # Later ones change nothing, whatever becomes of them.
+    with pytest.raises(Exception, match="incompatible"):
+        model.fit(np.ones((24, 4)), epochs=9, verbose=0)
+    assert int(model._run_length) == 7
+
+
+def test_weights_that_are_refused_bring_no_length(tmp_path):
+    path = tmp_path / "other.weights.h5"
+    other = Model(loss_parameters={"b": LogUniform(1.0, 9.0)})
+    other.compile(keras.optimizers.SGD(0.1))
+    other.fit(X, batch_size=12, epochs=25, verbose=0)
+    other.save_weights(path)
+    model = compiled()
+    model.fit(X, batch_size=12, epochs=1, verbose=0)
+    before = model._run_length.state
+    assert before == (2, 0, 0)
+    with pytest.raises(yoto_tf.InputError, match="other values of the loss"):
+        model.load_weights(path)
+    assert model._run_length.state == before
+
+
 def rising(steps, run, first=0):
     return np.minimum((first + np.arange(steps) + 1) / (0.5 * run), 1)
 

@@ -100,3 +100,38 @@ def test_one_that_uses_them_is_not(told, loss_parameters):
 def test_one_that_does_not_is_once(told, loss_parameters, names):
     [sentence] = warnings_of(told, loss_parameters)
     assert f"Line.call(), whose outputs do not use {names}, and" in sentence
+
+
+def batches():
+    while True:
+        yield X, Y
+
+
+@pytest.mark.parametrize(
+    ("train", "compiled"),
+    [
+        # Batches of two sizes, each with a graph of its own under XLA.
+        (lambda model: model.fit(X[:7], Y[:7], 4, verbose=0), {}),
+        (
+            lambda model: model.fit(X[:7], Y[:7], 4, verbose=0),
+            {"jit_compile": True},
+        ),
+        (lambda model: model.fit(X, Y, verbose=0), {"batch_parts": 2}),
+        (lambda model: model.fit(X, Y, verbose=0), {"steps_per_execution": 2}),
+        # Where a generator's batches are not known before.
+        (
+            lambda model: model.fit(
+                batches(), steps_per_epoch=2, shuffle=False, verbose=0
+            ),
+            {},
+        ),
+        (lambda model: model.train_on_batch(X, Y), {}),
+        (lambda model: (model(X[:2]), model.fit(X, Y, verbose=0)), {}),
+    ],
+)
+def test_one_that_does_not_is_on_every_road(train, compiled):
+    model = Line(lambda model, values: 0.0, {"size": SIZE})
+    model.compile("sgd", **compiled)
+    with pytest.warns(UserWarning, match="do not use 'size'") as seen:
+        train(model)
+    assert len(seen) == 1

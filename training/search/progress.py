@@ -1,5 +1,6 @@
 """Lines on what a search does, and whether it has time left."""
 
+from training.durations import duration
 from training.search.directory import best
 from training.search.directory import described
 from training.search.settings import OBJECTIVES
@@ -39,8 +40,8 @@ class Progress:
             self.log(f"{self._place(trial)} failed: {trial.message}")
             return
         self.directory.write_results(self.search)
-        left = f"{time_text(self._left(max(workers, 1)))} left"
-        took = time_text(outcome.seconds)
+        left = f"{duration(self._left(max(workers, 1)))} left"
+        took = duration(outcome.seconds)
         if outcome.status == "failed":
             self.log(
                 f"{self._place(trial)} failed after {took}, {left}: "
@@ -76,12 +77,3 @@ class Progress:
 def score_text(number):
     """Formats a score: a loss, or an area that may be millions."""
     return f"{number:.4f}" if abs(number) < 1000 else f"{number:,.0f}"
-
-
-def time_text(seconds):
-    """Formats a time as 45 s, 12 min or 3.4 h."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    if seconds < 99.5 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

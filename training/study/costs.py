@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 
+from training.durations import duration
 from training.study.plan import num_steps
-from training.study.progress import duration
 from training.study.runner import is_finished
 from training.study.runner import run_directory
 from training.study.runner import threads_of_a_run

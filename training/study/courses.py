@@ -6,7 +6,6 @@ import re
 import pandas as pd
 
 from training.study.runner import run_directory
-from yoto_tf import points
 
 FILE = "courses.csv"
 _WATCHED = re.compile(r"val_(?P<column>.+)_at_(?P<label>.+)")
@@ -47,33 +46,43 @@ def collect(spec, planned, folder, kept=None):
 def _of_run(spec, planned, run):
     log = run.read_log()
     of_epoch = json.loads(run.evaluation_file.read_text())["steps"] / len(log)
-    # As `JointParameters.label` writes them.
-    by_label = {points.label(p).replace(", ", ","): p for p in planned.points}
-    if planned.fixed:
-        by_label[_FIXED] = planned.points[0]
     rows, seconds = [], 0.0
     for epoch, row in enumerate(log, 1):
         seconds += row["cpu_seconds"]
         watched = {}
         for name, value in row.items():
             match = _WATCHED.fullmatch(name)
-            if match and match["label"] in by_label:
+            if match:
                 columns = watched.setdefault(match["label"], {})
                 columns[match["column"]] = value
         for label, columns in watched.items():
-            point = by_label[label]
-            loss = _loss(spec.model_family, columns, point)
-            if loss is not None:
-                rows.append(
-                    {
-                        "run": planned.name,
-                        **point,
-                        "steps": round(epoch * of_epoch),
-                        "cpu_seconds": seconds,
-                        "loss": loss,
-                    }
-                )
+            for point in planned.points:
+                if not is_label_of(label, point, planned.fixed):
+                    continue
+                loss = _loss(spec.model_family, columns, point)
+                if loss is not None:
+                    rows.append(
+                        {
+                            "run": planned.name,
+                            **point,
+                            "steps": round(epoch * of_epoch),
+                            "cpu_seconds": seconds,
+                            "loss": loss,
+                        }
+                    )
     return rows
+
+
+def is_label_of(label, point, fixed):
+    """Whether `JointParameters.label` calls a point so: by the parameters
+    that vary, with fewer digits where they sum to 1."""
+    if label == _FIXED:
+        return fixed
+    said = dict(one.split("=") for one in label.split(","))
+    return all(
+        name in point and value in (f"{point[name]:g}", f"{point[name]:.3g}")
+        for name, value in said.items()
+    )
 
 
 def _loss(family, columns, point):

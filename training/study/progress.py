@@ -8,6 +8,8 @@ from rich.progress import BarColumn
 from rich.progress import Progress
 from rich.progress import TextColumn
 
+from training.durations import duration
+
 _SECONDS_BETWEEN_LINES = 60
 
 
@@ -146,13 +148,3 @@ class StudyProgress:
         ]
         left = sum(in_work) + sum(waiting)
         return left / max(1, min(self.jobs, len(self.runs)))
-
-
-def duration(seconds):
-    """Formats seconds as `45 s`, `12 min` or `3 h 05 min`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 
+from training.durations import duration
 from training.metrics import columns_of
 from training.study import comparison
 from training.study import metric_table
 from training.study.markdown import markdown
 from training.study.markdown import number
-from training.study.progress import duration
 from yoto_tf import points
 
 

@@ -1,15 +1,14 @@
 """Picture files to pixels and back, by Pillow."""
 
 import dataclasses
-import struct
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags
 from PIL import Image
 from PIL import UnidentifiedImageError
 
+from yoto_tf import pillow
 from yoto_tf.compression.container import MAX_PIXELS
 from yoto_tf.compression.container import check_size
 from yoto_tf.errors import InputError
@@ -29,16 +28,6 @@ _LARGEST_SIDES = {"WEBP": 16_383, "JPEG": 65_500}
 # Modes of Pillow with eight bits a channel that become RGB as they are.
 _PLAIN = {"1", "L", "P", "RGB"}
 _ALPHA = {"LA", "PA", "RGBA"}
-# By the number of EXIF (CIPA DC-008, 4.6.4 A): where the first row lies.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _BITS_PER_SAMPLE = 258  # TIFF 6.0
 
 
@@ -82,7 +71,7 @@ def read_picture(path, max_pixels=MAX_PIXELS, alpha="refuse"):
         try:
             with _opened(file) as picture:
                 _check(picture, path, max_pixels, alpha)
-                return Picture(_pixels(_turned(picture), path, alpha))
+                return Picture(_pixels(pillow.turned(picture), path, alpha))
         except InputError:
             raise
         except UnidentifiedImageError as error:
@@ -95,16 +84,7 @@ def read_picture(path, max_pixels=MAX_PIXELS, alpha="refuse"):
                 f"expected a picture of at most {max_pixels:,} pixels, "
                 f"received: {path} ({error})"
             ) from error
-        except (
-            OSError,
-            SyntaxError,
-            ValueError,
-            TypeError,
-            RuntimeError,  # NotImplementedError, too
-            EOFError,
-            LookupError,
-            struct.error,
-        ) as error:
+        except pillow.DAMAGED as error:
             raise InputError(
                 "expected a picture that can be decoded, received: "
                 f"{path} ({error})"
@@ -154,15 +134,6 @@ def _is_deep(picture):
         args = [tile[3] for tile in picture.tile]
         return any(isinstance(a, tuple) and a[-1] > 255 for a in args)
     return False
-
-
-def _turned(picture):
-    """As EXIF says. `ImageOps.exif_transpose` writes the whole block anew, and
-    fails for what else may be wrong in it."""
-    # Pillow turns TIFF files itself while it decodes them, and forgets how.
-    picture.load()
-    way = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
-    return picture if way is None else picture.transpose(way)
 
 
 def _pixels(picture, path, alpha):

@@ -6,16 +6,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from PIL import Image
-from PIL import ImageOps
 
+from yoto_tf import pillow
 from yoto_tf.data import graph_decoder
 from yoto_tf.data import preprocessing
 from yoto_tf.errors import InputError
 
 # A file of some kilobytes can claim any size; decoding it is what costs.
 MAX_PIXELS = 80_000_000
-# What Pillow raises for damaged files.
-_BROKEN = (OSError, SyntaxError, ValueError, TypeError, RuntimeError)
 
 
 class TooManyPixels(InputError):
@@ -35,7 +33,7 @@ def open_picture(path):
             f"expected pictures of at most {MAX_PIXELS:,} pixels, received: "
             f"{path} ({error})"
         ) from error
-    except _BROKEN as error:
+    except pillow.DAMAGED as error:
         raise _broken(path, error) from error
     if picture.width * picture.height > MAX_PIXELS:
         size = f"{picture.width} x {picture.height}"
@@ -71,8 +69,8 @@ def read_square(path, size, channels=3):
             return _decoded_in_graph(path, content, size, channels)
         try:
             kind = picture.format  # which the turned one has not
-            pixels = _as_rgba(ImageOps.exif_transpose(picture), kind)
-        except _BROKEN as error:
+            pixels = _as_rgba(pillow.turned(picture), kind)
+        except pillow.DAMAGED as error:
             raise _broken(path, error) from error
     return np.asarray(preprocessing.to_image(pixels, size, channels))
 
@@ -95,8 +93,8 @@ def read_within(path, most_pixels, multiple):
     with open_picture(path) as picture:
         try:
             kind = picture.format
-            rgba = _as_rgba(ImageOps.exif_transpose(picture), kind)
-        except _BROKEN as error:
+            rgba = _as_rgba(pillow.turned(picture), kind)
+        except pillow.DAMAGED as error:
             raise _broken(path, error) from error
     seen = Image.fromarray(rgba)
     white = Image.new("RGBA", seen.size, "white")

@@ -10,7 +10,7 @@ from yoto_tf.method import asking
 _TOLERANCE = 1e-5
 
 
-def without_effect(model, examples, num=64):
+def without_effect(model, examples, num=8):
     """Finds loss parameters that change no answer.
 
     Args:

@@ -141,6 +141,20 @@ class ConditionedModel(LossConditionalModel):
         net: the network without conditioning, a Keras model.
         sites: names of the places that are conditioned.
         conditioning_layers: one layer for each.
+
+    Example:
+        net = keras.Sequential([
+            keras.Input((8,)),
+            keras.layers.Dense(64, "relu"),
+            keras.layers.Dense(1),
+        ])
+        model = yoto_tf.condition(
+            net,
+            terms={"mse": "mse", "mae": "mae"},
+            loss_parameters={"mae": yoto_tf.LogUniform(0.1, 10.0)},
+        )
+        assert isinstance(model, yoto_tf.ConditionedModel)
+        print(model.sites, model.conditioning_cost())
     """
 
     def __init__(

@@ -11,7 +11,6 @@ from yoto_tf.method import given_data
 from yoto_tf.method import replicas
 from yoto_tf.method import run_length
 from yoto_tf.method import several_workers
-from yoto_tf.method import told
 from yoto_tf.method.assertions import as_input_errors
 from yoto_tf.method.keras_model import KerasModel
 
@@ -40,7 +39,10 @@ class DataModel(KerasModel):
                     )
                 )
             given = [noted.get(n) for n in ("x", "y", "sample_weight")]
-            with self._anew("train_function", *given):
+            with (
+                self._anew("train_function", *given),
+                self._run_length.unless_refused(self),
+            ):
                 return super().fit(**noted)
 
     def evaluate(
@@ -190,8 +192,7 @@ class DataModel(KerasModel):
                 return
             spec = first_batch.spec_of_data(x, y)
             if spec is not None:
-                names, idle = first_batch.build(self, spec)
-                told.warn_of_untold(self, idle)
+                names = first_batch.build(self, spec)
                 if names:
                     # Several replicas must not make variables in a step, and
                     # must not share one: each adds up the global batch.

@@ -4,8 +4,6 @@ import contextlib
 import dataclasses
 import os
 import re
-import shutil
-import uuid
 
 import keras
 import numpy as np
@@ -41,7 +39,7 @@ def export(model, path, example, kind="tf_saved_model", verbose=None):
             "expected format='tf_saved_model', from which others are "
             f"converted, received: format={kind!r}"
         )
-    path = as_path("path", path)
+    path = as_path("filepath", path)
     if path.suffix.lower() in _OTHERS:
         raise InputError(
             "expected the path of a folder, as models/NAME/2, for a SavedModel "
@@ -56,16 +54,20 @@ def export(model, path, example, kind="tf_saved_model", verbose=None):
     with _few_bits(model):
         endpoints = generic_endpoints(model, example)
         endpoints[0] = _tolerant(endpoints[0], model)
-    # A server takes every folder whose name is a number for a version.
-    aside = path.with_name(f".unfinished-{uuid.uuid4().hex}")
+    # Its locks are Unix', and whoever exports nothing needs none.
+    from yoto_tf.contract import unfinished
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(aside, endpoints, model)
-        with _few_bits(model), Session(aside) as session:
-            differences = verification.compare(
-                session, endpoints, model.loss_parameters
-            )
-        os.rename(aside, path)
+        with unfinished.folder_in(path.parent) as aside:
+            write(aside, endpoints, model)
+            with _few_bits(model), Session(aside) as session:
+                differences = verification.compare(
+                    session, endpoints, model.loss_parameters
+                )
+            unfinished.write_through(aside)
+            os.rename(aside, path)
+            unfinished.sync(path.parent)
     except OSError as error:
         raise SaveError(
             f"could not write {path} ({error.strerror or error})"
@@ -77,8 +79,6 @@ def export(model, path, example, kind="tf_saved_model", verbose=None):
     ) as error:
         # TensorFlow's own file errors, as on a full disk.
         raise SaveError(f"could not write {path} ({error.message})") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     if verbose:
         print(f"exported: {path}")
     return differences

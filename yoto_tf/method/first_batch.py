@@ -15,7 +15,6 @@ from yoto_tf.errors import InputError
 from yoto_tf.layers.own_state import taken
 from yoto_tf.method import asking
 from yoto_tf.method import replicas
-from yoto_tf.method import told
 
 _KEY = "weight_count"
 _TRAINED = "trained_values"
@@ -73,24 +72,22 @@ def build(model, spec):
         spec: what `spec_of` gave for `(x, y)`.
 
     Returns:
-        `(names, untold)`: of the loss terms, or none where they need not
-        run; and of loss parameters that the network does not use.
+        The names of the loss terms, or none where they need not run.
     """
     specs = keras.tree.map_structure(
         lambda t: None if t is None else tf.TensorSpec(t.shape, t.dtype),
         keras.saving.deserialize_keras_object(json.loads(spec)),
     )
     values = {
-        name: tf.TensorSpec((None,), model._dtype)
+        name: tf.TensorSpec((None,), model.loss_dtype)
         for name in model.loss_parameters.names
     }
-    names, idle = [], []
+    names = []
     several = replicas.has_several(model)
 
     def run(x, y, values, training):
         x, y = model.check_batch(x, y)
         outputs = model.run(x, values, training=training)
-        idle[:] = told.untold(model.loss_parameters, outputs, values)
         # A layer may be used in the loss alone.
         if several or (y is not None and unbuilt(model)):
             names[:] = model.checked_terms(x, y, outputs, values)
@@ -105,7 +102,7 @@ def build(model, spec):
             )
             if not unbuilt(model):
                 break
-    return names, idle
+    return names
 
 
 def spec_of_data(x, y=None):

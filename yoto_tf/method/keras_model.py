@@ -59,10 +59,9 @@ class KerasModel(saving.Saved):
             x, loss_parameters = asking.unwrapped(x)
         given = x
         x = self.check_inputs(x)
+        values = asking.values_for(x, self.loss_parameters, loss_parameters)
         outputs = self.run(
-            x,
-            asking.values_for(x, self.loss_parameters, loss_parameters),
-            **kwargs,
+            x, precision.widened(values, self.loss_dtype), **kwargs
         )
         self._note_batch(given, None)
         return outputs
@@ -73,7 +72,8 @@ class KerasModel(saving.Saved):
 
         Args:
             x: a batch, as `check_inputs` returns it.
-            loss_parameters: dict, name -> `(batch,)` float32; all names.
+            loss_parameters: dict, name -> `(batch,)` float32, or float64
+                of a model of that; all names.
             **kwargs: of `call`.
         """
         # Keras would first try the call on symbols, and warn of layers that
@@ -92,7 +92,7 @@ class KerasModel(saving.Saved):
             raise
         if self._run_spec is None:
             self._run_spec = first_batch.spec_of((x, None))
-        return precision.widened(outputs, self._dtype)
+        return precision.widened(outputs, self.loss_dtype)
 
     # Steps, compiled or not.
 

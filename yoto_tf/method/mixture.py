@@ -31,7 +31,7 @@ class Mixture(LossParameter):
         Mixture(wide, [(0.5, near(wide, 1.0, octaves=1))])
     """
 
-    def __init__(self, base, shares, default=None, description=""):
+    def __init__(self, base, shares, *, default=None, description=""):
         if not isinstance(base, LossParameter):
             raise InputError(
                 f"expected base as a LossParameter, received: base={base!r}"

@@ -162,9 +162,9 @@ class LossConditionalModel(Served, Steps):
         self._run_length = RunLength()
 
     @property
-    def _dtype(self):
-        """Of loss parameters, terms and the loss, whatever layers compute
-        in."""
+    def loss_dtype(self):
+        """The dtype's name of loss parameters, outputs, terms and the loss,
+        whatever layers compute in: float32, or float64 of a model of that."""
         return precision.dtype_at_least_float32(self.compute_dtype)
 
     # What a subclass defines.
@@ -174,7 +174,8 @@ class LossConditionalModel(Served, Steps):
 
         Args:
             x: a batch of inputs.
-            loss_parameters: dict, name -> `(batch,)` float32.
+            loss_parameters: dict, name -> `(batch,)` float32, or float64
+                of a model of that.
 
         Returns:
             The outputs, a tensor or a structure of tensors.
@@ -216,10 +217,22 @@ class LossConditionalModel(Served, Steps):
 
     # What it can use.
 
-    def note_run_length(self, steps):
+    def note_run_length(self, steps, done=0):
         """Says how many steps a run has of which `fit` trains a part first;
-        without effect where a `fit` or this said so before."""
-        self._run_length.note(steps)
+        without effect where a `fit` or this said so before.
+
+        Args:
+            steps: of the whole run.
+            done: how many are behind a model that got its weights by
+                `set_weights`, as one that is released.
+        """
+        self._run_length.note(steps, done)
+
+    @property
+    def first_inputs(self):
+        """A few inputs of the first batch of `fit`, as they are served, which
+        `export` compares with; None before."""
+        return self._first_rows.inputs
 
     def coordinates(self, loss_parameters):
         """Maps a dict of `(batch,)` values to the network's `(batch, k)`."""
@@ -261,7 +274,7 @@ class LossConditionalModel(Served, Steps):
                 beginning.
         """
         drawn = replicas.own_rows(lambda n: self._draw(n, step), num)
-        return {n: ops.cast(v, self._dtype) for n, v in drawn.items()}
+        return {n: ops.cast(v, self.loss_dtype) for n, v in drawn.items()}
 
     def _draw(self, num, step):
         warps = self._adaptive and self._adaptive.warps()

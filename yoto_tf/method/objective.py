@@ -19,7 +19,7 @@ class Objective:
         normalization: norm(w) is the weights' `"sum"`, their
             `"geometric_mean"` (the authors' `normalize_loss_weights`) or 1
             (`"none"`): large weights would drown small ones.
-        power: 0 to 2 (the authors: 1). Beside a weight of 1 the geometric
+        power: above 0 to 2 (the authors: 1). Beside a weight of 1 the geometric
             mean to the power 2 is the other weight.
         warm_up: dict, name of a term -> 0 to 1, the share of the run in which
             its weight rises from 0 to what was drawn (KL warm-up: Bowman et
@@ -43,9 +43,9 @@ class Objective:
                 f"received: normalization={normalization!r}"
             )
         power = to_number("normalization_power", power)
-        if not 0 <= power <= 2 or (normalization == "none" and power != 1):
+        if not 0 < power <= 2 or (normalization == "none" and power != 1):
             raise InputError(
-                "expected normalization_power between 0 and 2, beside a "
+                "expected normalization_power above 0 to 2, beside a "
                 f"normalization, received: normalization_power={power}, "
                 f"normalization={normalization!r}"
             )

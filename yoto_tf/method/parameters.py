@@ -27,7 +27,7 @@ class _Interval(LossParameter):
     """
 
     def __init__(
-        self, low, high, standardize=True, default=None, description=""
+        self, low, high, *, standardize=True, default=None, description=""
     ):
         low, high = to_number("low", low), to_number("high", high)
         if not self._usable(low, high):
@@ -144,7 +144,7 @@ class Choice(LossParameter):
 
     scale = "choice"
 
-    def __init__(self, values, default=None, description=""):
+    def __init__(self, values, *, default=None, description=""):
         if isinstance(values, str) or not np.iterable(values):
             raise InputError(
                 f"expected a list of numbers, received: values={values!r}"
@@ -204,7 +204,7 @@ class Constant(LossParameter):
 
     num_coordinates = 0
 
-    def __init__(self, value, description=""):
+    def __init__(self, value, *, description=""):
         value = to_number("value", value)
         if not math.isfinite(value):
             raise InputError(
@@ -257,9 +257,9 @@ def named(kind, low, high, values, standardize=True, description=""):
     said = {"description": description}
     match kind:
         case "log_uniform":
-            return LogUniform(low, high, standardize, **said)
+            return LogUniform(low, high, standardize=standardize, **said)
         case "uniform":
-            return Uniform(low, high, standardize, **said)
+            return Uniform(low, high, standardize=standardize, **said)
         case "choice":
             return Choice(values, **said)
         case "constant":

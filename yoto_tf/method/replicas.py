@@ -191,10 +191,11 @@ def summed(gradients, optimizer):
     there = [g for g in gradients if g is not None]
     total = context.all_reduce(tf.distribute.ReduceOp.SUM, there)
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    # Under float16 the loss was scaled, and the gradients with it.
-    scale = 1.0
+    # The loss was scaled by what was asked for and, under float16, by what
+    # it needs, and the gradients with it.
+    scale = inner.loss_scale_factor or 1.0
     if inner is not optimizer:
-        scale = tf.convert_to_tensor(optimizer.dynamic_scale.value)
+        scale *= tf.convert_to_tensor(optimizer.dynamic_scale.value)
     if inner.clipnorm:
         total = [tf.clip_by_norm(g, inner.clipnorm * scale) for g in total]
     elif inner.global_clipnorm:

@@ -1,5 +1,6 @@
 """How many steps a run has, of which a warm-up takes a share."""
 
+import contextlib
 import inspect
 
 import keras
@@ -39,6 +40,29 @@ class RunLength:
     def __int__(self):
         return int(self._steps.numpy())
 
+    @property
+    def state(self):
+        """All of it, to be put back."""
+        return int(self), int(self._before.numpy()), self._saved
+
+    @state.setter
+    def state(self, state):
+        steps, before, self._saved = state
+        self._steps.assign(steps)
+        self._before.assign(before)
+
+    @contextlib.contextmanager
+    def unless_refused(self, model):
+        """A context of a `fit`, that leaves it as it was if the `fit` ends
+        before its first step: the next one is the run's first."""
+        before, finished = self.state, _finished_steps(model)
+        try:
+            yield
+        except BaseException:
+            if _finished_steps(model) == finished:
+                self.state = before
+            raise
+
     def done(self, optimizer):
         """How many are done, a scalar tensor."""
         own = first_rows.finished_steps(optimizer)
@@ -54,11 +78,6 @@ class RunLength:
         was not kept."""
         if not int(first_rows.finished_steps(optimizer)):
             self._before.assign(max(int(self._before.numpy()), self._saved))
-
-    def end(self, steps):
-        """Says that a run of so many steps is done, as of a released model."""
-        self.note(steps)
-        self._before.assign(steps)
 
     def save(self, store, optimizer):
         """Writes it into the store of `save_own_variables`.
@@ -85,10 +104,17 @@ class RunLength:
             self._saved = int(np.asarray(done))
         return rest
 
-    def note(self, steps):
-        """Takes a number of steps, if none was known."""
+    def note(self, steps, done=0):
+        """Takes a number of steps, and how many are done, if none was
+        known."""
         if not int(self):
             self._steps.assign(steps)
+            self._before.assign(done)
+
+
+def _finished_steps(model):
+    optimizer = getattr(model, "optimizer", None)
+    return optimizer and int(first_rows.finished_steps(optimizer))
 
 
 class NotesRunLength(keras.callbacks.Callback):

@@ -56,12 +56,14 @@ class Saved(several_workers.Replicated):
         if self.compiled:
             variables += self.optimizer.variables
         before = [(v, v.numpy()) for v in variables]
+        length = self._run_length.state
         try:
             super().load_weights(filepath, *args, **kwargs)
         except Exception as error:
             # Keras goes on with what fits.
             for variable, value in before:
                 variable.assign(value)
+            self._run_length.state = length
             ours = re.search("^expected .*", str(error), re.MULTILINE)
             if ours is None:
                 raise

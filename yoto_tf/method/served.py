@@ -1,5 +1,6 @@
 """What of a loss-conditional model is served."""
 
+from yoto_tf.errors import InputError
 from yoto_tf.method import exporting
 
 
@@ -38,7 +39,15 @@ class Served:
         NaN, but of inputs whose example has some."""
         return None
 
-    def export(self, path, example=None, format="tf_saved_model", verbose=None):
+    def export(
+        self,
+        filepath,
+        format="tf_saved_model",
+        verbose=None,
+        input_signature=None,
+        *,
+        example=None,
+    ):
         """Writes a SavedModel whose signatures take the loss parameters.
 
         `predict` (also `serving_default`) takes the inputs, by the names of
@@ -49,11 +58,12 @@ class Served:
         computes, compared to 16 roundings of its dtype.
 
         Args:
-            path: of the version, as `"models/alarms/1"`; must be new.
+            filepath: of the version, as `"models/alarms/1"`; must be new.
+            format, input_signature: Keras', of which no other format is
+                written, and the inputs are those of the example.
+            verbose: print the path, once it is there.
             example: a few inputs, rows that differ, to compare with;
                 default: of the first batch of `fit`, which no file keeps.
-            format: as Keras', whose others are not written.
-            verbose: print the path, once it is there.
 
         Returns:
             list of `yoto_tf.verification.Difference`.
@@ -61,10 +71,16 @@ class Served:
         Raises:
             InputError: without an example on a model that was not trained
                 since it was made or loaded, for one of equal rows, for a path
-                that is there or is no folder's, for another format, or for
-                operations that TensorFlow does not have on CPU in the dtype.
+                that is there or is no folder's, for another format, for an
+                `input_signature`, or for operations that TensorFlow does not
+                have on CPU in the dtype.
             VerificationError, SaveError: nothing is left at the path.
         """
+        if input_signature is not None:
+            raise InputError(
+                "expected example=, a few inputs of which the signature is "
+                f"made, received: input_signature={input_signature!r}"
+            )
         if example is None:
-            example = self._first_rows.inputs
-        return exporting.export(self, path, example, format, verbose)
+            example = self.first_inputs
+        return exporting.export(self, filepath, example, format, verbose)

@@ -5,16 +5,15 @@ import tensorflow as tf
 from keras import ops
 
 from yoto_tf.errors import InputError
-from yoto_tf.layers.spline import SplineFiLM
 from yoto_tf.method import asking
 from yoto_tf.method import batch_parts
-from yoto_tf.method import first_batch
 from yoto_tf.method import first_rows
 from yoto_tf.method import given_data
 from yoto_tf.method import graph
 from yoto_tf.method import precision
 from yoto_tf.method import replicas
 from yoto_tf.method import several_workers
+from yoto_tf.method import told
 from yoto_tf.method.assertions import after
 from yoto_tf.method.assertions import checked
 from yoto_tf.method.assertions import checked_number
@@ -26,6 +25,8 @@ from yoto_tf.method.objective import check_terms
 
 class Steps(DataModel):
     """The steps of a `LossConditionalModel`, whose attributes they use."""
+
+    _untold = ""  # what `told` warned of
 
     def train_step(self, data):
         given, x, y, sample_weight, asked = self._unpacked(data)
@@ -92,6 +93,7 @@ class Steps(DataModel):
     def _loss_and_gradients(self, x, y, sample_weight, drawn, step, total):
         with tf.GradientTape() as tape:
             outputs = self.run(x, drawn, training=True)
+            told.warn_of_untold(self, outputs, drawn)
             terms = self.checked_terms(x, y, outputs, drawn)
             followed = self.training_terms(terms, outputs, drawn, step)
             if set(followed) != set(terms):
@@ -107,7 +109,7 @@ class Steps(DataModel):
             further = ops.cast(sum(self.losses, 0.0), per_example.dtype)
             mean = _shared_mean(per_example, further, total)
             scaled = self.optimizer.scale_loss(mean)
-        _check_splines(self)
+        told.check_splines(self)
         if not self.trainable_variables:
             raise InputError(
                 "expected a model with layers to train, as attributes of it, "
@@ -158,7 +160,7 @@ class Steps(DataModel):
         return y, outputs, sample_weight
 
     def _scored(self, x, y, sample_weight, values):
-        values = precision.widened(values, self._dtype)
+        values = precision.widened(values, self.loss_dtype)
         outputs = self.run(x, values, training=False)
         terms = self.checked_terms(x, y, outputs, values)
         loss = _weighted(self.objective(terms, values), sample_weight)
@@ -199,7 +201,7 @@ class Steps(DataModel):
             given_data.target_errors(y),
         ):
             terms = self.loss_terms(
-                *precision.widened((x, y, outputs), self._dtype), seen
+                *precision.widened((x, y, outputs), self.loss_dtype), seen
             )
         check_terms(terms, tf.nest.flatten(x)[0].shape[0])
         self._check_weights(terms)
@@ -299,32 +301,3 @@ def _weighted(per_example, sample_weight):
     return per_example * ops.cast(
         ops.reshape(sample_weight, ops.shape(per_example)), per_example.dtype
     )
-
-
-def _check_splines(model):
-    """Raises `InputError` where splines would take different values for one:
-    clip them to one end, or have all of a parameter's between two knots."""
-    joint = model.loss_parameters
-    ends = joint.coordinate_ends
-    for layer in first_batch.all_layers(model) if ends else ():
-        if not isinstance(layer, SplineFiLM):
-            continue
-        if not (
-            layer.ends[0] <= ends[0] + 1e-3 and ends[1] - 1e-3 <= layer.ends[1]
-        ):
-            raise InputError(
-                "expected SplineFiLM(ends=...) as far as the loss parameters' "
-                f"coordinates, ends=({ends[0]:.4g}, {ends[1]:.4g}), received: "
-                f"{layer.name} with ends=({layer.ends[0]:.4g}, "
-                f"{layer.ends[1]:.4g})"
-            )
-        between = (layer.ends[1] - layer.ends[0]) / (layer.knots - 1)
-        for name, (low, high) in joint.ends_of_each().items():
-            if 0 < high - low < between / 10:
-                raise InputError(
-                    "expected coordinates of every loss parameter that differ "
-                    "by as much as those of the others, as "
-                    f"standardize=True gives, received: {name} from {low:.4g} "
-                    f"to {high:.4g} beside ends=({layer.ends[0]:.4g}, "
-                    f"{layer.ends[1]:.4g}) of {layer.name}"
-                )

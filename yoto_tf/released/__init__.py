@@ -62,5 +62,5 @@ def as_class(model_class, name, seed, weights, overrides):
     model.set_weights(trained.get_weights())
     # What happens once in a run, as KL warm-up, has happened.
     evaluation = json.loads(found.evaluation_file.read_text())
-    model._run_length.end(evaluation["steps"])
+    model.note_run_length(*2 * [evaluation["steps"]])
     return model

@@ -1,6 +1,7 @@
 """What the scripts need to know of networks on tables. Imports no
 TensorFlow."""
 
+import copy
 import math
 
 import numpy as np
@@ -40,8 +41,12 @@ class TabularFamily(Family):
     objective = _COST
 
     def for_settings(self, settings):
-        made = _TASKS[settings.task](settings)
-        made.name = self.name
+        made, task = copy.copy(self), _TASKS[settings.task]
+        made.of = settings
+        made.task = task
+        for name in ("columns", "trade_off", "objective", "lines"):
+            setattr(made, name, getattr(task, name))
+        made.parameters = task.parameters(settings)
         return made
 
     # Data.
@@ -125,6 +130,12 @@ class TabularFamily(Family):
 
     # Scores.
 
+    def check_validation(self, settings):
+        self.task.check_validation(settings)
+
+    def score(self, model, examples, grid, batch_size=500, seed=0, done=None):
+        return self.task.score(self, model, examples, grid, batch_size, done)
+
     def grid(self, settings):
         first, *further = settings.parameters
         values = settings.evaluation.values
@@ -136,7 +147,9 @@ class TabularFamily(Family):
         )
 
 
-class _Classification(TabularFamily):
+class _Classification:
+    trade_off = (_ALARMS, _MISSES)
+    objective = _COST
     columns = [
         _COST,
         _MISSES,
@@ -154,11 +167,12 @@ class _Classification(TabularFamily):
         )
     ]
 
-    def __init__(self, settings):
-        self.of = settings
-        self.parameters = tuple(p.name for p in settings.parameters)
+    @staticmethod
+    def parameters(settings):
+        return tuple(p.name for p in settings.parameters)
 
-    def check_validation(self, settings):
+    @staticmethod
+    def check_validation(settings):
         if settings.evaluation.threshold == "tuned":
             raise InputError(
                 "expected evaluation.threshold='of_cost' where validation rows "
@@ -166,20 +180,21 @@ class _Classification(TabularFamily):
                 "evaluation.threshold='tuned'"
             )
 
-    def score(self, model, examples, grid, batch_size=500, seed=0, done=None):
+    @staticmethod
+    def score(family, model, examples, grid, batch_size, done):
         from yoto_tf.families.tabular import scores
 
         held_out = None
-        if self.of.evaluation.threshold == "tuned":
-            held_out = self.load(self.of).validation
+        if family.of.evaluation.threshold == "tuned":
+            held_out = family.load(family.of).validation
         rows = []
         for number, point in enumerate(grid, 1):
             costs = {"miss": 1.0, "false_alarm": 1.0, **point}
             threshold = 0.0
             if held_out is not None:
-                logit = self._logit(model, held_out.x, point, batch_size)
+                logit = _logit(model, held_out.x, point, batch_size)
                 threshold = scores.best_threshold(held_out.y, logit, **costs)
-            logit = self._logit(model, examples.x, point, batch_size)
+            logit = _logit(model, examples.x, point, batch_size)
             scored = scores.classification(
                 examples.y, logit, **costs, threshold=threshold
             )
@@ -188,23 +203,8 @@ class _Classification(TabularFamily):
                 done(number)
         return rows
 
-    def _logit(self, model, x, point, batch_size):
-        """Of the answer for the costs of a point.
 
-        A model with constant costs has answered for those: the ratio of the
-        costs multiplies the odds (Elkan, 2001, theorem 1).
-        """
-        joint = model.loss_parameters
-        asked = {n: point[n] for n in joint.varying}
-        known = {**joint.defaults, **asked}
-        shift = math.log(point.get("miss", 1) / known.get("miss", 1))
-        shift -= math.log(
-            point.get("false_alarm", 1) / known.get("false_alarm", 1)
-        )
-        return _answers(model, x, asked, batch_size, "logit") + shift
-
-
-class _Quantile(TabularFamily):
+class _Quantile:
     trade_off = (_OVER, _UNDER)
     objective = _PINBALL
     columns = [
@@ -228,12 +228,17 @@ class _Quantile(TabularFamily):
             _PINBALL,
         ),
     ]
-    parameters = ("level",)
 
-    def __init__(self, settings):
-        self.of = settings
+    @staticmethod
+    def parameters(settings):
+        return ("level",)
 
-    def score(self, model, examples, grid, batch_size=500, seed=0, done=None):
+    @staticmethod
+    def check_validation(settings):
+        pass
+
+    @staticmethod
+    def score(family, model, examples, grid, batch_size, done):
         from yoto_tf.families.tabular import scores
 
         rows, lower = {}, None
@@ -250,6 +255,20 @@ class _Quantile(TabularFamily):
             if done:
                 done(number)
         return [rows[i] for i in range(len(grid))]
+
+
+def _logit(model, x, point, batch_size):
+    """Of the answer for the costs of a point.
+
+    A model with constant costs has answered for those: the ratio of the
+    costs multiplies the odds (Elkan, 2001, theorem 1).
+    """
+    joint = model.loss_parameters
+    asked = {n: point[n] for n in joint.varying}
+    known = {**joint.defaults, **asked}
+    shift = math.log(point.get("miss", 1) / known.get("miss", 1))
+    shift -= math.log(point.get("false_alarm", 1) / known.get("false_alarm", 1))
+    return _answers(model, x, asked, batch_size, "logit") + shift
 
 
 def _answers(model, x, asked, batch_size, name):

@@ -88,7 +88,7 @@ class TableModel(LossConditionalModel):
         ]
         self.input_site = site("input", "input_site")
         # The answer has more than the eight bits of bfloat16.
-        with precision.default_policy(self._dtype):
+        with precision.default_policy(self.loss_dtype):
             self.output_layer = keras.layers.Dense(1, name="output")
             self.output_site = site("output", "output_site")
 

@@ -88,7 +88,7 @@ class CompressionModel(LossConditionalModel):
         self.gains = None
         # Latents, their bits and what says how they are coded have more than
         # the eight bits of bfloat16.
-        with precision.default_policy(self._dtype):
+        with precision.default_policy(self.loss_dtype):
             if told and "latent" in config.sites:
                 site = make_conditioning(config, name="latent_site")
                 self.gains = networks.Gains(site, network.latents, name="gains")
@@ -96,7 +96,7 @@ class CompressionModel(LossConditionalModel):
             self.analysis = networks.analysis(network, told)
             self.synthesis = networks.synthesis(network, told)
             self.hyper_analysis = networks.hyper_analysis(network, told)
-        with precision.default_policy(self._dtype):
+        with precision.default_policy(self.loss_dtype):
             self.hyper_decoder = HyperDecoder(
                 network, told, name="hyper_decoder"
             )
@@ -117,7 +117,7 @@ class CompressionModel(LossConditionalModel):
         """
         told = self.coordinates({KNOB: lmbda})
         y = through(self.analysis, to_unit_interval(x) - 0.5, told)
-        y = ops.cast(y, self._dtype)
+        y = ops.cast(y, self.loss_dtype)
         return y if self.gains is None else y * self._gains_of(lmbda, told)
 
     def hyper_symbols_of(self, y, lmbda):
@@ -136,10 +136,10 @@ class CompressionModel(LossConditionalModel):
 
     def _picture(self, y, lmbda):
         told = self.coordinates({KNOB: lmbda})
-        y = ops.cast(y, self._dtype)
+        y = ops.cast(y, self.loss_dtype)
         if self.gains is not None:
             y = y / self._gains_of(lmbda, told)
-        return ops.cast(through(self.synthesis, y, told), self._dtype) + 0.5
+        return ops.cast(through(self.synthesis, y, told), self.loss_dtype) + 0.5
 
     def _gains_of(self, lmbda, told):
         # Only the start of what is learned.
@@ -185,16 +185,16 @@ class CompressionModel(LossConditionalModel):
         if not training:
             parts = self.coded(x, lmbda)
             symbols, hyper_symbols = parts["symbols"], parts["hyper_symbols"]
-            rest = self.prior(ops.cast(hyper_symbols, self._dtype))
+            rest = self.prior(ops.cast(hyper_symbols, self.loss_dtype))
             bits = coded_gaussian_bits(symbols, parts["scale_indices"])
-            bits = ops.cast(bits, self._dtype)
+            bits = ops.cast(bits, self.loss_dtype)
             latents = tf.cast(symbols, tf.float64) + parts["means"]
             image = self.picture_of(latents, lmbda)
         else:
             told = self.coordinates({KNOB: lmbda})
             y = self.latents_of(x, lmbda)
             z = through(self.hyper_analysis, y, told)
-            z = self._noisy(ops.cast(z, self._dtype))
+            z = self._noisy(ops.cast(z, self.loss_dtype))
             means, indices = self.hyper_decoder(z, told)
             latents = self._noisy(y)
             rest = self.prior(z)

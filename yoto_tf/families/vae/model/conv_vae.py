@@ -20,7 +20,7 @@ from yoto_tf.families.vae.model.conv_nets import ConvDecoder
 from yoto_tf.families.vae.model.conv_nets import ConvEncoder
 from yoto_tf.families.vae.model.inputs import images_of
 from yoto_tf.families.vae.model.posterior import make_posterior
-from yoto_tf.families.vae.model.posterior import rate_per_latent
+from yoto_tf.families.vae.model.posterior import rate
 from yoto_tf.families.vae.model.start import data_starts
 from yoto_tf.families.vae.model_config import ConditioningConfig
 from yoto_tf.families.vae.model_config import ModelConfig
@@ -256,7 +256,7 @@ class ConditionalVAE(Coding, LossConditionalModel):
         return {
             "reconstruction": self.likelihood.mean(outputs),
             "distortion": self.likelihood.distortion(images, outputs),
-            "rate": ops.sum(rate_per_latent(mean, stddev), -1),
+            "rate": rate(mean, stddev),
             "mean": mean,
             "stddev": stddev,
             "latent": z,

@@ -194,12 +194,8 @@ def rate(mean, stddev):
     Returns:
         `(batch,)`, nats per image.
     """
-    return ops.sum(rate_per_latent(mean, stddev), axis=-1)
-
-
-def rate_per_latent(mean, stddev):
-    """The terms of `rate`'s sum, `(batch, latent_size)`."""
-    return 0.5 * (ops.square(mean) + ops.square(stddev) - 1) - ops.log(stddev)
+    each = 0.5 * (ops.square(mean) + ops.square(stddev) - 1) - ops.log(stddev)
+    return ops.sum(each, axis=-1)
 
 
 def total_correlation(latent, mean, stddev):
