@@ -83,7 +83,7 @@ def stand_in(monkeypatch):
 class Recorder:
     """Stands where the model stands in `train`, and keeps what it is given."""
 
-    built = True
+    built = is_adapted = True
 
     def __init__(self, *arguments, seed, loss_parameters=None):
         self.arguments, self.seed = arguments, seed
@@ -97,6 +97,9 @@ class Recorder:
 
     def compile(self, optimizer, jit_compile):
         self.optimizer, self.jit_compile = optimizer, jit_compile
+
+    def note_run_length(self, steps):
+        self.steps = steps
 
     def fit(self, x, **given):
         self.batches, self.given = x, given
