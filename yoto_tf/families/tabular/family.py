@@ -148,6 +148,8 @@ class TabularFamily(Family):
 
 
 class _Classification:
+    """What a classifier is scored by, and how."""
+
     trade_off = (_ALARMS, _MISSES)
     objective = _COST
     columns = [
@@ -205,6 +207,8 @@ class _Classification:
 
 
 class _Quantile:
+    """What answers with quantiles is scored by, and how."""
+
     trade_off = (_OVER, _UNDER)
     objective = _PINBALL
     columns = [
