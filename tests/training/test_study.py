@@ -212,6 +212,30 @@ def test_a_study_that_was_cut_off_ends_as_the_uninterrupted_one(
 
 
 @pytest.mark.slow
+def test_rows_of_runs_that_had_ended_are_written_before_others_begin(
+    study, spec_file, tmp_path, monkeypatch
+):
+    """A study that is killed beside a run's end may not have written it."""
+
+    def cut_off(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "train_all", cut_off)
+    spec = load_spec(spec_file)
+    with pytest.raises(KeyboardInterrupt):
+        outcome.run_study(
+            spec, planned_runs(spec), study[0] / "runs", tmp_path, 1, "x", str
+        )
+    expected = results_module.read(study[0] / "results.csv", VAE)
+    # What failed without a model is tried again.
+    expected = expected[expected.failure == ""].reset_index(drop=True)
+    received = results_module.read(tmp_path / "results.csv", VAE)
+    pd.testing.assert_frame_equal(
+        received[_SCORES], expected[_SCORES], check_dtype=False
+    )
+
+
+@pytest.mark.slow
 def test_a_run_has_as_many_threads_when_it_is_the_last_one_left(
     study, spec_file, tmp_path, monkeypatch
 ):

@@ -85,7 +85,10 @@ def run_study(
         tables.write(course, to / courses.FILE)
         return course
 
-    # Rows of runs that ended are not lost with what ends the study.
+    # Rows of runs that ended are not lost with what ends the study, nor those
+    # of which the last time wrote none any more.
+    if len(waiting) < len(planned):
+        write_results({})
     failures = runner.train_all(
         planned,
         folder,
