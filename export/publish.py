@@ -95,8 +95,8 @@ def _next(base):
     Raises:
         InputError: that is the highest.
     """
-    found = {versions.parse_version(p.name): p for p in base.iterdir()}
-    newest = max([0, *filter(None, found)])
+    found = versions.by_version(base.iterdir())
+    newest = max([0, *found])
     if newest == versions.HIGHEST:
         raise InputError(
             "expected a model's folder in which a higher version can be, "

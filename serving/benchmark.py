@@ -16,7 +16,7 @@ from yoto_tf.command_line import import_tensorflow_quietly
 from yoto_tf.command_line import parsed
 from yoto_tf.command_line import reported_on_the_command_line
 from yoto_tf.command_line import sigterm_as_exit
-from yoto_tf.contract.versions import parse_version
+from yoto_tf.contract.versions import by_version
 from yoto_tf.errors import InputError
 from yoto_tf.run_directory import RunDirectory
 
@@ -171,8 +171,7 @@ def newest_version(base):
     Raises:
         InputError: if there is none.
     """
-    versions = {parse_version(p.name): p for p in base.glob("*/")}
-    versions.pop(None, None)
+    versions = by_version(base.glob("*/"))
     if not versions:
         raise InputError(
             "expected --model to be a model's folder, which holds its "

@@ -70,7 +70,7 @@ def spec_of(name="m", version=None, label=""):
     return spec
 
 
-def eventually(check, seconds=5):
+def eventually(check, seconds=30):
     end = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < end, "did not happen"

@@ -110,7 +110,8 @@ def release(run, limits="", to=released.FOLDER, credits=""):
         plain(next(iter(inputs.values()))[:1])
     plain.set_weights(model.get_weights())
     # What happens once in a run, as KL warm-up, has happened.
-    plain.note_run_length(*2 * [evaluation["steps"]])
+    steps = evaluation["steps"]
+    plain.note_run_length(steps, done=steps)
     strange = [
         points.label(point)
         for point in (

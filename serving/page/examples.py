@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from yoto_tf.contract.versions import parse_version
+from yoto_tf.contract.versions import by_version
 from yoto_tf.errors import InputError
 from yoto_tf.families import get_family
 from yoto_tf.families.view import View
@@ -27,8 +27,7 @@ _KEPT = "assets.extra/examples.npz"
 
 def versions(base):
     """The versions of an exported model that a server takes, ascending."""
-    found = {parse_version(p.name): p for p in Path(base).glob("*/")}
-    return [found[version] for version in sorted(found.keys() - {None})]
+    return list(by_version(Path(base).glob("*/")).values())
 
 
 def none(shapes):

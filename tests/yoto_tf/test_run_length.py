@@ -88,6 +88,17 @@ def test_a_fit_that_is_refused_says_no_length(eagerly):
     assert int(model._run_length) == 7
 
 
+def test_steps_before_the_length_was_known_stay_counted():
+    model = compiled()
+    # Of a generator's first epoch Keras does not know how long it is.
+    for _ in range(3):
+        model.train_on_batch(X)
+    model.compile(keras.optimizers.SGD(0.1))
+    model.fit(X, batch_size=12, epochs=2, verbose=0)
+    assert int(model._run_length) == 3 + 4
+    assert int(model._run_length.done(model.optimizer)) == 3 + 4
+
+
 def test_weights_that_are_refused_bring_no_length(tmp_path):
     path = tmp_path / "other.weights.h5"
     other = Model(loss_parameters={"b": LogUniform(1.0, 9.0)})

@@ -55,21 +55,23 @@ def _of_run(spec, planned, run):
             if match:
                 columns = watched.setdefault(match["label"], {})
                 columns[match["column"]] = value
-        for label, columns in watched.items():
-            for point in planned.points:
-                if not is_label_of(label, point, planned.fixed):
-                    continue
-                loss = _loss(spec.model_family, columns, point)
-                if loss is not None:
-                    rows.append(
-                        {
-                            "run": planned.name,
-                            **point,
-                            "steps": round(epoch * of_epoch),
-                            "cpu_seconds": seconds,
-                            "loss": loss,
-                        }
-                    )
+        losses = [
+            (point, _loss(spec.model_family, columns, point))
+            for label, columns in watched.items()
+            for point in planned.points
+            if is_label_of(label, point, planned.fixed)
+        ]
+        rows += [
+            {
+                "run": planned.name,
+                **point,
+                "steps": round(epoch * of_epoch),
+                "cpu_seconds": seconds,
+                "loss": loss,
+            }
+            for point, loss in losses
+            if loss is not None
+        ]
     return rows
 
 

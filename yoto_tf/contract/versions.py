@@ -19,3 +19,18 @@ def parse_version(child: str) -> int | None:
         return None
     version = int(child) if len(child) < 30 else HIGHEST + 1
     return version if -HIGHEST - 1 <= version <= HIGHEST else None
+
+
+def by_version(paths):
+    """Of some paths those that are versions by their names.
+
+    Args:
+        paths: iterable of `Path`.
+
+    Returns:
+        dict, version -> path, ascending.
+    """
+    found = {parse_version(p.name): p for p in paths}
+    return {
+        version: found[version] for version in sorted(found.keys() - {None})
+    }

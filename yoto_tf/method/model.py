@@ -217,14 +217,15 @@ class LossConditionalModel(Served, Steps):
 
     # What it can use.
 
-    def note_run_length(self, steps, done=0):
+    def note_run_length(self, steps, done=None):
         """Says how many steps a run has of which `fit` trains a part first;
         without effect where a `fit` or this said so before.
 
         Args:
             steps: of the whole run.
             done: how many are behind a model that got its weights by
-                `set_weights`, as one that is released.
+                `set_weights`, as one that is released; None: those that it
+                trained itself.
         """
         self._run_length.note(steps, done)
 

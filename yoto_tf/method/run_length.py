@@ -104,12 +104,13 @@ class RunLength:
             self._saved = int(np.asarray(done))
         return rest
 
-    def note(self, steps, done=0):
-        """Takes a number of steps, and how many are done, if none was
-        known."""
+    def note(self, steps, done=None):
+        """Takes a number of steps, if none was known, and with it how many
+        are done; None: as many as are counted."""
         if not int(self):
             self._steps.assign(steps)
-            self._before.assign(done)
+            if done is not None:
+                self._before.assign(done)
 
 
 def _finished_steps(model):

@@ -62,5 +62,6 @@ def as_class(model_class, name, seed, weights, overrides):
     model.set_weights(trained.get_weights())
     # What happens once in a run, as KL warm-up, has happened.
     evaluation = json.loads(found.evaluation_file.read_text())
-    model.note_run_length(*2 * [evaluation["steps"]])
+    steps = evaluation["steps"]
+    model.note_run_length(steps, done=steps)
     return model
