@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from collector import no_collector
 from tensorflow.core.framework import types_pb2
 
 from serving.embedded.json import request as json_request
@@ -352,11 +353,10 @@ NUMBERS, LISTS = b"1.5," * 2 * HALF, b"[1.5]," * HALF
 def test_the_text_of_an_error_costs_what_reading_costs(body, types, words):
     # The server keeps Python's collector from TensorFlow's objects; here it
     # would go through them.
-    gc.disable()
-    start = time.thread_time()
-    message = error_of(body, types)
-    seconds = time.thread_time() - start
-    gc.enable()
+    with no_collector():
+        start = time.thread_time()
+        message = error_of(body, types)
+        seconds = time.thread_time() - start
     assert words in message
     assert len(message) < 1500
     assert seconds < 0.5

@@ -4,8 +4,6 @@ The server's collector goes round once in 100,000 objects, and a large body
 is one object.
 """
 
-import contextlib
-import gc
 import json
 import time
 import tracemalloc
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 import serving_grpc_client
 import serving_models
+from collector import no_collector
 from serving_grpc_client import request_of
 
 from serving.embedded.options import BatchingOptions
@@ -61,16 +60,6 @@ def server(request, tmp_path_factory):
         batching = BatchingOptions(max_batch_size=BIG)
     with serving_models.running(base, batching=batching) as running:
         yield running
-
-
-@contextlib.contextmanager
-def no_collector():
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def kept(send):

@@ -1,5 +1,6 @@
 """New versions and new configurations of a running server."""
 
+import contextlib
 import errno
 import gc
 import socket
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import serving_models
 import tensorflow as tf
+from collector import no_collector
 from serving_fakes import eventually
 from serving_fakes import spec_of
 from serving_grpc_client import INVALID
@@ -107,41 +109,45 @@ def graphs():
     return sum(type(o) is tf.Graph for o in gc.get_objects())
 
 
-def test_the_graphs_of_versions_that_ended_are_freed(tmp_path):
-    """Though the collector, as in a server, does not come by itself."""
-    collected = []
+@contextlib.contextmanager
+def collections():
+    """A list that gets an entry whenever a collection has ended."""
+    ended = []
 
     def note(phase, info):
-        collected.append(phase == "stop")
+        if phase == "stop":
+            ended.append(info)
 
-    serving_models.half_plus(1, tmp_path / "1")
-    gc.collect()
-    gc.disable()
     gc.callbacks.append(note)
     try:
-        with serving_models.running(tmp_path) as server:
-            before = graphs()
-            for version, state in (
-                (2, "AVAILABLE"),
-                (3, "AVAILABLE"),
-                (4, "AVAILABLE"),
-                (5, "END"),
-            ):
-                collected.clear()
-                if state == "AVAILABLE":
-                    serving_models.half_plus(version, tmp_path / f"{version}")
-                else:
-                    (tmp_path / f"{version}").mkdir()
-                eventually(
-                    lambda n=version, s=state: states(server).get(n) == s
-                )
-                # Counted then alone: the count itself holds every object, and
-                # what is held while the server collects is not freed.
-                eventually(lambda: any(collected))
-                assert graphs() <= before
+        yield ended
     finally:
         gc.callbacks.remove(note)
-        gc.enable()
+
+
+def test_the_graphs_of_versions_that_ended_are_freed(tmp_path):
+    """Though the collector, as in a server, does not come by itself."""
+    serving_models.half_plus(1, tmp_path / "1")
+    with (
+        no_collector(),
+        serving_models.running(tmp_path) as server,
+        collections() as ended,
+    ):
+        before = graphs()
+
+        def wait_for(version, state):
+            eventually(lambda: states(server).get(version) == state)
+            # Counted then alone: who counts holds every object meanwhile, and
+            # what is held while the server collects is not freed.
+            eventually(lambda: ended)
+            ended.clear()
+            assert graphs() <= before
+
+        for version in (2, 3, 4):
+            serving_models.half_plus(version, tmp_path / f"{version}")
+            wait_for(version, "AVAILABLE")
+        (tmp_path / "5").mkdir()
+        wait_for(5, "END")
 
 
 def refused(port):
