@@ -177,23 +177,43 @@ def test_the_table_of_codes_is_that_of_the_results():
     assert seen == expected
 
 
-def test_the_table_of_other_losses_is_that_of_the_results():
-    rows = rows_below("| study | what | loss | mean | worst | its time |")
-    assert {row[0].strip("`") for row in rows} == set(_OF_OTHER_LOSSES)
-    for study, what, loss, mean, worst, time in rows:
-        name = study.strip("`")
-        apart, times = compared(name, *_OF_OTHER_LOSSES[name])
-        assert_spread(mean, apart.mean(axis=1))
-        assert_printed(worst, apart.mean().max())
-        assert_spread(time, times)
-        if _NUMBER.search(what):
-            assert_printed(what, apart.columns.min(), apart.columns.max())
-        # From the smallest to the largest mean of what is compared.
-        parameter, column, ours, separate = _OF_OTHER_LOSSES[name]
-        table = results(name)
-        table = table[table.method.isin([ours, *separate])]
-        means = table.groupby(["method", parameter])[column].mean()
-        assert_printed(loss, means.min(), means.max())
+def losses_tables():
+    """`(header, row)` of all tables of one model and separate ones, which
+    `training.overview` prints."""
+    return [
+        (header, row)
+        for _, header, rows in tables()
+        if header[:2] == ["study", "steps"]
+        for row in rows
+    ]
+
+
+def test_the_tables_of_losses_are_those_of_the_results():
+    seen = set()
+    for header, row in losses_tables():
+        cells = dict(zip(header, row, strict=True))
+        name = cells["study"].strip("`")
+        seen.add(name)
+        if name in _OF_OTHER_LOSSES:
+            parameter = _OF_OTHER_LOSSES[name][0]
+            apart, times = compared(name, *_OF_OTHER_LOSSES[name])
+        else:
+            parameter = "beta"
+            apart, times = of_betas(name)
+        points = {
+            float(column.removeprefix(f"{parameter} ")): cell
+            for column, cell in cells.items()
+            if column.startswith(f"{parameter} ")
+        }
+        # None is left out.
+        assert sorted(points) == sorted(apart.columns), name
+        for value, cell in points.items():
+            assert_spread(cell, apart[value])
+        assert_spread(cells["mean"], apart.mean(axis=1))
+        assert_printed(cells["worst"], apart.mean().max())
+        assert_spread(cells["its time"], times)
+        assert cells["seeds"] == str(len(apart))
+    assert seen >= set(_OF_OTHER_LOSSES) | set(_OF_README.values())
 
 
 def test_the_table_of_a_whole_front_is_that_of_the_results():
