@@ -23,6 +23,7 @@ _OF_README = {
     "rendered Shapes3D": "middle_rendered_shapes3d",
     "MNIST": "middle_mnist",
     "squares of 12 photographs": "middle_photos",
+    "the same in grey, 64 x 64, Gaussian (all overfit)": ("middle_photos_grey"),
     "the same in grey, 64 x 64, Gaussian, 1,000 steps": "short_photos_grey",
 }
 _OF_CODES = {
