@@ -44,7 +44,7 @@ class Disk:
         with open(f"{path}/state") as file:
             state = file.read()
         if state.startswith("slow"):
-            assert self.go_on.wait(10)
+            assert self.go_on.wait(60)
             state = state.removeprefix("slow").strip()
         if state == "bug":
             raise RuntimeError("a bug")
@@ -70,7 +70,7 @@ def spec_of(name="m", version=None, label=""):
     return spec
 
 
-def eventually(check, seconds=30):
+def eventually(check, seconds=60):
     end = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < end, "did not happen"

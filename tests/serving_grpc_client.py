@@ -9,7 +9,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-SECONDS = 10
+SECONDS = 60
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 

@@ -35,7 +35,8 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     notebook = nbformat.read(DOCS / "tutorial.ipynb", as_version=4)
     nbclient.NotebookClient(
         notebook,
-        timeout=300,
+        timeout=480,
+        startup_timeout=480,
         resources={"metadata": {"path": str(tmp_path)}},
     ).execute()
     printed = "\n".join(

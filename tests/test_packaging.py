@@ -82,7 +82,7 @@ def installed(wheel, tmp_path_factory):
     venv = folder / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     python = venv / "bin/python"
-    install = [python, "-m", "pip", "install", "-q"]
+    install = [python, "-m", "pip", "install", "-q", "--retries", "10"]
     subprocess.run([*install, f"{wheel}[training,serving]"], check=True)
     own = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     environment = {**own, "TFDS_DATA_DIR": str(folder / "tfds")}

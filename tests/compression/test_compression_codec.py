@@ -73,6 +73,7 @@ def test_the_same_picture_makes_the_same_bytes(codec):
     assert codec.compress(pixels, 70) != codec.compress(pixels, 20)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_gives_no_pixels(codec):
     """All flips of one bit, and some of all bits of two neighbours."""
     data = codec.compress(photo(40, 64), 0)
@@ -126,6 +127,7 @@ def test_a_change_of_any_weight_is_another_model(codec):
     assert fingerprint_of(model) == codec.fingerprint
 
 
+@pytest.mark.slow
 def test_a_model_that_was_saved_reads_what_was_written(codec, tmp_path):
     pixels = photo(64, 90)
     data = codec.compress(pixels, 60)

@@ -65,6 +65,7 @@ def check_tflite(likelihood, invalid_rows):
     return found
 
 
+@pytest.mark.slow
 def test_tflite_answers_as_keras_does_with_its_own_operations():
     found = check_tflite("bernoulli", "error")
     assert np.isfinite(found["reconstruction"]).all()

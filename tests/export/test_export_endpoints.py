@@ -251,6 +251,7 @@ class Bent(ConditionalVAE):
         return super().likelihood_of(2 * z, loss_parameters)
 
 
+@pytest.mark.slow
 def test_what_call_makes_of_an_image_is_served_or_nothing_is(
     exported, tmp_path, monkeypatch
 ):

@@ -28,6 +28,7 @@ def manifest(version):
     return json.loads((version / "assets.extra/manifest.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_subclass_of_the_vae_takes_both_of_its_loss_parameters():
     version, model = served_families.folder("tc") / "1", served_families.tc()
     images = np.random.default_rng(0).random((3, 32, 32, 3), "float32")

@@ -127,6 +127,7 @@ def test_the_manifest_says_what_it_was_made_of(exported):
     assert curve == exported.run.curve_file.read_bytes()
 
 
+@pytest.mark.slow
 def test_an_embedded_server_answers_over_rest(exported):
     image, beta = export_runs.images(2), export_runs.betas(2)
     with serving_models.running(exported.path.parent, "tiny") as server:
@@ -176,7 +177,7 @@ def saved_model_cli(*arguments):
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=480,
     ).stdout
 
 

@@ -107,6 +107,7 @@ def test_half_a_saved_model_is_found_out(exported, tmp_path, file, gone):
         verify.verify(copy, vae_endpoints(exported.model))
 
 
+@pytest.mark.slow
 def test_a_warmup_record_that_fails_is_found_out(exported, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(exported.path, copy)

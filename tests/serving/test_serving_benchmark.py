@@ -297,6 +297,7 @@ def test_a_model_of_another_kind(capsys, tmp_path):
     assert "expected a model of pictures of export.saved_model" in line
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there(exported, tmp_path, capsys):
     url = f"grpc://127.0.0.1:{free_port()}"
     file = tmp_path / "figures" / "of.json"
@@ -342,6 +343,7 @@ def test_a_folder_that_cannot_be_made_ends_it_before_the_measuring(
     assert str(tmp_path / "file") in line
 
 
+@pytest.mark.slow
 def test_a_server_with_another_model(exported, tmp_path, capsys):
     serving_models.image(tmp_path / "1")
     with serving_models.running(tmp_path, "tiny") as server:

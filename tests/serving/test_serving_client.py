@@ -277,7 +277,7 @@ def test_unknown_models_versions_labels(server, scheme, which, message):
         with pytest.raises(NotFound, match=message):
             asking.encode(IMAGES, 1)
         with pytest.raises(NotFound, match="tries in"):
-            asking.wait_until_ready(timeout=0.5)
+            asking.wait_until_ready(timeout=1)
 
 
 @pytest.mark.parametrize("label", ["", 5, b"canary"])
@@ -328,6 +328,7 @@ def test_a_closed_client(server):
             asking.metadata()
 
 
+@pytest.mark.slow
 def test_ready_only_when_the_model_is(tmp_path):
     """HTTP 200 and a reply over gRPC do not mean that."""
     serving_models.half_plus(2, tmp_path / "1")
@@ -336,7 +337,7 @@ def test_ready_only_when_the_model_is(tmp_path):
         for scheme in SCHEMES:
             place = address(running, scheme)
             with Client(place, model="m") as latest:
-                latest.wait_until_ready(timeout=5)
+                latest.wait_until_ready(timeout=60)
             with (
                 Client(place, model="m", version=2) as broken,
                 pytest.raises(

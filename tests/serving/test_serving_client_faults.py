@@ -153,9 +153,9 @@ def test_no_server(scheme):
         start = time.monotonic()
         with pytest.raises(Unavailable, match=r"tries in .* s\)"):
             client.encode(np.zeros((1, 2, 2, 1)), 1)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 25
         with pytest.raises(Unavailable, match=f"at {place}"):
-            client.wait_until_ready(timeout=0.3)
+            client.wait_until_ready(timeout=1)
 
 
 # Requests that are too large, or take too long.
@@ -203,12 +203,15 @@ def test_a_batch_that_no_message_holds(client):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_deadline_in_the_middle(server, scheme):
-    with Client(address(server, scheme), model="m", timeout=0.5) as client:
-        client.metadata()
+    place = address(server, scheme)
+    with (
+        Client(place, model="m", timeout=0.5) as hasty,
+        Client(place, model="m") as client,
+    ):
         start = time.monotonic()
         with pytest.raises(DeadlineExceeded, match="raise the client's time"):
-            client.predict("slow", {"seconds": np.float32([3])})
-        assert time.monotonic() - start < 2.5
+            hasty.predict("slow", {"seconds": np.float32([5])})
+        assert time.monotonic() - start < 4.5
         found = client.predict("total", {"x": np.float32([1, 2])})
         assert found["total"] == 3
 
@@ -249,7 +252,7 @@ def test_a_client_closed_in_the_middle(server):
         def ask(leaving=leaving, outcome=outcome):
             try:
                 outcome.append(
-                    leaving.predict("slow", {"seconds": np.float32([0.5])})
+                    leaving.predict("slow", {"seconds": np.float32([2])})
                 )
             except ServingError as error:
                 outcome.append(str(error))

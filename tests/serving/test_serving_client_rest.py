@@ -182,12 +182,12 @@ def test_strings_and_booleans_over_rest():
 
 
 def _hangs(connection):
-    time.sleep(3)
+    time.sleep(6)
 
 
 def _drips(connection):
     connection.sendall(http(b"", length=1000))
-    for _ in range(60):
+    for _ in range(120):
         connection.sendall(b" ")
         time.sleep(0.05)
 
@@ -254,7 +254,7 @@ def test_an_answer_that_takes_too_long(fault):
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded, match="0.5 s"):
         ask(fault, timeout=0.5)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize(

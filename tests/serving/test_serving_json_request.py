@@ -1,7 +1,6 @@
 """REST request bodies: what is accepted, and the text of what is not."""
 
 import concurrent.futures
-import gc
 import json
 import time
 
@@ -297,12 +296,9 @@ def test_every_depth_is_answered():
             for body in (lists, b'{"instances": [%s]}', b'{"inputs": %s}'):
                 assert error_of(body.replace(b"%s", lists), {"x": FLOAT})
 
-    # As in the server: a stack that is not pytest's, and a collector that
-    # leaves TensorFlow's objects alone.
-    gc.freeze()
+    # As in the server: a stack that is not pytest's.
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         thread.submit(refused).result()
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("part", [b"[],", b"{},", b"1,", b'"a",', b"[["])
@@ -312,7 +308,8 @@ def test_a_body_of_millions_of_parts(part):
     with pytest.raises(StatusError, match="more than 4259840 parts") as caught:
         parse(body, {"x": FLOAT})
     assert caught.value.code == Code.RESOURCE_EXHAUSTED
-    assert time.thread_time() - start < 0.5
+    # Every part would take seconds.
+    assert time.thread_time() - start < 2
 
 
 def test_echoed_values_are_cut():
@@ -359,4 +356,5 @@ def test_the_text_of_an_error_costs_what_reading_costs(body, types, words):
         seconds = time.thread_time() - start
     assert words in message
     assert len(message) < 1500
-    assert seconds < 0.5
+    # By the square of the parts it would take minutes.
+    assert seconds < 10

@@ -195,7 +195,7 @@ def test_a_load_that_runs_does_not_hold_the_end_up(disk, start):
     eventually(lambda: disk.loads)
     started = time.monotonic()
     manager.stop(0.1)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 25
     assert not manager.is_idle
     disk.go_on.set()
     eventually(lambda: manager.is_idle)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import serving_pages
 from PIL import Image
+from serving_fakes import eventually
 
 from serving.page import examples
 from serving.page import launch
@@ -113,21 +114,22 @@ def check_shown(tab, exported, image, beta):
             f"{distortion + beta * rate:,.1f}",
         ]
     )
-    shown = [
-        serving_pages.decoded(i.get_attribute("src"))
-        for i in tab.locator("#pair img").all()
-    ]
-    np.testing.assert_array_equal(shown[0], image)
-    np.testing.assert_allclose(shown[1].astype(int), pixels, atol=1)
-    point = tab.locator("#curve .point")
-    np.testing.assert_allclose(
-        [
-            float(point.get_attribute("data-x")),
-            float(point.get_attribute("data-y")),
-        ],
-        [rate, distortion],
-        rtol=1e-4,
-    )
+    drawn = tab.locator("#pair img"), tab.locator("#curve .point")
+
+    def as_expected():
+        images, point = drawn
+        given, made = (
+            serving_pages.decoded(i.get_attribute("src")) for i in images.all()
+        )
+        at = [float(point.get_attribute(f"data-{axis}")) for axis in "xy"]
+        return (
+            np.array_equal(given, image)
+            and np.allclose(made.astype(int), pixels, rtol=0, atol=1)
+            and np.allclose(at, [rate, distortion], rtol=1e-4, atol=0)
+        )
+
+    # The parts of one answer are drawn one by one.
+    eventually(as_expected)
 
 
 def test_it_opens_with_an_image_and_asks_nobody_else(

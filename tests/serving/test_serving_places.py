@@ -48,13 +48,18 @@ def test_requests_of_clients_that_left_are_not_kept():
 
 
 def test_places_are_idle_when_no_thread_runs():
-    go_on = threading.Event()
+    go_on, begun = threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        go_on.wait()
 
     async def main():
         places = Places(threads=1, queue=5, name="test")
         seen = [places.is_idle]
-        call = asyncio.create_task(places.answer(go_on.wait))
-        await asyncio.sleep(0.05)
+        call = asyncio.create_task(places.answer(work))
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
         seen.append(places.is_idle)
         # Given up, it runs on.
         call.cancel()
@@ -88,7 +93,7 @@ def test_a_thread_is_free_when_it_is_done_and_not_when_its_client_left():
         assert caught.value.code == Code.RESOURCE_EXHAUSTED
         calls[0].cancel()
         await asyncio.sleep(0.01)
-        assert begun == [0, 1]
+        assert sorted(begun) == [0, 1]
         go_on.set()
         answers = await asyncio.gather(*calls, return_exceptions=True)
         assert isinstance(answers[0], asyncio.CancelledError)

@@ -62,9 +62,14 @@ def trained(folder, kind, optimizer, *more):
         return dict(found)
 
 
-def difference(one, other):
+def differences(one, other):
     assert sorted(one) == sorted(other)
-    return max(np.abs(one[k] - other[k]).max() for k in one if k[0] == "w")
+    apart = [np.abs(one[k] - other[k]).ravel() for k in one if k[0] == "w"]
+    return np.concatenate(apart)
+
+
+def difference(one, other):
+    return differences(one, other).max()
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +98,13 @@ def test_steps_without_python_between_them_are_the_same(alone, tmp_path):
 def test_rounding_is_all_that_differs_under_adam(more, tmp_path):
     one = trained(tmp_path, "alone", "adam", *more)
     two = trained(tmp_path, "workers", "adam", *more)
-    # 20 steps of 0.01: see docs/scale.md. In bfloat16 a gradient near 0 may
-    # have either sign, and Adam goes a whole step by it.
-    assert difference(one, two) < (2e-2 if more else 2e-5)
+    # 20 steps of 0.01: see docs/scale.md.
+    if more:
+        # In bfloat16 a gradient near 0 may have either sign, and Adam goes a
+        # whole step by it: some weights, on each kind of processor others.
+        assert differences(one, two).mean() < 2e-3
+    else:
+        assert difference(one, two) < 2e-5
 
 
 # The command line, with the variables of a scheduler.

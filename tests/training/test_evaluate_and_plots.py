@@ -149,6 +149,7 @@ def test_several_runs_share_one_curve_figure(own_run, trained_run, tmp_path):
     assert all(p.read_bytes().startswith(b"%PDF") for p in written)
 
 
+@pytest.mark.slow
 def test_figures_of_several_runs_leave_those_of_each(own_run, tmp_path):
     shutil.copytree(own_run.path, tmp_path / "other")
     other = RunDirectory(tmp_path / "other")
@@ -186,6 +187,7 @@ def test_a_run_scored_outside_of_its_range_has_no_pictures(own_run):
     assert said[-1].startswith(f"no pictures of {own_run.path}")
 
 
+@pytest.mark.slow
 def test_names_of_runs_are_as_long_as_it_takes_to_tell_them_apart(
     own_run, tmp_path
 ):

@@ -1,10 +1,10 @@
 """Runs on this machine, on Ray and in Slurm's jobs are the same runs."""
 
+import contextlib
 import importlib.util
 import math
 import operator
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -116,10 +116,12 @@ def kill_a_task(process, name, run):
         time.sleep(0.01)
     lock = (run.path / "lock").resolve()
     for child in psutil.Process(process.pid).children(recursive=True):
-        words = " ".join(child.cmdline())
-        if name in words and str(lock) in [f.path for f in child.open_files()]:
-            os.kill(child.pid, signal.SIGKILL)
-            return True
+        # One that has ended meanwhile is none.
+        with contextlib.suppress(psutil.Error):
+            held = [f.path for f in child.open_files()]
+            if name in " ".join(child.cmdline()) and str(lock) in held:
+                child.kill()
+                return True
     return False
 
 

@@ -66,6 +66,7 @@ def test_every_combination_is_scored_under_its_own_weights(run):
     assert len({r["rate"] for r in rows}) == 4
 
 
+@pytest.mark.slow
 def test_both_values_are_told_in_the_pictures(run, tmp_path):
     written = plots.plot([run], to=tmp_path, log=lambda sentence: None)
     assert [p.stem for p in written] == [

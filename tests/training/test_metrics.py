@@ -182,6 +182,7 @@ def test_a_folder_has_no_factors(tmp_path):
     assert load_factors(DataConfig(name=str(tmp_path))) is None
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_in_the_files(own_run):
     said = []
     names = "nll=3", "mutual_information"

@@ -177,6 +177,7 @@ def test_a_study_of_one_model_has_no_changes(folder, capsys):
     assert said.startswith("error: expected a study with another model")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["docs/results.md", "docs/lab/sets.md"])
 def test_tables_are_those_of_the_command_above_them(page, capsys):
     text = (ROOT / page).read_text()

@@ -81,6 +81,7 @@ def own_run(trained_run, tmp_path):
     return RunDirectory(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_regret_is_the_difference_to_a_model_for_that_value(
     own_run, capsys
 ):

@@ -196,7 +196,7 @@ def test_a_study_that_was_cut_off_ends_as_the_uninterrupted_one(
         start_new_session=True,
     )
     gates = RunDirectory(tmp_path / "runs/gates/width1-seed0")
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 480
     while not gates.checkpoint_epochs() and time.monotonic() < deadline:
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)

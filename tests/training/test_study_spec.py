@@ -151,6 +151,7 @@ def _assert_default_method(config):
     assert config.beta == BetaConfig(low=ends[0], high=ends[1])
 
 
+@pytest.mark.slow
 def test_the_default_is_told_nothing_of_the_data():
     """Over all sets ours differs in network, batch and range alone, and over
     lengths in the optimizer's rate and its warm-up."""

@@ -220,6 +220,7 @@ def test_a_classifier_for_one_cost_answers_for_others_by_its_threshold(
     assert mine <= min(costs) + 1e-9
 
 
+@pytest.mark.slow
 def test_a_search_has_dimensions_and_a_benchmark_numbers():
     config = get_preset("default_cost").config
     space = space_around(config)

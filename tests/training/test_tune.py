@@ -113,6 +113,7 @@ def test_what_is_left_of_a_trial_is_small_and_in_a_table(finished):
     assert "| failed |" in table[-1]
 
 
+@pytest.mark.slow
 def test_the_best_configuration_is_trained_to_the_score_of_its_trial(
     finished, smoke_config, tmp_path
 ):
@@ -180,7 +181,7 @@ def test_a_killed_search_goes_on_where_it_stopped(finished, data_dir, tmp_path):
         stderr=subprocess.DEVNULL,
     )
     begun = directory.run(1).config_file
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 480
     while not begun.exists() and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -253,7 +254,7 @@ def test_two_workers_share_a_search(finished, data_dir, tmp_path):
         first.send_signal(signal.SIGSTOP)
         assert "works for the chief" in second.stdout.readline()
         first.send_signal(signal.SIGCONT)
-        said = {p: p.communicate(timeout=300) for p in (chief, first, second)}
+        said = {p: p.communicate(timeout=480) for p in (chief, first, second)}
         for process, (_, errors) in said.items():
             assert (process.returncode, errors) == (0, "")
     outcomes = directory.outcomes()
@@ -313,7 +314,7 @@ def test_a_search_whose_workers_all_fail_ends(data_dir, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=480,
     )
     assert done.returncode == 1
     assert "error: expected workers that train until the search" in done.stderr
@@ -396,6 +397,7 @@ def wide(search):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("oracle", "objective", "trials"),
     [

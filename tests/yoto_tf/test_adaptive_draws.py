@@ -122,6 +122,7 @@ def test_means_are_those_of_the_last_examples_of_each_band():
     assert expected[:8].all()
 
 
+@pytest.mark.slow
 def test_a_model_draws_more_where_a_weights_term_is_large():
     model = Shrunk(0.8)
     model.compile("sgd")

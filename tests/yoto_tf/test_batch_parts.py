@@ -73,6 +73,7 @@ def trained(num_parts, make=Net, options=None, **given):
     return model.get_weights(), history.history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [{}, {"run_eagerly": True}, {"steps_per_execution": 3}],
@@ -135,6 +136,7 @@ def vae_after_two_steps(num_parts, made=ConditionalVAE, **objective):
     return model.get_weights()
 
 
+@pytest.mark.slow
 def test_a_vae_in_parts_has_the_noise_of_the_whole():
     whole, parts = (vae_after_two_steps(n) for n in (1, 2))
     for one, other in zip(whole, parts, strict=True):

@@ -69,6 +69,7 @@ def test_the_file_of_keras_is_read_as_well(tmp_path):
 NOTEBOOK = {"MPLBACKEND": "module://of_a_notebook.not_installed"}
 
 
+@pytest.mark.slow
 def test_a_notebooks_way_to_show_figures_stops_no_program():
     """Keras imports matplotlib by itself, and TensorFlow Keras."""
     code = (

@@ -16,6 +16,7 @@ import yoto_tf
 _PAGE = pathlib.Path(__file__).parents[2] / "docs" / "condition.md"
 
 
+@pytest.mark.slow
 def test_the_page_runs_on_breast_cancer_up_to_a_served_answer(
     tmp_path, monkeypatch
 ):

@@ -145,6 +145,7 @@ def test_weights_of_steps_are_refused_in_a_sentence(shape):
         model.fit(x, y, sample_weight=np.ones(shape, "float32"), verbose=0)
 
 
+@pytest.mark.slow
 def test_validation_examples_have_no_part_in_the_start():
     seen = []
 

@@ -51,6 +51,7 @@ def made(**kwargs):
     )
 
 
+@pytest.mark.slow
 def test_frozen_conditioning_stays_frozen(tmp_path):
     model = made()
     model.conditioning_layers[0].trainable = False

@@ -125,6 +125,7 @@ def test_labels_are_targets_of_every_loss_of_labels():
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_targets_of_another_rank_than_before_are_taken_as_before():
     net = keras.Sequential([keras.Input((4,)), layers.Dense(1, name="a")])
     model = yoto_tf.condition(net, {"mse": "mse", "mae": "mae"}, {"mse": RANGE})

@@ -141,6 +141,7 @@ def test_loss_is_distortion_plus_beta_times_rate(images):
     np.testing.assert_allclose(logs["loss"], [loss.mean()], 1e-4)
 
 
+@pytest.mark.slow
 def test_fit_lowers_the_watched_losses():
     keras.utils.set_random_seed(0)
     # Stripes of a few colours: something that three latents can hold.

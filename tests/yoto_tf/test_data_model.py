@@ -94,6 +94,7 @@ def test_targets_that_terms_cannot_take_are_said_to_be(y, sentence):
     model.fit(X, Y, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("made", "parts", "given", "sentence"),
     [
@@ -229,6 +230,7 @@ def test_a_metric_called_like_a_term_is_refused():
         model.evaluate(X, Y, verbose=0, loss_parameters={"miss": 1.0})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "layer"),
     [

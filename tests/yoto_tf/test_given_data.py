@@ -45,6 +45,7 @@ def rows_of(num_x, num_y, width):
     return data.apply(tf.data.experimental.assert_cardinality(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_targets_that_would_be_broadcast_later_are_refused(jit_compile):
     model = made(jit_compile=jit_compile)
@@ -58,6 +59,7 @@ def test_targets_that_would_be_broadcast_later_are_refused(jit_compile):
     model.fit(X, Y, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_sequences_of_targets_that_would_be_broadcast_are_refused(jit_compile):
     def lengths(of_x, of_y):
@@ -89,6 +91,7 @@ def test_sequences_of_targets_that_would_be_broadcast_are_refused(jit_compile):
                 model.train_on_batch(x, y, return_dict=True)
 
 
+@pytest.mark.slow
 def test_data_of_more_arrays_keep_the_graph():
     model = made()
     traces = []
@@ -140,6 +143,7 @@ def test_targets_of_a_generator_that_would_be_broadcast_are_refused(rows, said):
     model.fit(rows_of(10, 10, 1), shuffle=False, verbose=0)
 
 
+@pytest.mark.slow
 def test_data_of_other_ranks_are_taken_one_after_the_other():
     net = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
     model = made(net)
@@ -175,6 +179,7 @@ def test_inputs_of_another_width_are_refused_and_the_right_ones_not(first):
     model.fit(X, Y, verbose=0)
 
 
+@pytest.mark.slow
 def test_an_array_of_texts_is_taken_as_by_keras():
     texts = np.array(["a good film", "a bad one"] * 16, dtype=object)
     words = layers.TextVectorization(output_sequence_length=4)
@@ -240,6 +245,7 @@ def test_sample_weights_that_are_no_numbers_change_nothing():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_weights_of_another_range_are_refused(tmp_path):
     path = tmp_path / "model.weights.h5"
     trained = made()
@@ -268,6 +274,7 @@ def test_weights_of_another_range_are_refused(tmp_path):
         choices.load_weights(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "best"),
     [

@@ -53,6 +53,7 @@ def test_keras_loads_a_model_after_any_import(imports, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_what_the_reference_names_is_there_before_keras():
     code = "import yoto_tf as y; print(y.layers.FiLM, y.ConditionedModel)"
     printed = subprocess.run(

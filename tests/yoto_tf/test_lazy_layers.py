@@ -103,6 +103,7 @@ def test_keras_knows_that_the_model_is_built(trained):
     assert "27 (" in "".join(lines)
 
 
+@pytest.mark.slow
 def test_a_saved_model_answers_and_goes_on_as_the_one_in_memory(tmp_path):
     model = compiled(seed=1)
     model.fit(X, Y, shuffle=False, verbose=0)
@@ -231,6 +232,7 @@ def test_a_layer_may_be_used_in_the_loss_alone(jit_compile, tmp_path):
 
 
 # The weights alone are kept, not the state of the optimizer.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Skipping variable loading")
 def test_keras_tuner_keeps_the_better_one(tmp_path):
     keras_tuner = pytest.importorskip("keras_tuner")

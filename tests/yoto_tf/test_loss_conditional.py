@@ -33,6 +33,7 @@ def data():
     return noiseless()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss_parameters", PARAMETERS, ids=["3", "simplex"])
 def test_fit_lowers_the_loss(loss_parameters, data):
     model = compiled(loss_parameters=loss_parameters)

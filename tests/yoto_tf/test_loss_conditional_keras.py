@@ -183,6 +183,7 @@ def test_sample_weights_weight_the_loss_of_each_example(shape, data):
     )
 
 
+@pytest.mark.slow
 def test_a_weight_that_warms_up_rises_linearly_to_what_was_drawn(data):
     # The range is as good as one value, to the network too.
     smooth = Uniform(2.0, 2.001, standardize=False)

@@ -51,6 +51,7 @@ def test_equal_rows_say_nothing_of_rows_that_change_each_other(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num", [0, 1, 2, 9])
 def test_any_number_of_loss_parameters_is_asked_for(tmp_path, num):
     """None that varies, as of a fixed weight, and more than there are rows."""
@@ -128,6 +129,7 @@ def test_rows_that_cannot_be_answered_are_left_out_of_an_example(tmp_path):
 HOLES = [[1.0, np.nan, 0.0], [np.nan] * 3, [1.0, 2.0, 3.0], [np.inf, 0, 0]]
 
 
+@pytest.mark.slow
 def test_nan_in_inputs_is_not_answered_as_a_number(tmp_path):
     """Behind a ReLU the session makes 0 of it."""
     rows = np.array(HOLES, "float32")

@@ -101,6 +101,7 @@ def same(images):
     return images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fit", "evaluate"])
 def test_pixels_outside_the_unit_interval_reach_no_weight(in_graph, method):
     check_pixels(in_graph, method, same)
@@ -305,6 +306,7 @@ def predicting():
     return make_vae()
 
 
+@pytest.mark.slow
 def test_predict_gives_what_a_call_gives(predicting):
     vae = predicting
     asked = {"beta": BETAS}

@@ -112,6 +112,7 @@ def test_the_authors_posterior_starts_as_theirs():
         )
 
 
+@pytest.mark.slow
 def test_learning_goes_on_from_the_start():
     """A step moves what the encoder adds to the start, and not the start."""
     model = vae("spline")
@@ -124,6 +125,7 @@ def test_learning_goes_on_from_the_start():
     assert np.abs(model.encode(images[:4], BETAS)[1] - before).max() > 1e-6
 
 
+@pytest.mark.slow
 def test_a_start_trains_as_one_that_is_learned_with_the_shifts():
     """That the posterior owns its start changes no loss: a spline whose shifts
     begin as the same line has the same losses in every step."""

@@ -76,6 +76,7 @@ def test_a_vae_scores_about_as_in_float32(policy, likelihood):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_a_vae_trains_and_goes_on_after_a_load(policy, tmp_path):
     vae = make_vae("gate", dtype=policy)

@@ -89,6 +89,7 @@ def with_an_empty_batch(sizes=(8, 0, 8)):
     return tf.data.Dataset.from_generator(batches, output_signature=spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [{}, {"run_eagerly": True}, {"jit_compile": True}]
 )

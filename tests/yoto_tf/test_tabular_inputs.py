@@ -130,6 +130,7 @@ def test_a_served_row_with_a_hole_is_answered_by_nan_and_the_others_as_ever(
         )
 
 
+@pytest.mark.slow
 def test_such_a_row_is_flagged_or_fails_its_request(alarms, tmp_path):
     rows, asked = HOLE.astype("float32"), np.full(8, 3, "float32")
     holes = np.isnan(HOLE).any(axis=1)

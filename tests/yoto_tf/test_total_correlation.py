@@ -76,6 +76,7 @@ def test_a_code_independent_at_every_beta_has_none_inside_a_group(group_size):
         np.testing.assert_allclose(tc, 0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_is_trained_asked_for_and_comes_back(tmp_path):
     model = make(4)
     model.compile(keras.optimizers.Adam(1e-3))
