@@ -280,21 +280,22 @@ def test_a_report_at_other_points_is_refused(whole):
 
 
 def test_when_another_has_what_is_of_the_methods_own_length(whole):
+    runs = ["default/width1-seed0"] * 2 + ["fixed/width1-seed0-beta1"]
     rows = {
-        "method": ["default", "gone"],
-        "of": ["fixed", "fixed"],
-        "width": [1, 1],
-        "seed": [0, 0],
-        "beta": [1, 1],
-        "steps": [400, 1],
-        "cpu_seconds": [1.0, 1.0],
+        "run": [*runs, "gone/width1-seed0"],
+        "beta": 1,
         # The other was trained for longer.
-        "of_steps": [9000, 1],
-        "of_cpu_seconds": [4.0, 1.0],
+        "steps": [400, 1000, 9000, 1],
+        "cpu_seconds": [1.0, 2.0, 4.0, 1.0],
+        "loss": [5.0, 4.0, 5.0, 1.0],
     }
-    pd.DataFrame(rows).to_csv(whole / "reached.csv", index=False)
+    table = pd.DataFrame(rows)
+    table.to_csv(whole / "courses.csv", index=False)
+    # It is of the courses, whatever was said of earlier ones.
+    (whole / "reached.csv").write_text("of earlier runs\n")
     text = report_of(whole)
     assert "Steps of *ours*, of 1,000, at the end" in text
     assert "| fixed weight, KL warm-up | 400 (0.25) |" in text
-    pd.DataFrame(rows)[1:].to_csv(whole / "reached.csv", index=False)
+    assert pd.read_csv(whole / "reached.csv").of_steps.tolist() == [9000]
+    table[-1:].to_csv(whole / "courses.csv", index=False)
     assert "has what others end with" not in report_of(whole)

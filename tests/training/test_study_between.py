@@ -176,4 +176,4 @@ def test_validation_and_fixed_models_have_no_line(study, scored, tmp_path):
     chosen = load_spec(file)
     between.score(chosen, planned_runs(chosen), folder, print)
     assert scored == []
-    assert not between._further_points(VAE, planned[1])
+    assert not between._further_points(planned[1])

@@ -11,13 +11,15 @@ from training.study import results
 from training.study import tables
 from training.study.runner import is_finished
 from training.study.runner import run_directory
+from yoto_tf.families import family_for
 
 FILE = "between.csv"
 
 
 def score(spec, planned, folder, log=print):
     """Scores the finished models at the values of their settings' grid that
-    the study does not have, and writes them beside each model.
+    the study does not have, and writes them beside each model, where that was
+    not done as they ended.
 
     Args:
         spec: `StudySpec`; nothing is scored of one with several loss
@@ -26,25 +28,53 @@ def score(spec, planned, folder, log=print):
         folder: where their run directories lie.
         log: called with a sentence for each model that is scored.
     """
-    from training.test_split import unseen
-
-    family = spec.model_family
     data = splits = None
     for one in planned:
         run = run_directory(folder, one)
-        points = _further_points(family, one)
-        if not points or _has(run, points) or not is_finished(folder, one):
+        points = _wanted(one, run)
+        if not points or not is_finished(folder, one):
             continue
         log(f"{one.name}: scored at {len(points)} values more, for its line")
         if one.config.data != data:
             # Once for all runs, which most often share it.
             data = one.config.data
-            splits = family.load(
+            splits = spec.model_family.load(
                 one.config, parts=("test",), known=run.data.read()
             )
+        score_run(one, run, splits, log=log)
+
+
+def score_run(planned, run, splits, model=None, log=print):
+    """Scores one run so, as it ends.
+
+    Args:
+        planned: `PlannedRun`.
+        run: its `RunDirectory`.
+        splits: `Splits` with `test` loaded.
+        model: the trained model, where the caller has it already.
+        log: called with a sentence on data that are not what they were.
+    """
+    from training.test_split import unseen
+
+    points = _wanted(planned, run)
+    if points:
         examples, _ = unseen(run, splits, log)
-        rows = family.score(run.load_model(), examples, points)
+        model = model or run.load_model()
+        rows = family_for(planned.config).score(model, examples, points)
         tables.write(pd.DataFrame(rows), run.between_file)
+
+
+def _wanted(planned, run):
+    """The points that a run is still to be scored at."""
+    points = _further_points(planned)
+    return points if points and not _has(run, points) else []
+
+
+def _further_points(planned):
+    if planned.fixed or planned.scored != "test" or len(planned.points[0]) > 1:
+        return []
+    grid = family_for(planned.config).grid(planned.config)
+    return [point for point in grid if point not in planned.points]
 
 
 def _has(run, points):
@@ -55,13 +85,6 @@ def _has(run, points):
     return sorted(map(str, rows)) == sorted(
         str({n: float(v) for n, v in point.items()}) for point in points
     )
-
-
-def _further_points(family, planned):
-    if planned.fixed or planned.scored != "test" or len(planned.points[0]) > 1:
-        return []
-    grid = family.grid(planned.config)
-    return [point for point in grid if point not in planned.points]
 
 
 def collect(spec, planned, folder, known=None):

@@ -83,7 +83,10 @@ def run_study(
         results.write(table, to / results.FILE, spec.model_family)
         course = courses.collect(spec, planned, folder, kept)
         tables.write(course, to / courses.FILE)
-        return course
+        lines = between.collect(
+            spec, planned, folder, tables.read(to / between.FILE)
+        )
+        tables.write(lines, to / between.FILE)
 
     # Rows of runs that ended are not lost with what ends the study, nor those
     # of which the last time wrote none any more.
@@ -99,13 +102,8 @@ def run_study(
         write_results,
         kept,
     )
-    found = reached.collect(spec, planned, write_results(failures))
-    tables.write(found, to / reached.FILE)
     between.score(spec, planned, folder, log)
-    known = tables.read(to / between.FILE)
-    tables.write(
-        between.collect(spec, planned, folder, known), to / between.FILE
-    )
+    write_results(failures)
     log(f"{to / results.FILE}: one row per method, width, seed and point")
     write_report(spec, planned, folder, to, command, log)
     return failures
@@ -113,7 +111,8 @@ def run_study(
 
 def write_report(spec, planned, folder, to, command, log=print):
     """Writes report and figures of the `results.csv` in `to` (and of
-    `reached.csv` and `between.csv`, where they are).
+    `courses.csv` and `between.csv`, where they are), and what comes of
+    `courses.csv`: `reached.csv`.
 
     Reconstructions need the trained models: where they are not, a picture
     that is there stays.
@@ -138,7 +137,10 @@ def write_report(spec, planned, folder, to, command, log=print):
             f"{to / results.FILE}, which has {there}"
         )
     further = tables.read(to / between.FILE)
-    found = tables.read(to / reached.FILE)
+    course, found = tables.read(to / courses.FILE), None
+    if course is not None:
+        found = reached.collect(spec, planned, course)
+        tables.write(found, to / reached.FILE)
     whole, missing = comparison.whole_seeds(table, planned), None
     waiting = comparison.waiting(table, planned)
     if waiting:

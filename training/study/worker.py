@@ -138,6 +138,7 @@ def train_and_score(planned, path, preset):
     import keras
 
     from training.evaluate import evaluate
+    from training.study import between
     from training.train import train
 
     keras.backend.clear_session()
@@ -171,6 +172,7 @@ def train_and_score(planned, path, preset):
                 metrics=planned.metrics,
                 part=planned.scored,
             )
+            between.score_run(planned, run, splits, model)
         except TrainingDiverged as error:
             run.write_json(run.divergence_file, {"reason": str(error)})
             return f"diverged: {error}"
