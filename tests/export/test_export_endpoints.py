@@ -65,6 +65,7 @@ def test_a_signature_that_answers_wrong_is_not_published(
     assert list((tmp_path / "m").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_pictures_are_not_compared_with_what_the_server_makes_of_them(
     exported, tmp_path, monkeypatch
 ):

@@ -311,6 +311,7 @@ def test_a_server_that_is_not_there(exported, tmp_path, capsys):
     assert not file.parent.exists()
 
 
+@pytest.mark.slow
 def test_a_batch_size_that_the_model_does_not_answer(
     exported, tmp_path, capsys
 ):
@@ -328,6 +329,7 @@ def test_a_batch_size_that_the_model_does_not_answer(
     assert not file.parent.exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_made_ends_it_before_the_measuring(
     exported, tmp_path, capsys, monkeypatch
 ):

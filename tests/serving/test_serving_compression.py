@@ -37,6 +37,7 @@ def codec():
     return compression_models.tiny_codec()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", [None, 0, 40.3, 100])
 def test_files_are_those_of_the_local_codec(client, codec, quality):
     pixels = photo(130, 90)

@@ -332,6 +332,7 @@ def test_a_version_that_goes_while_it_is_loaded_ends(disk, start, ending):
     eventually(lambda: states(manager) == {3: "AVAILABLE", 2: "END", 1: "END"})
 
 
+@pytest.mark.slow
 def test_requests_and_new_versions_side_by_side(disk, start):
     disk.put("1")
     manager = start(disk)

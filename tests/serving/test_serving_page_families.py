@@ -54,6 +54,7 @@ def alarms():
         yield handlers
 
 
+@pytest.mark.slow
 def test_two_knobs_are_two_sliders_and_a_curve_over_the_first(tc):
     facts = tc.model.facts()
     page = tc.begin(facts)

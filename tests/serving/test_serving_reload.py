@@ -60,6 +60,7 @@ def test_reload(tmp_path):
             assert client.predict(request).outputs["y"].float_val[0] == 4
 
 
+@pytest.mark.slow
 def test_a_new_version_takes_over_under_load(tmp_path):
     serving_models.half_plus(1, tmp_path / "1")
     request = request_of({"x": np.float32([0])})

@@ -56,6 +56,7 @@ def drawn(to, **environment):
     return to.read_bytes(), ended.stdout.strip()
 
 
+@pytest.mark.slow
 def test_neither_variables_nor_files_change_what_is_drawn(tmp_path):
     rc = tmp_path / "matplotlibrc"
     rc.write_text("".join(f"{k}: {v}\n" for k, v in STYLE.items()))

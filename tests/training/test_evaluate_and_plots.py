@@ -128,6 +128,7 @@ def test_the_commands_work_in_processes_of_their_own(own_run):
     ]
 
 
+@pytest.mark.slow
 def test_figures_are_legible_pictures_with_the_images_in_them(own_run):
     written = plots.plot([own_run], log=lambda sentence: None)
     for path in written:
@@ -138,6 +139,7 @@ def test_figures_are_legible_pictures_with_the_images_in_them(own_run):
         assert len(np.unique(shades)) > 100
 
 
+@pytest.mark.slow
 def test_several_runs_share_one_curve_figure(own_run, trained_run, tmp_path):
     written = plots.plot(
         [own_run, trained_run],

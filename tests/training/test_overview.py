@@ -242,6 +242,7 @@ def whole(folder):
     return folder
 
 
+@pytest.mark.slow
 def test_a_report_leaves_out_seeds_that_are_not_whole(whole):
     path = whole / "results.csv"
     before = report_of(whole)

@@ -116,6 +116,7 @@ def test_a_base_that_is_none_is_refused(study, base):
         load_spec(str(own))
 
 
+@pytest.mark.slow
 def test_the_rates_of_the_protocol_are_those_of_the_search():
     lab = ROOT / "docs" / "lab" / "search"
     losses = {}

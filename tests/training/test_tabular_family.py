@@ -151,6 +151,7 @@ def test_their_figures_answer_the_question(alarms, counts, tmp_path):
         plots.plot([alarms, counts], to=tmp_path, **quiet)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_told_is_said_to_have_an_idle_knob(
     table, tmp_path, capsys
 ):
@@ -174,6 +175,7 @@ def test_a_heeded_knob_is_not_called_idle(alarms):
     assert facts["parameters_without_effect"] == []
 
 
+@pytest.mark.slow
 def test_a_classifier_for_one_cost_answers_for_others_by_its_threshold(
     table, tmp_path
 ):

@@ -111,6 +111,7 @@ def embedded(num_parts, optimizer):
     return model.get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_tables_and_regularizers_of_unequal_parts_train_as_the_whole(optimizer):
     """Rows of a table come several times in a batch; parts have 3 and 4."""

@@ -85,6 +85,7 @@ def test_a_layer_of_the_same_seed_does_not_follow_the_draws():
     assert abs(np.corrcoef(np.log(drawn), kept)[0, 1]) < 0.06
 
 
+@pytest.mark.slow
 def test_it_is_trained_scored_asked_saved_and_trained_on(tmp_path):
     model = made()
     model.compile("adam", metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])

@@ -232,6 +232,7 @@ def shared_encoder():
     return keras.Model(x, layers.Dense(1, name="o")(encoder(x) + second))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "expected"),
     [

@@ -121,6 +121,7 @@ def test_call_scores_what_encode_and_decode_say(likelihood, images):
     np.testing.assert_allclose(outputs["rate"], rate, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_loss_is_distortion_plus_beta_times_rate(images):
     plain = ObjectiveConfig(warm_up=0.0)
     vae = make_vae(objective=plain)

@@ -434,6 +434,7 @@ def test_a_download_that_fails_is_one_sentence(error, tmp_path, monkeypatch):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_real_cifar10_is_whole_and_in_a_fixed_order(cifar10_dir):
     source = TfdsImages("cifar10", cifar10_dir)
     assert source.splits == {"train": 50_000, "test": 10_000}

@@ -75,6 +75,7 @@ def test_a_batch_is_asked_as_data_are():
         model.predict(X, asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("y", "sentence"),
     [

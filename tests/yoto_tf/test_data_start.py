@@ -132,6 +132,7 @@ class Batches(keras.utils.PyDataset):
         return (images()[32 * i : 32 * (i + 1)],)
 
 
+@pytest.mark.slow
 def test_fit_adapts_once_to_whatever_it_is_given():
     expected = vae()
     expected.adapt(images())
@@ -169,6 +170,7 @@ def test_a_loop_of_batches_adapts_before_its_first_step():
     np.testing.assert_array_equal(model.posterior.offsets, offsets)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_before_training_needs_adapt_before():
     strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
     with strategy.scope():

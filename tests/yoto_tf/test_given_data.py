@@ -127,6 +127,7 @@ def test_a_dataset_that_does_not_tell_its_rank_is_predicted():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
@@ -338,6 +339,7 @@ def test_metrics_of_keras_are_scored_as_they_were_made(metric):
     )
 
 
+@pytest.mark.slow
 def test_metrics_of_named_outputs_are_watched_by_their_names():
     x = keras.Input((6,))
     hidden = layers.Dense(4)(x)

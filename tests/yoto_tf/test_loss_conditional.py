@@ -42,6 +42,7 @@ def test_fit_lowers_the_loss(loss_parameters, data):
     assert model.evaluate(*data, batch_size=60, verbose=0)[0] < 0.7 * before
 
 
+@pytest.mark.slow
 def test_one_model_learns_to_trade_its_terms(data):
     model = compiled(run_eagerly=False)
     model.fit(*repeated(data, 60), batch_size=20, verbose=0)

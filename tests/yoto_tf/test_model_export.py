@@ -77,6 +77,7 @@ def test_an_example_is_taken_as_fit_takes_it(tmp_path):
     assert tf.as_dtype(inputs["inputs"].dtype) == tf.float32
 
 
+@pytest.mark.slow
 def test_a_vae_is_served_at_the_posteriors_mean(tmp_path):
     config = yoto_tf.ModelConfig(
         latent_size=2, base_channels=1, convs_per_block=1, dense_units=4
@@ -146,6 +147,7 @@ def test_a_loaded_model_takes_its_own_first_batch_and_exports(tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_vaes_example_is_the_images_of_its_data(tmp_path):
     config = yoto_tf.ModelConfig(
         latent_size=2, base_channels=1, convs_per_block=1, dense_units=4

@@ -26,6 +26,7 @@ def _trained(optimizer_class, **arguments):
     return model.get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

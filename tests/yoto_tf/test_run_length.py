@@ -99,6 +99,7 @@ def test_steps_before_the_length_was_known_stay_counted():
     assert int(model._run_length.done(model.optimizer)) == 3 + 4
 
 
+@pytest.mark.slow
 def test_weights_that_are_refused_bring_no_length(tmp_path):
     path = tmp_path / "other.weights.h5"
     other = Model(loss_parameters={"b": LogUniform(1.0, 9.0)})
@@ -174,6 +175,7 @@ def test_a_second_fit_goes_on(tmp_path):
         assert int(model._run_length) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [True, False])
 def test_another_optimizer_does_not_begin_it_again(kept, tmp_path):
     one = compiled()
@@ -207,6 +209,7 @@ def test_a_released_model_has_its_run_behind_it():
     assert int(model._run_length) == 38_200
 
 
+@pytest.mark.slow
 def test_a_run_that_is_cut_off_is_as_long_when_it_goes_on(tmp_path):
     class Cut(Exception):
         pass
