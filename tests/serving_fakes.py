@@ -1,7 +1,6 @@
 """A base path whose versions load without TensorFlow."""
 
 import threading
-import time
 
 from google.protobuf import text_format
 from tensorflow_serving.apis import model_pb2
@@ -68,10 +67,3 @@ def spec_of(name="m", version=None, label=""):
     if version is not None:
         spec.version.value = version
     return spec
-
-
-def eventually(check, seconds=60):
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "did not happen"
-        time.sleep(0.005)

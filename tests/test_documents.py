@@ -11,6 +11,7 @@ import jupytext
 import nbclient
 import nbformat
 import pytest
+from waiting import OF_PROCESS
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -35,8 +36,8 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     notebook = nbformat.read(DOCS / "tutorial.ipynb", as_version=4)
     nbclient.NotebookClient(
         notebook,
-        timeout=480,
-        startup_timeout=480,
+        timeout=OF_PROCESS,
+        startup_timeout=OF_PROCESS,
         resources={"metadata": {"path": str(tmp_path)}},
     ).execute()
     printed = "\n".join(

@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 
+from waiting import OF_PROCESS
+
 ROOT = pathlib.Path(__file__).parents[1]
-SECONDS = 480
 
 
 def free_ports(num):
@@ -60,7 +61,7 @@ def ended(processes):
     results = []
     for process in processes:
         try:
-            output = process.communicate(timeout=SECONDS)
+            output = process.communicate(timeout=OF_PROCESS)
         except subprocess.TimeoutExpired:
             for one in processes:
                 one.kill()

@@ -15,6 +15,7 @@ import serving_models
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
+from waiting import OF_PROCESS
 
 from export import saved_model
 from yoto_tf.families.vae.config import ExperimentConfig
@@ -177,7 +178,7 @@ def saved_model_cli(*arguments):
         capture_output=True,
         text=True,
         check=True,
-        timeout=480,
+        timeout=OF_PROCESS,
     ).stdout
 
 

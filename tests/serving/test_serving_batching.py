@@ -11,6 +11,7 @@ import pytest
 import serving_grpc_client
 import serving_models
 from serving_grpc_client import request_of
+from waiting import eventually
 
 from export import batching as export_batching
 from serving import benchmark
@@ -61,7 +62,7 @@ class Crowd:
         x = np.float32(values)
         before = self._arrived()
         future = self._pool.submit(self._version.run, {"x": x}, list(fetch))
-        until(lambda: future.done() or self._arrived() > before)
+        eventually(lambda: future.done() or self._arrived() > before)
         return future
 
     def _arrived(self):
@@ -76,13 +77,6 @@ class Crowd:
     def end(self):
         self._version._version.go.set()
         self._pool.shutdown()
-
-
-def until(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 @contextlib.contextmanager

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import serving_models
 import tensorflow as tf
-from serving_fakes import eventually
 from serving_models import address
+from waiting import eventually
 
 from serving.client import Client
 from serving.client import InvalidRequest

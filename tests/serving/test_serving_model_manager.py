@@ -7,8 +7,8 @@ import pytest
 from serving_fakes import BROKEN
 from serving_fakes import Disk
 from serving_fakes import config_of
-from serving_fakes import eventually
 from serving_fakes import spec_of
+from waiting import eventually
 
 from serving.embedded.options import ServerOptions
 from serving.embedded.status import StatusError

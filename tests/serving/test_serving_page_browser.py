@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import serving_pages
 from PIL import Image
-from serving_fakes import eventually
+from waiting import eventually
 
 from serving.page import examples
 from serving.page import launch
@@ -118,14 +118,17 @@ def check_shown(tab, exported, image, beta):
 
     def as_expected():
         images, point = drawn
-        given, made = (
-            serving_pages.decoded(i.get_attribute("src")) for i in images.all()
-        )
-        at = [float(point.get_attribute(f"data-{axis}")) for axis in "xy"]
+        shown = [i.get_attribute("src") for i in images.all()]
+        at = [point.get_attribute(f"data-{axis}") for axis in "xy"]
+        if len(shown) != 2 or None in (*shown, *at):
+            return False
+        given, made = map(serving_pages.decoded, shown)
         return (
             np.array_equal(given, image)
             and np.allclose(made.astype(int), pixels, rtol=0, atol=1)
-            and np.allclose(at, [rate, distortion], rtol=1e-4, atol=0)
+            and np.allclose(
+                [*map(float, at)], [rate, distortion], rtol=1e-4, atol=0
+            )
         )
 
     # The parts of one answer are drawn one by one.

@@ -13,13 +13,13 @@ import pytest
 import serving_models
 import tensorflow as tf
 from collector import no_collector
-from serving_fakes import eventually
 from serving_fakes import spec_of
 from serving_grpc_client import INVALID
 from serving_grpc_client import Client
 from serving_grpc_client import error_of
 from serving_grpc_client import request_of
 from tensorflow_serving.apis import model_management_pb2
+from waiting import eventually
 
 from serving.embedded.versions.table import State
 

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import workers_on_loopback as loopback
 from keras.src.backend.tensorflow import trainer
+from waiting import OF_PROCESS
+from waiting import happens
 
 from training import cluster
 from training import strategies
@@ -137,9 +139,7 @@ def test_a_killed_worker_ends_all_and_they_end_as_uninterrupted(
     both = loopback.started(
         train_command(killed, data_dir, *more), of_tf_config()
     )
-    deadline = time.monotonic() + loopback.SECONDS
-    while not run.checkpoint_epochs() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    happens(run.checkpoint_epochs, OF_PROCESS)
     os.kill(both[1].pid, signal.SIGKILL)
     before = time.monotonic()
     (code, _, said), _ = loopback.ended(both)

@@ -7,12 +7,13 @@ import operator
 import os
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import psutil
 import pytest
 import workers_on_loopback as loopback
+from waiting import OF_PROCESS
+from waiting import happens
 
 from training.executors import base
 from training.executors import options
@@ -111,9 +112,7 @@ def scores(folder):
 
 def kill_a_task(process, name, run):
     """Kills the process of a task on a run that has a checkpoint."""
-    deadline = time.monotonic() + loopback.SECONDS
-    while not run.checkpoint_epochs() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    happens(run.checkpoint_epochs, OF_PROCESS)
     lock = (run.path / "lock").resolve()
     for child in psutil.Process(process.pid).children(recursive=True):
         # One that has ended meanwhile is none.
@@ -129,7 +128,7 @@ def kill_a_task(process, name, run):
 def local_study(spec_file, tmp_path_factory):
     folder = tmp_path_factory.mktemp("local")
     process = study(spec_file, folder, "--jobs", "1")
-    said, _ = process.communicate(timeout=loopback.SECONDS)
+    said, _ = process.communicate(timeout=OF_PROCESS)
     assert process.returncode == 0, said
     return folder
 
@@ -149,7 +148,7 @@ def test_a_lost_task_goes_on_after_its_last_checkpoint(
     run = RunDirectory(tmp_path / "runs" / "gates" / "width1-seed0")
     try:
         assert kill_a_task(process, TASKS[executor], run)
-        said, _ = process.communicate(timeout=loopback.SECONDS)
+        said, _ = process.communicate(timeout=OF_PROCESS)
     finally:
         process.kill()
         process.wait()

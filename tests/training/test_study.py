@@ -15,6 +15,8 @@ import pandas as pd
 import pebble
 import pytest
 from PIL import Image
+from waiting import OF_PROCESS
+from waiting import happens
 
 from training.evaluate import evaluate
 from training.executors.base import Lost
@@ -195,9 +197,7 @@ def test_a_study_that_was_cut_off_ends_as_the_uninterrupted_one(
         start_new_session=True,
     )
     gates = RunDirectory(tmp_path / "runs/gates/width1-seed0")
-    deadline = time.monotonic() + 480
-    while not gates.checkpoint_epochs() and time.monotonic() < deadline:
-        time.sleep(0.005)
+    happens(gates.checkpoint_epochs, OF_PROCESS)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert gates.checkpoint_epochs()

@@ -10,11 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
 import pytest
+from waiting import OF_PROCESS
+from waiting import happens
 
 from training import train as train_module
 from training.beginning import check_same_config
@@ -290,9 +291,7 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(data_dir, tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 480
-    while not killed.checkpoint_epochs() and time.monotonic() < deadline:
-        time.sleep(0.005)
+    happens(killed.checkpoint_epochs, OF_PROCESS)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert killed.checkpoint_epochs()

@@ -11,11 +11,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import moocore
 import numpy as np
 import pytest
+from waiting import OF_PROCESS
+from waiting import happens
 
 from training import figures
 from training import train as train_module
@@ -181,9 +182,7 @@ def test_a_killed_search_goes_on_where_it_stopped(finished, data_dir, tmp_path):
         stderr=subprocess.DEVNULL,
     )
     begun = directory.run(1).config_file
-    deadline = time.monotonic() + 480
-    while not begun.exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
+    happens(begun.exists, OF_PROCESS)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     before = (directory.run(0).path / "outcome.json").read_bytes()
@@ -254,7 +253,9 @@ def test_two_workers_share_a_search(finished, data_dir, tmp_path):
         first.send_signal(signal.SIGSTOP)
         assert "works for the chief" in second.stdout.readline()
         first.send_signal(signal.SIGCONT)
-        said = {p: p.communicate(timeout=480) for p in (chief, first, second)}
+        said = {
+            p: p.communicate(timeout=OF_PROCESS) for p in (chief, first, second)
+        }
         for process, (_, errors) in said.items():
             assert (process.returncode, errors) == (0, "")
     outcomes = directory.outcomes()
@@ -314,7 +315,7 @@ def test_a_search_whose_workers_all_fail_ends(data_dir, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=480,
+        timeout=OF_PROCESS,
     )
     assert done.returncode == 1
     assert "error: expected workers that train until the search" in done.stderr
