@@ -34,19 +34,20 @@ def compared(*words):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("kind", "optimizer", "num", "more"),
     [
         ("credit_cost", "sgd", 2, ()),
-        pytest.param("credit_cost", "adam", 2, ("jit",), marks=SLOW),
-        pytest.param("visits_quantile", "sgd", 4, (), marks=SLOW),
-        pytest.param("vae", "sgd", 2, ("jit", "steps"), marks=SLOW),
+        ("credit_cost", "adam", 2, ("jit",)),
+        ("visits_quantile", "sgd", 4, ()),
+        ("vae", "sgd", 2, ("jit", "steps")),
         # A validation ends within an execution, and must not draw further.
-        pytest.param("vae", "sgd", 2, ("steps",), marks=SLOW),
-        pytest.param("vae", "adam", 2, (), marks=SLOW),
-        pytest.param("total_correlation", "sgd", 2, (), marks=SLOW),
-        pytest.param("total_correlation", "sgd", 4, ("steps",), marks=SLOW),
-        pytest.param("compression", "sgd", 2, ("steps",), marks=SLOW),
+        ("vae", "sgd", 2, ("steps",)),
+        ("vae", "adam", 2, ()),
+        ("total_correlation", "sgd", 2, ()),
+        ("total_correlation", "sgd", 4, ("steps",)),
+        ("compression", "sgd", 2, ("steps",)),
     ],
 )
 def test_each_family_trains_as_on_one_device(kind, optimizer, num, more):

@@ -267,10 +267,9 @@ def test_terms_that_are_no_dict_are_refused(data):
         model.fit(*data, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "loss_parameters",
-    [None, pytest.param(DIRICHLET, marks=pytest.mark.slow)],
-    ids=["3", "simplex"],
+    "loss_parameters", [None, DIRICHLET], ids=["3", "simplex"]
 )
 def test_xla_draws_the_same_weights_and_computes_the_same_losses(
     loss_parameters, data
