@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 
@@ -103,6 +104,23 @@ def test_a_preset_is_built_with_trained_weights():
     mine = Own.from_preset("rendered_shapes3d", weights="trained")
     assert type(mine) is Own
     np.testing.assert_array_equal(mine.reconstruct(images, 16.0), expected)
+
+
+def test_trained_weights_have_the_policy_that_new_ones_would_have():
+    run = released.run("cifar10")
+    images = np.load(run.examples_file)["inputs"][:8]
+    expected = run.load_model().reconstruct(images, 16.0)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = yoto_tf.ConditionalVAE.from_preset("cifar10", weights="trained")
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert model.dtype_policy.name == "mixed_bfloat16"
+    # A few of bfloat16's roundings of a probability (2**-8 of it).
+    reconstructed = np.asarray(model.reconstruct(images, 16.0), "float32")
+    error = np.abs(reconstructed - expected)
+    assert 0 < error.mean() < 0.01
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,10 @@ def as_class(model_class, name, seed, weights, overrides):
             f"expected a preset of {model_class.__name__}, received: {name!r}, "
             f"weights of a {type(trained).__name__}"
         )
-    model = model_class.from_config({**trained.get_config(), "seed": seed})
+    # As a new one, it has the policy of `keras.config.set_dtype_policy`.
+    config = {**trained.get_config(), "seed": seed}
+    del config["dtype"]
+    model = model_class.from_config(config)
     model.set_weights(trained.get_weights())
     # What happens once in a run, as KL warm-up, has happened.
     evaluation = json.loads(found.evaluation_file.read_text())
