@@ -89,8 +89,12 @@ def rows_below(header):
 
 
 @functools.cache
-def results(study):
-    return pd.read_csv(ROOT / "docs" / "studies" / study / "results.csv")
+def results(studies):
+    """Of a study, or of several, as "one, other", whose runs are compared."""
+    return pd.concat(
+        pd.read_csv(ROOT / "docs" / "studies" / study / "results.csv")
+        for study in studies.split(", ")
+    )
 
 
 def assert_printed(text, *values):
@@ -193,7 +197,7 @@ def test_the_tables_of_losses_are_those_of_the_results():
     seen = set()
     for header, row in losses_tables():
         cells = dict(zip(header, row, strict=True))
-        name = cells["study"].strip("`")
+        name = cells["study"].replace("`", "")
         seen.add(name)
         if name in _OF_OTHER_LOSSES:
             parameter = _OF_OTHER_LOSSES[name][0]

@@ -19,7 +19,9 @@ class Arguments:
     """Print what studies that come with the project say: full loss of the
     first method that is told its loss parameters, less that of the best
     fixed weight of the same seed and point; and which form of fixed weights
-    was best how often. Seeds of which runs are missing are left out."""
+    was best how often. Seeds of which runs are missing are left out. A study
+    of further fixed weights alone is a row beside that of the study that it
+    builds on, with the forms of both."""
 
     folders: tyro.conf.Positional[tuple[Path, ...]] = field(kw_only=True)
     """Of results.csv, each named like its study (training/studies)."""
@@ -38,7 +40,7 @@ def main(argv=None):
         import_keras_quietly()
         from training.study import across
 
-        studies = [across.Study(folder) for folder in arguments.folders]
+        studies = across.joined([across.Study(f) for f in arguments.folders])
         begun = [one.name for one in studies if not one.seeds]
         if begun:
             said = f"left out, no seed has all its runs: {', '.join(begun)}"

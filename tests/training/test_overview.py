@@ -85,6 +85,51 @@ def test_losses_are_those_above_the_best_form(folder, capsys):
     assert lines[-1].endswith("| 8 |")
 
 
+def test_further_forms_of_fixed_weights_join_those_of_their_base(
+    tmp_path, capsys
+):
+    # Ours and the fixed weight; the three others are in no table of losses.
+    base = {
+        seed: {
+            1: [100 + seed, 101, 0, 0, 0],
+            16: [205, 200, 0, 0, 0],
+            64: [300, 300, 0, 0, 0],
+            256: [400, 398, 0, 0, 0],
+        }
+        for seed in (0, 1)
+    }
+    # Of one seed alone, and better at 1.
+    further = {0: {1: [97], 16: [201], 64: [302], 256: [398.5]}}
+    folders = [
+        str(write(tmp_path, "report_cifar10", base)),
+        str(write(tmp_path, "report_cifar10_softplus", further)),
+    ]
+    overview.main(folders)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].startswith(
+        "| `report_cifar10` | 1,000 | -0.5 ± 0.7 | +5.0 ± 0.0 | +0.0 ± 0.0 "
+    )
+    assert lines[3].startswith(
+        "| `report_cifar10`, `report_cifar10_softplus` | 1,000 | +3.0 | +5.0 "
+        "| +0.0 | +2.0 | +2.5 | +5.0 |"
+    )
+    # Its time is of the base's own form.
+    assert lines[3].endswith("| 1.10 | 1 |")
+    # One of two forms is better at 1 alone; 4, 0, 0, 0 and 0, 1, 2, 0.5 above.
+    assert lines[-1] == (
+        "| `report_cifar10`, `report_cifar10_softplus` | 3 (+1.0) "
+        "| 1 (+0.9) | 4 |"
+    )
+    overview.main([*folders, "--tables", "changes"])
+    assert "softplus`" not in capsys.readouterr().out
+    # Without the base nothing is compared in it.
+    said = _refused(folders[1], capsys)
+    assert said.startswith(
+        "error: expected report_cifar10_softplus, which trains fixed weights "
+        "alone, beside report_cifar10, received:"
+    )
+
+
 def test_seeds_that_are_not_whole_are_left_out(folder, capsys):
     path = folder / "results.csv"
     rows = pd.read_csv(path)

@@ -1,8 +1,12 @@
 """Several studies in one table each for what they claim."""
 
+import copy
+import dataclasses
 import math
 from collections import defaultdict
 from pathlib import Path
+
+import pandas as pd
 
 from training.study import comparison
 from training.study import results as results_module
@@ -38,12 +42,16 @@ def overview(studies, tables=("losses", "forms")):
     if "forms" in tables:
         parts.append(_forms(studies))
     if "changes" in tables:
-        parts.append(_changes(studies))
+        # Other forms of fixed weights change nothing of them.
+        parts.append(_changes([s for s in studies if len(s.names) == 1]))
     return "\n\n".join(parts)
 
 
 class Study:
     """What is whole of a study's results: `seeds` with all their runs.
+
+    A study without a `method` that is told its parameters has further forms
+    of the fixed weights of the one that it `builds_on`.
 
     Args:
         folder: of `results.csv`, named like the study.
@@ -55,22 +63,71 @@ class Study:
     def __init__(self, folder):
         # Of "." there is none.
         self.name = Path(folder).resolve().name
+        self.names = (self.name,)
         self.spec = load_spec(self.name)
         told = [
             m for m in self.spec.methods if m not in self.spec.fixed_methods
         ]
-        if not told:
+        self.builds_on = [Path(file).stem for file in self.spec.files[1:]]
+        if not told and not self.builds_on:
             raise InputError(
                 "expected studies of a model that is told its loss "
                 f"parameters, received: {self.name}"
             )
-        self.method = told[0]
+        self.method = told[0] if told else None
         table = results_module.read(
             Path(folder) / results_module.FILE, self.spec.model_family
         )
         whole = comparison.whole_seeds(table, planned_runs(self.spec))
         self.results = table[table.seed.isin(whole)]
         self.seeds = sorted(int(s) for s in self.results.seed.unique())
+
+    @property
+    def label(self):
+        """The names of the studies that it is of."""
+        return ", ".join(f"`{name}`" for name in self.names)
+
+    def with_forms_of(self, other):
+        """This one with the fixed weights of another beside its own, of the
+        seeds that both have."""
+        joined = copy.copy(self)
+        joined.names = (self.name, other.name)
+        joined.name = " with ".join(joined.names)
+        joined.spec = dataclasses.replace(
+            self.spec, methods={**self.spec.methods, **other.spec.methods}
+        )
+        joined.seeds = sorted({*self.seeds} & {*other.seeds})
+        rows = pd.concat([self.results, other.results], ignore_index=True)
+        joined.results = rows[rows.seed.isin(joined.seeds)]
+        return joined
+
+
+def joined(studies):
+    """Studies of fixed weights alone, joined with those that they build on.
+
+    Args:
+        studies: list of `Study`, some perhaps without a whole seed.
+
+    Returns:
+        list of `Study`, each with a method that is told its parameters.
+
+    Raises:
+        InputError: for one that builds on none of the others.
+    """
+    found = []
+    for one in studies:
+        if one.method:
+            found.append(one)
+            continue
+        bases = [s for s in studies if s.method and s.name in one.builds_on]
+        if not bases:
+            raise InputError(
+                f"expected {one.name}, which trains fixed weights alone, "
+                f"beside {' or '.join(one.builds_on)}, received: no such "
+                "folder"
+            )
+        found += [base.with_forms_of(one) for base in bases]
+    return found
 
 
 def _losses(labels, studies):
@@ -95,7 +152,7 @@ def _losses(labels, studies):
         form = one.spec.model_family.objective.form
         rows.append(
             [
-                f"`{one.name}`",
+                one.label,
                 f"{int(own_rows.steps.max()):,}" if len(seeds) else "—",
                 *(_spread(own.differences[at], form) for at in labels),
                 _spread(own.mean_difference, form),
@@ -173,7 +230,7 @@ def _forms(studies):
             else "—"
             for t in titles
         ]
-        rows.append([f"`{one.name}`", *cells, str(len(best))])
+        rows.append([one.label, *cells, str(len(best))])
     return markdown(["best form", *titles, "of"], rows)
 
 
