@@ -14,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?")
 _OF_README = {
-    "CIFAR-10, 100 epochs, two seeds, one form": "report_cifar10",
+    "CIFAR-10, 100 epochs, one form": "report_cifar10",
     "CIFAR-10": "middle_cifar10",
     "CIFAR-10, Gaussian likelihood": "middle_cifar10_gaussian",
     "rendered Shapes3D, 100 epochs, one seed, one form": (
