@@ -246,6 +246,30 @@ def test_sample_weights_that_are_no_numbers_change_nothing():
         np.testing.assert_array_equal(one, other)
 
 
+def test_weights_that_keras_would_leave_out_are_refused():
+    model = made()
+    before = model.get_weights()
+    weights = np.zeros(64)
+    for call, name in (
+        (lambda: model.fit(X, sample_weight=weights), "sample"),
+        (lambda: model.evaluate(X, sample_weight=weights), "sample"),
+        (lambda: model.fit(X, class_weight={0: 2.0}), "class"),
+        (
+            lambda: model.fit(X, Y, validation_data=(X, None, weights)),
+            "sample",
+        ),
+    ):
+        message = f"targets y beside {name}_weight.*y=None"
+        with pytest.raises(InputError, match=message):
+            call()
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    # Of a Dataset Keras takes neither.
+    data = tf.data.Dataset.from_tensor_slices((X, Y, weights)).batch(64)
+    fitted = model.fit(data, shuffle=False, verbose=0)
+    assert fitted.history["loss"] == [0.0]
+
+
 @pytest.mark.slow
 def test_weights_of_another_range_are_refused(tmp_path):
     path = tmp_path / "model.weights.h5"

@@ -30,6 +30,11 @@ class DataModel(KerasModel):
             self._look_at(x, y)
             noted = run_length.noted(self._run_length, (x, y, *args), kwargs)
             given_data.check_sample_weight(noted.get("sample_weight"))
+            names = "sample_weight", "class_weight"
+            given_data.check_weights_have_targets(x, y, *map(noted.get, names))
+            held_out = noted.get("validation_data")
+            if isinstance(held_out, tuple) and len(held_out) == 3:
+                given_data.check_weights_have_targets(*held_out)
             given_data.check_batches(noted, self.group_size, self.batch_parts)
             if not self.is_adapted:
                 noted["x"], first = first_rows.peeked(x)
@@ -73,6 +78,7 @@ class DataModel(KerasModel):
         """
         given_data.check_data(x)
         given_data.check_sample_weight(sample_weight)
+        given_data.check_weights_have_targets(x, y, sample_weight)
         asking.check_by_name("evaluate(x, y", batch_size)
         if loss_parameters is not None:
             x = asking.wrapped(x, self.loss_parameters, loss_parameters)

@@ -61,6 +61,19 @@ def check_sample_weight(given):
             )
 
 
+def check_weights_have_targets(x, y, sample_weight, class_weight=None):
+    """Refuses weights of arrays without targets: Keras drops them, and says
+    nothing."""
+    weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+    given = [name for name, value in weights.items() if value is not None]
+    arrays = all(hasattr(leaf, "shape") for leaf in keras.tree.flatten(x))
+    if given and y is None and arrays:
+        raise InputError(
+            f"expected targets y beside {given[0]}, which Keras leaves out "
+            "without them (a model that needs none takes y=x), received: y=None"
+        )
+
+
 def check_data(x):
     """Raises `InputError` for what Keras would fail on with other words."""
     leaves = keras.tree.flatten(x)
