@@ -64,7 +64,7 @@ def write(
         # None for a run of an earlier version.
         content["data"] = run.data.read()
         if run.evaluation_file.is_file():
-            content["evaluation"] = json.loads(run.evaluation_file.read_text())
+            content["evaluation"] = run.read_evaluation()
         (folder / CURVE_FILE).write_bytes(run.curve_file.read_bytes())
         if run.examples_file.is_file():
             kept = target.parent / run.examples_file.name

@@ -1,7 +1,6 @@
 """What an earlier evaluation of a run took minutes to measure, beside new
 scores of the same examples."""
 
-import json
 import math
 
 from training.metrics import ENDS
@@ -27,16 +26,19 @@ def kept(run, rows, facts, family, log):
     """
     try:
         old_rows = run.read_curve()
-        old = json.loads(run.evaluation_file.read_text())
+        old = run.read_evaluation()
     except (InputError, OSError, ValueError):
         return rows, facts
     measured = dict(facts.get("metrics", {}))
+    same = all(old.get(n) == facts.get(n) for n in _SAME)
+    if same:
+        rows, measured = _without_cut_off(rows, measured, old, family, log)
     names = [
         n
         for n in old.get("metrics", {})
         if n in family.metrics and n not in measured
     ]
-    if any(old.get(n) != facts.get(n) for n in _SAME):
+    if not same:
         if names:
             log(
                 f"{', '.join(names)}: of other examples or of another model, "
@@ -83,6 +85,24 @@ def kept(run, rows, facts, family, log):
         for name in set(names) - set(measured):
             del facts["metrics"][name]
     return rows, facts
+
+
+def _without_cut_off(rows, measured, old, family, log):
+    """Leaves out what was to be measured again and was cut off, where it was
+    measured at more of these points before."""
+    asked = {_label(row, family) for row in rows}
+    for name in [n for n in measured if n in family.metrics]:
+        facts = measured[name]
+        before = old.get("metrics", {}).get(name, {}).get("points", [])
+        there = asked & {points.label(p) for p in before}
+        if not facts.get("cut_off") or len(there) <= len(facts["points"]):
+            continue
+        log(f"{name}: cut off at {len(facts['points'])} points, and dropped")
+        del measured[name]
+        own = {c.name + e for c in family.metrics[name].columns for e in ENDS}
+        own -= {c.name for c in family.columns}
+        rows = [{n: v for n, v in row.items() if n not in own} for row in rows]
+    return rows, measured
 
 
 def _label(row, family):

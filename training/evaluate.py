@@ -1,6 +1,5 @@
 """Scores a run over a grid: `python -m training.evaluate RUN`."""
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +153,13 @@ def evaluate(
     if left_out := sorted(set(named) - set(asked)):
         facts["metrics_left_out"] = left_out
     seconds = time.monotonic() - started
-    if found := regret.envelope(rows, family):
+    # What the model gives is what it can be asked for.
+    given = [
+        row
+        for row in rows
+        if {n: row[n] for n in family.parameters} not in strange
+    ]
+    if found := regret.envelope(given, family):
         facts["envelope"] = found
     if strange:
         log(extrapolated(strange, model, run))
@@ -165,8 +170,7 @@ def evaluate(
             f"{run.path}: the network is not told, or did not learn to heed it"
         )
     shape = list(examples.shape[1:])
-    costs = np.array([[r[c.name] for c in family.trade_off] for r in rows])
-    front = pareto_front(costs)
+    front = pareto_front(_costs(rows, family))
     facts = {
         "split": part,
         "num_examples": len(examples),
@@ -179,7 +183,7 @@ def evaluate(
         "steps": int(model.optimizer.iterations),
         "parameters_without_effect": [name for name, *_ in idle],
         "not_trained": strange,
-        **hypervolume_facts(family, model, shape, costs),
+        **hypervolume_facts(family, model, shape, _costs(given, family)),
         "seconds": round(seconds, 1),
         **provenance.facts(),
     }
@@ -219,8 +223,14 @@ def evaluate(
         found = regret.regret_at(
             run, model, regret_at, scored, regret_epochs, verbose, log
         )
+        found["scoring_seed"] = seed
         run.write_json(run.evaluation_file, {**facts, "regret": found})
     return rows
+
+
+def _costs(rows, family):
+    names = [c.name for c in family.trade_off]
+    return np.array([[r[n] for n in names] for r in rows]).reshape(-1, 2)
 
 
 def hypervolume_facts(family, model, example_shape, costs):
@@ -243,7 +253,7 @@ def hypervolume_facts(family, model, example_shape, costs):
         return {}
     names = [c.name for c in family.trade_off]
     return {
-        "hypervolume": hypervolume(costs, reference),
+        "hypervolume": hypervolume(costs, reference) if len(costs) else 0.0,
         "hypervolume_reference": dict(zip(names, reference, strict=True)),
     }
 
@@ -279,7 +289,7 @@ def main(argv=None):
         if columns := further.columns_of(rows, family):
             print(f"\n{further.table(rows, family, columns)}")
         print(f"{family.unit or 'scores'}, written to {run.curve_file}")
-        summary = json.loads(run.evaluation_file.read_text())
+        summary = run.read_evaluation()
         if "hypervolume" in summary:
             reference = summary["hypervolume_reference"]
             ends = " and ".join(f"{n} {v:,.0f}" for n, v in reference.items())
@@ -287,7 +297,11 @@ def main(argv=None):
         if "envelope" in summary:
             print(regret.envelope_sentence(summary["envelope"], family))
         if "regret" in summary:
-            print(regret.regret_sentence(summary["regret"], family))
+            found = summary["regret"]
+            said = regret.regret_sentence(found, family)
+            if found.get("scoring_seed", arguments.seed) != arguments.seed:
+                said += f", with scoring seed {found['scoring_seed']}"
+            print(said)
         print(f"next: {command('training.plots', run.path)}")
 
 

@@ -134,7 +134,8 @@ def measured(asked, family, measure, grid, shown, log, cut_off=None):
 
     Returns:
         `(rows, facts)`: a dict of columns for every point, not a number where
-        one was not measured, and for `evaluation.json` what was measured.
+        one was not measured, and for `evaluation.json` what was measured,
+        `cut_off` where it was to be measured at more points.
     """
     places = {n: _chosen(family.metrics[n].most, grid, shown) for n in asked}
     # By points, so that examples are encoded once for all metrics.
@@ -149,6 +150,11 @@ def measured(asked, family, measure, grid, shown, log, cut_off=None):
                 "meaning": family.metrics[name].meaning,
                 **({"size": size} if size is not None else {}),
                 "points": done[name],
+                **(
+                    {"cut_off": True}
+                    if len(done[name]) < len(places[name])
+                    else {}
+                ),
                 "seconds": round(sum(seconds[name]), 1),
             }
             for name, size in asked.items()

@@ -1,6 +1,5 @@
 """Draws the figures of runs: `python -m training.plots RUN...`."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import tyro
 
 from training.metrics import columns_of
+from training.study.plan import MEANING
 from yoto_tf import points
 from yoto_tf import strict_config
 from yoto_tf.command_line import import_keras_quietly
@@ -21,8 +21,6 @@ from yoto_tf.seeds import checked_seed
 
 _ROWS = 6
 _COLUMNS = 10
-# Settings that decide what a score is of.
-_MEANING = ("model.likelihood", "model.distortion")
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ def _metric_panels(curves, family):
 
 def _part(runs, log):
     """What the runs were scored on, in words; says what does not compare."""
-    facts = [json.loads(run.evaluation_file.read_text()) for run in runs]
+    facts = [run.read_evaluation() for run in runs]
     parts = {known.get("split", "test") for known in facts}
     if len(parts) > 1:
         raise InputError(
@@ -152,7 +150,7 @@ def _part(runs, log):
             name
             for config in configs
             for name in strict_config.differences(config, configs[0])
-            if name in _MEANING
+            if name in MEANING
         }
     )
     if len({known.get("test_fingerprint") for known in facts}) > 1:
@@ -167,6 +165,8 @@ def _part(runs, log):
 
 
 def _family(runs):
+    if not runs:
+        raise InputError("expected one run directory or more, received: none")
     found = {run.read_config().family: run for run in runs}
     if len(found) > 1:
         raise InputError(

@@ -108,7 +108,7 @@ def regret_at(run, model, point, scored, epochs=None, verbose=0, log=print):
         above 0, one model for that value alone was better.
 
     Raises:
-        InputError: for epochs below 1, or a point that the run has not seen.
+        InputError: for epochs below 1, or a value that no model can have.
     """
     from training.beginning import check_same_config
     from training.train import train

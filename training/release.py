@@ -78,7 +78,7 @@ def release(run, limits="", to=released.FOLDER, credits=""):
     family = run.family()
     config, facts = run.read_config(), json.loads(run.config_file.read_text())
     run.read_curve()
-    evaluation = json.loads(run.evaluation_file.read_text())
+    evaluation = run.read_evaluation()
     part = evaluation["split"]
     if part != "test":
         raise InputError(
@@ -188,7 +188,7 @@ def card(name, preset, run, differing, limits, credits):
     settings = "the preset as it is"
     if others:
         settings = f"the preset with {', '.join(others)}"
-    measured = json.loads(run.evaluation_file.read_text())
+    measured = run.read_evaluation()
     made = json.loads(run.config_file.read_text())
     data = run.data.read()
     counts = data["num_examples"]

@@ -63,3 +63,22 @@ def written_whole(path):
         ) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def read_as(what, path):
+    """Yields a file's text; what cannot be read of it is one sentence.
+
+    Args:
+        what: the file should be, for the sentence.
+        path: `Path` of it.
+
+    Raises:
+        InputError: where the file, or what is done with its text, fails.
+    """
+    try:
+        yield path.read_text()
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"expected {what}, received: {path}, which cannot be read ({error})"
+        ) from error

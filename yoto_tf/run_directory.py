@@ -32,6 +32,7 @@ from yoto_tf.data_record import DataRecord
 from yoto_tf.errors import InputError
 from yoto_tf.families import family_for
 from yoto_tf.families import get_family
+from yoto_tf.files import read_as
 from yoto_tf.files import written_whole
 
 _KEPT_CHECKPOINTS = 2
@@ -274,17 +275,21 @@ class RunDirectory:
             aside.write_text("".join([header, *kept]), newline="")
 
     def read_log(self):
-        """Returns `log.csv` as a list of dicts of numbers, empty if there is
-        none yet."""
+        """Returns `log.csv` as dicts of numbers, none if there is none yet."""
         if not self.log_file.exists():
             return []
-        with open(self.log_file, newline="") as file:
+        # Keras writes NA for what it expected and did not get, as the
+        # validation's scores where there is none.
+        with read_as("a log.csv of training.train", self.log_file) as text:
             return [
-                # Keras writes NA for what it expected and did not get, as
-                # the validation's scores where there is none.
                 {k: float(v) for k, v in row.items() if v != "NA"}
-                for row in csv.DictReader(file)
+                for row in csv.DictReader(io.StringIO(text))
             ]
+
+    def read_evaluation(self):
+        """Returns the dict of `evaluation.json`, of a run that has one."""
+        with read_as("an evaluation.json", self.evaluation_file) as text:
+            return {**json.loads(text)}
 
     @staticmethod
     def write_json(path, content):
@@ -314,17 +319,12 @@ class RunDirectory:
             )
         family = self.family()
         needed = (*family.parameters, *(c.name for c in family.trade_off))
-        try:
-            with open(self.curve_file, newline="") as file:
-                rows = [
-                    {k: float(v) for k, v in row.items()}
-                    for row in csv.DictReader(file)
-                ]
+        what = "a curve.csv of training.evaluate"
+        with read_as(what, self.curve_file) as text:
+            rows = [
+                {k: float(v) for k, v in row.items()}
+                for row in csv.DictReader(io.StringIO(text))
+            ]
             if not rows or not set(needed) <= set(rows[0]):
                 raise ValueError("columns are missing")
-        except (ValueError, TypeError) as error:
-            raise InputError(
-                "expected a curve.csv of training.evaluate, received: "
-                f"{self.curve_file}, which cannot be read ({error})"
-            ) from error
         return rows

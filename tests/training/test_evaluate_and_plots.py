@@ -76,6 +76,14 @@ def test_values_that_were_not_trained_are_named(own_run):
     )
     content = json.loads(own_run.evaluation_file.read_text())
     assert content["not_trained"] == [{"beta": 0.01}, {"beta": 1e4}]
+    # Nobody can ask for them: what the model gives is the other point's.
+    assert "envelope" not in content
+    reference = content["hypervolume_reference"]
+    (row,) = [r for r in own_run.read_curve() if r["beta"] == 16]
+    assert content["hypervolume"] == pytest.approx(
+        (reference["rate"] - row["rate"])
+        * (reference["distortion"] - row["distortion"])
+    )
     said.clear()
     evaluate(own_run, log=said.append)
     assert not [s for s in said if "not trained" in s]
@@ -241,6 +249,7 @@ def test_a_run_that_was_not_evaluated_is_told_what_to_do(own_run):
         ),
         ("model.keras", "not a zip", "expected a .keras file"),
         ("curve.csv", "beta,rate\n1,x\n", "expected a curve.csv"),
+        ("evaluation.json", "{", "expected an evaluation.json"),
     ],
 )
 def test_damaged_files_are_named_with_code_2(
@@ -251,6 +260,20 @@ def test_damaged_files_are_named_with_code_2(
         plots.main([str(own_run.path)])
     assert ended.value.code == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_log_that_is_cut_off_is_named(own_run):
+    text = own_run.log_file.read_text()
+    own_run.log_file.write_text(text.rstrip("\n").rpartition(",")[0])
+    with pytest.raises(InputError, match="expected a log.csv of training"):
+        own_run.read_log()
+
+
+def test_no_run_is_refused_with_code_2(capsys):
+    with pytest.raises(SystemExit) as ended:
+        plots.main([])
+    assert ended.value.code == 2
+    assert "one run directory or more" in capsys.readouterr().err
 
 
 def test_what_is_no_run_directory_is_refused_with_code_2(tmp_path, capsys):

@@ -15,6 +15,8 @@ from training import plots
 from training.evaluate import evaluate
 from training.evaluate import main
 from training.metrics import table
+from training.study import runner
+from training.study.plan import PlannedRun
 from yoto_tf.data import load_images
 from yoto_tf.data import shapes3d_renderer
 from yoto_tf.data import shapes3d_world
@@ -252,6 +254,42 @@ def test_scores_are_there_before_what_takes_minutes(own_run, monkeypatch):
     assert np.isfinite([row["full_loss"] for row in rows]).all()
     # What was measured before is there until it is replaced.
     assert [math.isnan(row["nll"]) for row in rows] == [False, False, True]
+
+
+def test_what_is_measured_again_and_cut_off_leaves_what_was_there(
+    own_run, monkeypatch
+):
+    grid = [{"beta": 1.0}, {"beta": 64.0}]
+    evaluate(own_run, grid, metrics=("nll=2",), log=str)
+    before = [row["nll"] for row in own_run.read_curve()]
+    ended = []
+
+    def cut_off(text):
+        ended.append(text)
+        if "1 of 2 measured" in text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(own_run, grid, metrics=("nll=3",), log=cut_off)
+    assert "nll: cut off at 1 points, and dropped" in ended
+    assert [row["nll"] for row in own_run.read_curve()] == before
+    content = own_run.read_evaluation()["metrics"]["nll"]
+    assert content["size"] == 2
+    assert content["points"] == grid
+    assert "cut_off" not in content
+    # Of what was not there before, the part is kept, and is said to be one.
+    own_run.evaluation_file.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(own_run, grid, metrics=("nll=3",), log=cut_off)
+    assert own_run.read_evaluation()["metrics"]["nll"]["cut_off"]
+    planned = PlannedRun(
+        "m", 1, 0, grid, False, own_run.read_config(), ("nll=3",)
+    )
+    moved = own_run.path.parent / planned.name
+    shutil.copytree(own_run.path, moved)
+    assert not runner.is_finished(own_run.path.parent, planned)
+    evaluate(RunDirectory(moved), grid, metrics=("nll=3",), log=str)
+    assert runner.is_finished(own_run.path.parent, planned)
 
 
 def test_all_leaves_out_what_the_examples_are_too_few_for(own_run, monkeypatch):

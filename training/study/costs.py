@@ -1,7 +1,6 @@
 """What a study will cost: from its finished runs, or from a few steps."""
 
 import dataclasses
-import json
 import statistics
 import time
 
@@ -27,7 +26,7 @@ def known_costs(planned, folder, kept):
         if took is None and is_finished(folder, one):
             run = run_directory(folder, one)
             took = sum(row["seconds"] for row in run.read_log())
-            evaluation = json.loads(run.evaluation_file.read_text())
+            evaluation = run.read_evaluation()
             took += evaluation.get("seconds", 0)
         if took is not None:
             seconds.setdefault(one.kind, []).append(took)

@@ -1,6 +1,5 @@
 """`courses.csv`: the validation losses of a study's runs, epoch by epoch."""
 
-import json
 import re
 
 import pandas as pd
@@ -8,6 +7,7 @@ import pandas as pd
 from training.study.runner import run_directory
 
 FILE = "courses.csv"
+COLUMNS = ("run", "steps", "cpu_seconds", "loss")
 _WATCHED = re.compile(r"val_(?P<column>.+)_at_(?P<label>.+)")
 _FIXED = "fixed"
 
@@ -45,7 +45,7 @@ def collect(spec, planned, folder, kept=None):
 
 def _of_run(spec, planned, run):
     log = run.read_log()
-    of_epoch = json.loads(run.evaluation_file.read_text())["steps"] / len(log)
+    of_epoch = run.read_evaluation()["steps"] / len(log)
     rows, seconds = [], 0.0
     for epoch, row in enumerate(log, 1):
         seconds += row["cpu_seconds"]

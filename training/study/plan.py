@@ -11,6 +11,8 @@ from yoto_tf.strict_config import with_settings
 
 # What of the data changes training alone.
 _OF_TRAINING = ("data.train_examples", "data.augmentation", "data.data_dir")
+# Settings that decide what a loss is of.
+MEANING = ("model.likelihood", "model.distortion")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,24 +83,26 @@ def planned_runs(spec):
                             spec.scored,
                         )
                     )
-    _check_same_examples(spec, runs)
+    _check_comparable(spec, runs)
     return runs
 
 
-def _check_same_examples(spec, runs):
-    """Raises InputError where methods would be scored on other examples."""
+def _check_comparable(spec, runs):
+    """Raises InputError where methods would be scored on other examples, or
+    by other losses."""
     first = runs[0].config
     for one in runs:
-        differing = [
-            name
-            for name in differences(one.config, first)
-            if name.startswith("data.") and name not in _OF_TRAINING
-        ]
-        if differing:
+        for name in differences(one.config, first):
+            if name in MEANING:
+                by = "by the same loss"
+            elif name.startswith("data.") and name not in _OF_TRAINING:
+                by = "on the same examples"
+            else:
+                continue
             raise InputError(
-                f"expected methods of {spec.name} that are scored on the same "
-                f"examples, received: {one.method} with another "
-                f"{differing[0]} than {runs[0].method}"
+                f"expected methods of {spec.name} that are scored {by}, "
+                f"received: {one.method} with another {name} than "
+                f"{runs[0].method}"
             )
 
 

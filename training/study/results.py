@@ -1,6 +1,6 @@
 """`results.csv`: one row per method, width, seed and point."""
 
-import json
+import csv
 import math
 import statistics
 
@@ -112,7 +112,7 @@ def collect(spec, planned, folder, failures, protocol="", kept=None):
 
 
 def _facts_of_run(run):
-    evaluation = json.loads(run.evaluation_file.read_text())
+    evaluation = run.read_evaluation()
     log = run.read_log()
     steps_per_epoch = evaluation["steps"] / len(log)
     reference = evaluation.get("hypervolume_reference", {})
@@ -167,6 +167,10 @@ def read(path, family):
         results = _typed(results, family)
         if results.duplicated(keys(family)).any():
             raise ValueError("two rows of one method, width, seed and point")
+        with open(path, newline="", encoding="utf-8") as file:
+            if len({len(row) for row in csv.reader(file)}) > 1:
+                # Pandas would fill it up.
+                raise ValueError("a row is cut off")
         return results
     except FileNotFoundError:
         raise InputError(

@@ -54,12 +54,15 @@ def is_finished(folder, planned):
     scored = [
         {n: row[n] for n in family.parameters} for row in run.read_curve()
     ]
-    evaluation = json.loads(run.evaluation_file.read_text())
+    evaluation = run.read_evaluation()
     if evaluation.get("split", "test") != planned.scored:
         return False
     known = dict.fromkeys(evaluation.get("metrics_left_out", ()))
     for name, facts in evaluation.get("metrics", {}).items():
-        known[name] = facts.get("size") if isinstance(facts, dict) else None
+        if not isinstance(facts, dict):
+            known[name] = None
+        elif not facts.get("cut_off"):
+            known[name] = facts.get("size")
     asked = metrics.parsed(planned.metrics, family)
     measured = all(
         n in known and known[n] in (None, s) for n, s in asked.items()

@@ -5,7 +5,6 @@ settings, model, curve, and a card for people (README.md).
 `training.release` writes them. Imports no TensorFlow.
 """
 
-import json
 from pathlib import Path
 
 from yoto_tf.errors import InputError
@@ -64,7 +63,7 @@ def as_class(model_class, name, seed, weights, overrides):
     model = model_class.from_config(config)
     model.set_weights(trained.get_weights())
     # What happens once in a run, as KL warm-up, has happened.
-    evaluation = json.loads(found.evaluation_file.read_text())
+    evaluation = found.read_evaluation()
     steps = evaluation["steps"]
     model.note_run_length(steps, done=steps)
     return model
