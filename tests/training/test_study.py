@@ -464,6 +464,34 @@ def test_a_process_that_dies_is_reported_and_the_next_run_goes_on():
         assert executor.outcome(alive) == 3
 
 
+@pytest.mark.slow
+def test_points_that_no_model_can_be_asked_for_are_named(tmp_path, capsys):
+    spec = tmp_path / "far.toml"
+    spec.write_text(
+        """
+        summary = "A test."
+        preset = "smoke"
+        seeds = [0]
+        grid.beta = [1, 1e6]
+        [overrides]
+        training.epochs = 1
+        training.pictures_every = 0
+        [methods.fixed]
+        fixed = true
+        [methods.gates]
+        """
+    )
+    study_module.main([str(spec), "--runs", str(tmp_path), "--jobs", "2"])
+    said = capsys.readouterr().out
+    assert "not trained at beta=1e+06: the scores of gates/width1-seed0" in said
+    assert len(results_module.read(tmp_path / "results.csv", VAE)) == 4
+    # Of the test images, and of both models at the other point.
+    with Image.open(tmp_path / "reconstructions.png") as picture:
+        height = picture.height
+    assert height < 2 * 350
+    assert "beta 1e+06" in (tmp_path / "report.md").read_text()
+
+
 def test_rows_of_pictures_have_names_that_fit():
     assert row_label("fixed weight, KL warm-up", {"beta": 16.0}).split(
         "\n"

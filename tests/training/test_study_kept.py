@@ -185,6 +185,55 @@ def test_rows_of_unknown_settings_stand_for_nothing(study, tmp_path):
         assert found == kept.Kept()
 
 
+def test_rows_of_other_runs_are_not_written_over(study, tmp_path):
+    path = tmp_path / "results.csv"
+    before = path.read_bytes()
+    for settings in ("seeds=[3]", "training.epochs=1"):
+        with pytest.raises(InputError, match=r"of its own \(--to\).*protocol"):
+            run(study, tmp_path, settings=[settings])
+    other = tmp_path / "other.toml"
+    other.write_text(STUDY.replace("protocol", "# ").replace("fixed]", "f]"))
+    table = pd.read_csv(path)
+    table["protocol"] = ""
+    table.to_csv(path, index=False)
+    free = path.read_bytes()
+    with pytest.raises(InputError, match="rows of 1 runs that it does not.*fi"):
+        run(other, tmp_path)
+    assert path.read_bytes() == free != before
+    # What can be made again leaves them.
+    (tmp_path / "runs" / FIXED).mkdir(parents=True)
+    (tmp_path / "runs" / FIXED / "config.json").write_text("{}")
+    _, _, said = run(other, tmp_path)
+    assert "rows of 1 runs that other does not have" in said[0]
+    assert set(pd.read_csv(path).method) == {"default", "f"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("courses.csv", "", "expected a courses.csv of training.study"),
+        ("courses.csv", "a,b\n1,2\n", "no column cpu_seconds"),
+        ("between.csv", "", "expected a between.csv of training.study"),
+        ("between.csv", "a,b\n1,2\n", "no column method"),
+        ("results.csv", None, "a row is cut off"),
+    ],
+)
+def test_damaged_tables_are_a_sentence(
+    study, tmp_path, name, content, sentence
+):
+    path = tmp_path / name
+    if content is None:
+        # In the middle of its last row.
+        content = path.read_text()[:-70]
+    path.write_text(content)
+    spec = load_spec(str(study))
+    with pytest.raises(InputError, match=sentence):
+        outcome.write_report(
+            spec, planned_runs(spec), tmp_path / "r", tmp_path, "x", str
+        )
+    assert path.read_text() == content
+
+
 def test_which_runs_are_trained_again(study, tmp_path):
     commit = git(study.parent, "rev-parse", "HEAD")
     write_rows(

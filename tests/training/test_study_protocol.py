@@ -11,6 +11,7 @@ from training.study import protocol
 from training.study.plan import planned_runs
 from training.study.spec_file import load_spec
 from yoto_tf.errors import InputError
+from yoto_tf.run_directory import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 STUDY = """
@@ -36,6 +37,10 @@ def study(tmp_path):
     return folder / "mine.toml"
 
 
+def commit_of(spec, folder):
+    return protocol.commit_of(spec, planned_runs(spec), folder)
+
+
 def test_results_name_the_commit_of_the_protocol(study, tmp_path):
     decided = git(study.parent, "rev-parse", "HEAD")
     (study.parent / "other").write_text("")
@@ -43,33 +48,44 @@ def test_results_name_the_commit_of_the_protocol(study, tmp_path):
     git(study.parent, "commit", "-qm", "Something else")
     spec = load_spec(str(study))
     for _ in range(2):
-        assert protocol.commit_of(spec, tmp_path / "runs") == decided
+        assert commit_of(spec, tmp_path / "runs") == decided
 
 
 @pytest.mark.parametrize("name", ["rules.md", "mine.toml"])
 def test_what_changed_since_the_first_run_is_refused(study, tmp_path, name):
     spec = load_spec(str(study))
-    decided = protocol.commit_of(spec, tmp_path / "runs")
+    decided = commit_of(spec, tmp_path / "runs")
     path = study.parent / name
     path.write_text(path.read_text() + "\n")
     for runs in ("runs", "none yet"):
         with pytest.raises(InputError, match=f"committed.*{name} with changes"):
-            protocol.commit_of(spec, tmp_path / runs)
+            commit_of(spec, tmp_path / runs)
     git(study.parent, "commit", "-qam", "Decided again")
     again = git(study.parent, "rev-parse", "HEAD")
     message = f"commit {decided[:7]}.*{name}, changed since"
     with pytest.raises(InputError, match=message):
-        protocol.commit_of(spec, tmp_path / "runs")
+        commit_of(spec, tmp_path / "runs")
     # Runs of their own, begun after the change.
-    assert protocol.commit_of(spec, tmp_path / "others") == again
+    assert commit_of(spec, tmp_path / "others") == again
+
+
+def test_runs_that_were_begun_without_the_protocol_are_refused(study, tmp_path):
+    looked = load_spec(str(study), settings=["summary='A look'"])
+    (one,) = planned_runs(looked)
+    runs = tmp_path / "runs"
+    RunDirectory(runs / one.name).create(one.config)
+    assert commit_of(looked, runs) == ""
+    with pytest.raises(InputError, match="begun without the protocol.*default"):
+        commit_of(load_spec(str(study)), runs)
+    assert commit_of(load_spec(str(study)), tmp_path / "others")
 
 
 def test_replaced_settings_are_not_by_the_protocol(study, tmp_path):
     spec = load_spec(str(study), settings=["training.epochs=1"])
-    assert protocol.commit_of(spec, tmp_path / "runs") == ""
+    assert commit_of(spec, tmp_path / "runs") == ""
     assert not (tmp_path / "runs").exists()
     study.write_text(STUDY.replace("protocol", "# protocol"))
-    assert protocol.commit_of(load_spec(str(study)), tmp_path / "runs") == ""
+    assert commit_of(load_spec(str(study)), tmp_path / "runs") == ""
 
 
 def test_a_protocol_that_is_not_there_or_in_no_checkout_is_refused(
@@ -85,7 +101,7 @@ def test_a_protocol_that_is_not_there_or_in_no_checkout_is_refused(
     with pytest.raises(
         InputError, match="in a git checkout, received: .*rules"
     ):
-        protocol.commit_of(spec, tmp_path / "runs")
+        commit_of(spec, tmp_path / "runs")
     study.write_text("files = 'x'" + STUDY)
     with pytest.raises(InputError, match="no key 'files'"):
         load_spec(str(study))
@@ -101,11 +117,11 @@ def test_a_base_is_a_part_of_what_was_decided(study, tmp_path):
     assert (spec.name, spec.seeds) == ("own", (1, 2))
     assert spec.grid == {"beta": (1,)}
     assert list(spec.methods) == ["default", "more"]
-    assert protocol.commit_of(spec, tmp_path / "runs")
+    assert commit_of(spec, tmp_path / "runs")
     study.write_text(STUDY.replace("A test", "B test"))
     git(study.parent, "commit", "-qam", "Moved")
     with pytest.raises(InputError, match="mine.toml, changed since"):
-        protocol.commit_of(load_spec(str(own)), tmp_path / "runs")
+        commit_of(load_spec(str(own)), tmp_path / "runs")
 
 
 @pytest.mark.parametrize("base", ["own.toml", "none.toml", "rules.md"])

@@ -228,6 +228,15 @@ def test_the_pictures_of_the_real_shapes3d_are_one_word_away():
         ("grid.beta = [1, 2, 16]", "grid.beta = [2]", "share a point with"),
         ("grid.beta = [1, 16]", "grid = 1", "expected grid to be"),
         ('preset = "smoke"', 'preset = "x"', "a preset among .*'cifar10'"),
+        (
+            "training.epochs = 7",
+            "training.seed = 7",
+            r"seeds = \[...\].*seed=7",
+        ),
+        ("training.epochs = 9", "model.width = 4", r"widths = \[...\].*=4"),
+        ("seeds = [0, 3]", 'seeds = [0]\nname = "q"', "no key 'name'"),
+        ("[methods.film]", "[methods.'../film']", "can name a folder.*film"),
+        ("[methods.film]", "[methods.'']", "can name a folder"),
         ("fixed = true", "fixd = true", r"\[methods\.fixed\] .*'fixd'"),
         ("fixed = true", "fixed = 1", "expected fixed to be"),
         ("[methods.fixed]", "[[methods.fixed]]", "expected a table"),
@@ -250,6 +259,9 @@ def test_what_a_study_cannot_say_is_refused_in_a_sentence(
         ("model.conditioning=1", "below model.conditioning"),
         ("training.batch_size=0", "batch_size to be above 0"),
         ("training.epochs", "NAME=VALUE"),
+        ("model.width=4", r"widths = \[...\], received: model.width=4"),
+        ("training.seed=3", r"seeds = \[...\], received: training.seed=3"),
+        ("methods=3", r"tables \[methods.NAME\], received: methods=3"),
     ],
 )
 def test_settings_are_checked_before_anything_is_trained(
@@ -257,6 +269,21 @@ def test_settings_are_checked_before_anything_is_trained(
 ):
     with pytest.raises(InputError, match=sentence):
         planned_runs(load_spec(write(TEXT), settings=[setting]))
+
+
+def test_methods_are_scored_by_the_same_loss(write):
+    path = write(TEXT + 'model.likelihood = "gaussian"\n')
+    sentence = "by the same loss.*film with another model.likelihood than fixed"
+    with pytest.raises(InputError, match=sentence):
+        planned_runs(load_spec(path))
+
+
+def test_a_base_without_methods_is_a_sentence(write):
+    path = write(TEXT)
+    own = path.with_name("own.toml")
+    own.write_text('base = "mine.toml"\nmethods = "unset"\n')
+    with pytest.raises(InputError, match=r"tables \[methods.NAME\]"):
+        load_spec(own)
 
 
 def test_a_setting_that_a_method_has_itself_is_not_set_for_all(write):

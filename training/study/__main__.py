@@ -96,6 +96,7 @@ def _run(arguments, spec, planned, runs, to):
         from training.study import kept
 
         import_keras_quietly()
+        kept.check_none_lost(spec, planned, runs, to, print)
         known = kept.read(spec, planned, runs, to)
         costs.print_estimate(spec, planned, runs, jobs or len(planned), known)
         return 0

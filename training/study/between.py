@@ -14,6 +14,7 @@ from training.study.runner import run_directory
 from yoto_tf.families import family_for
 
 FILE = "between.csv"
+KEYS = ("method", "width", "seed")
 
 
 def score(spec, planned, folder, log=print):

@@ -93,10 +93,48 @@ def read(spec, planned, folder, to):
             rows[one.name] = of_run.to_dict("records")
     return Kept(
         rows,
-        tables.read(to / courses.FILE),
+        tables.read(to / courses.FILE, courses.COLUMNS),
         failures,
         commits[0] if rows or failures else "",
     )
+
+
+def check_none_lost(spec, planned, folder, to, log):
+    """Refuses to write over rows of other runs, which nothing could make again.
+
+    Args:
+        spec, planned, folder, to: as of `read`.
+        log: called with a sentence where they leave the results alone and
+            their run directories stay.
+
+    Raises:
+        InputError: for rows by a protocol where this is not by it, and for
+            rows of runs that this study does not have.
+    """
+    path = to / results.FILE
+    if not path.exists():
+        return
+    table = results.read(path, spec.model_family)
+    decided = sorted(set(table.protocol) - {""})
+    if decided and (spec.replaced or not spec.protocol):
+        raise InputError(
+            "expected a folder of its own (--to) for what is not by the "
+            f"protocol, received: {path} with rows by that of commit "
+            f"{decided[0][:7]}"
+        )
+    others = sorted(set(table.run) - {one.name for one in planned})
+    lost = [n for n in others if not (folder / n / "config.json").exists()]
+    if lost:
+        raise InputError(
+            f"expected a folder of its own (--to) for {spec.name}, received: "
+            f"{path} with rows of {len(lost)} runs that it does not have, as "
+            f"{lost[0]}"
+        )
+    if others:
+        log(
+            f"no more in {path}: rows of {len(others)} runs that {spec.name} "
+            f"does not have, as {others[0]}; their run directories stay"
+        )
 
 
 def _has_points(rows, planned):

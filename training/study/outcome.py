@@ -13,6 +13,7 @@ from training.study import runner
 from training.study import tables
 from training.study.costs import known_costs
 from training.study.progress import StudyProgress
+from yoto_tf import points
 from yoto_tf.command_line import import_keras_quietly
 from yoto_tf.errors import InputError
 from yoto_tf.files import written_whole
@@ -43,6 +44,7 @@ def run_study(
         dict, name of a run -> why it failed.
     """
     to = Path(to)
+    kept_module.check_none_lost(spec, planned, folder, to, log)
     kept = kept_module.read(spec, planned, folder, to)
     waiting = [
         one
@@ -66,7 +68,7 @@ def run_study(
             "runs with no record of their data, as those of earlier versions: "
             f"{len(unknown)}; whether it is the same is not known"
         )
-    decided = protocol.commit_of(spec, folder, kept.protocol)
+    decided = protocol.commit_of(spec, planned, folder, kept.protocol)
     if decided:
         log(f"by the protocol of commit {decided[:7]}")
     elif spec.protocol:
@@ -84,7 +86,10 @@ def run_study(
         course = courses.collect(spec, planned, folder, kept)
         tables.write(course, to / courses.FILE)
         lines = between.collect(
-            spec, planned, folder, tables.read(to / between.FILE)
+            spec,
+            planned,
+            folder,
+            tables.read(to / between.FILE, between.KEYS),
         )
         tables.write(lines, to / between.FILE)
 
@@ -104,9 +109,25 @@ def run_study(
     )
     between.score(spec, planned, folder, log)
     write_results(failures)
+    _log_not_trained(planned, folder, log)
     log(f"{to / results.FILE}: one row per method, width, seed and point")
     write_report(spec, planned, folder, to, command, log)
     return failures
+
+
+def _log_not_trained(planned, folder, log):
+    """Says what of the results nobody could ask a model for."""
+    found = {}
+    for one in planned:
+        run = runner.run_directory(folder, one)
+        if run.evaluation_file.exists():
+            for point in run.read_evaluation().get("not_trained", ()):
+                found.setdefault(points.label(point), []).append(one.name)
+    for at, names in found.items():
+        log(
+            f"not trained at {at}: the scores of {', '.join(names)} there are "
+            "extrapolations, and the models are not asked for pictures"
+        )
 
 
 def write_report(spec, planned, folder, to, command, log=print):
@@ -136,8 +157,9 @@ def write_report(spec, planned, folder, to, command, log=print):
             f"expected results at {', '.join(spec.labels())}, received: "
             f"{to / results.FILE}, which has {there}"
         )
-    further = tables.read(to / between.FILE)
-    course, found = tables.read(to / courses.FILE), None
+    further = tables.read(to / between.FILE, between.KEYS)
+    course = tables.read(to / courses.FILE, courses.COLUMNS)
+    found = None
     if course is not None:
         found = reached.collect(spec, planned, course)
         tables.write(found, to / reached.FILE)

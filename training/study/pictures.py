@@ -4,6 +4,7 @@ import textwrap
 
 import numpy as np
 
+from training.extrapolation import not_trained
 from training.figures import image_grid
 from training.study.runner import is_finished
 from training.study.runner import run_directory
@@ -68,6 +69,9 @@ def outputs_figure(planned, folder, spec):
     }
     rows, labels = [inputs], ["test image"]
     for point, pair in chosen:
+        if any(not_trained(models[one.name], [point]) for one in pair):
+            # It is scored there, as an extrapolation; a call is refused.
+            continue
         for one in pair:
             rows.append(
                 family.output_pictures(models[one.name], examples, point)

@@ -16,12 +16,13 @@ from yoto_tf.run_directory import RunDirectory
 RECORD = "protocol.json"
 
 
-def commit_of(spec, folder, known=""):
+def commit_of(spec, planned, folder, known=""):
     """Returns the commit of a study's protocol, recorded at its first run.
 
     Args:
         spec: `StudySpec`.
-        folder: where its run directories lie.
+        planned: its runs.
+        folder: where their directories lie.
         known: the commit that results of earlier runs name.
 
     Returns:
@@ -31,7 +32,8 @@ def commit_of(spec, folder, known=""):
 
     Raises:
         InputError: for files that are not committed, or that are others than
-            those with which the runs were begun.
+            those with which the runs were begun, and for runs that were begun
+            without.
     """
     if not spec.protocol or spec.replaced:
         return ""
@@ -46,6 +48,7 @@ def commit_of(spec, folder, known=""):
     if record.exists():
         commit = json.loads(record.read_text())["commit"]
     else:
+        _check_none_begun(planned, folder)
         commit = known or _last_commit(paths)
     for path in paths:
         if _git(path, "show", f"{commit}:./{path.name}") != path.read_text():
@@ -57,6 +60,17 @@ def commit_of(spec, folder, known=""):
     if not record.exists():
         RunDirectory.write_json(record, {"commit": commit})
     return commit
+
+
+def _check_none_begun(planned, folder):
+    """By no protocol: one could have looked at what they score."""
+    for one in planned:
+        run = RunDirectory(Path(folder) / one.name)
+        if run.config_file.exists():
+            raise InputError(
+                "expected no runs that were begun without the protocol "
+                f"(--runs names another folder), received: {run.path}"
+            )
 
 
 def _last_commit(paths):

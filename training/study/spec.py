@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from dataclasses import field
+from pathlib import Path
 from typing import Literal
 
 from training import metrics
@@ -83,6 +84,7 @@ class StudySpec(Config):
                     f"{name}={getattr(self, name)!r}"
                 )
         _check_lists(self)
+        _check_settings(self)
         _check_points(self)
 
     def _check_scored(self, asked):
@@ -141,6 +143,30 @@ def _is_number(value):
         and not isinstance(value, bool)
         and math.isfinite(value)
     )
+
+
+def _check_settings(spec):
+    """Refuses settings that a study has a list of its own for, by which it
+    would replace them, and names of methods that name no folder."""
+    lists = {"training.seed": "seeds"}
+    if spec.model_family.width:
+        lists[spec.model_family.width] = "widths"
+    for overrides in (
+        spec.overrides,
+        *(method.overrides for method in spec.methods.values()),
+    ):
+        for setting, name in lists.items():
+            if setting in overrides:
+                raise InputError(
+                    f"expected {name} = [...], received: "
+                    f"{setting}={overrides[setting]!r}, which is set by it"
+                )
+    for name in spec.methods:
+        if name in ("", ".", "..") or "\\" in name or Path(name).name != name:
+            raise InputError(
+                "expected a method's name that can name a folder, received: "
+                f"[methods.{name!r}]"
+            )
 
 
 def _check_points(spec):

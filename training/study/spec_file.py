@@ -105,7 +105,7 @@ def _read(path, above=()):
 
 def _leave_out(found, content):
     """Takes methods that are `unset` out of both."""
-    methods = content.get("methods", {})
+    methods = _tables(content)
     unset = [n for n, m in methods.items() if m == "unset"]
     for name in unset:
         del methods[name]
@@ -115,6 +115,15 @@ def _leave_out(found, content):
                 f"{sorted(found.get('methods', {}))}, received: "
                 f'methods.{name}="unset"'
             )
+
+
+def _tables(content):
+    methods = content.get("methods", {})
+    if not isinstance(methods, dict):
+        raise InputError(
+            f"expected tables [methods.NAME], received: methods={methods!r}"
+        )
+    return methods
 
 
 def _replaced(content, preset, settings):
@@ -133,12 +142,12 @@ def _replaced(content, preset, settings):
         )
         groups = {k: given.pop(k) for k in list(given) if k not in known}
         of_all += _flatten(groups)
-        for method, values in given.get("methods", {}).items():
+        for method, values in _tables(given).items():
             # What is given for a method is meant for it.
             if isinstance(values, dict):
                 said |= {f"{method}.{n}" for n in _flatten(values)}
         _merge(content, {**given, "overrides": groups})
-    _check_no_method_sets(of_all, content.get("methods", {}), said)
+    _check_no_method_sets(of_all, _tables(content), said)
     if preset:
         content["preset"] = preset
     return content
@@ -168,7 +177,7 @@ def _merge(table, given):
 
 def _parse(name, content, hidden):
     content = dict(content)
-    for key in hidden:
+    for key in (*hidden, "name"):
         if key in content:
             raise InputError(f"expected no key {key!r}, received: {key}=...")
     protocol = content.get("protocol", "")
@@ -182,11 +191,7 @@ def _parse(name, content, hidden):
             )
         content["protocol"] = str(found.resolve())
     groups = _groups(content)
-    methods = content.pop("methods", {})
-    if not isinstance(methods, dict):
-        raise InputError(
-            f"expected tables [methods.NAME], received: methods={methods!r}"
-        )
+    methods = _tables(content)
     parsed = {}
     for method, values in methods.items():
         try:

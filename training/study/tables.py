@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from yoto_tf.errors import InputError
 from yoto_tf.files import written_whole
 
 _TEXTS = (
@@ -20,9 +21,26 @@ def write(table, path):
         rounded.to_csv(aside, index=False, lineterminator="\n")
 
 
-def read(path):
-    """What `write` wrote; None: there is none."""
-    return read_texts(path) if path.exists() else None
+def read(path, columns=()):
+    """What `write` wrote; None: there is none.
+
+    Raises:
+        InputError: for a file that is none, or has not these columns.
+    """
+    if not path.exists():
+        return None
+    try:
+        table = read_texts(path)
+        missing = sorted(set(columns) - set(table.columns))
+        if missing:
+            raise ValueError(f"no column {missing[0]}")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"expected a {path.name} of training.study, received: {path}, "
+            f"which cannot be read ({error}); without it the study makes "
+            "another, of runs whose directories are there"
+        ) from error
+    return table
 
 
 def read_texts(path):
