@@ -256,6 +256,7 @@ def test_scores_are_there_before_what_takes_minutes(own_run, monkeypatch):
     assert [math.isnan(row["nll"]) for row in rows] == [False, False, True]
 
 
+@pytest.mark.slow
 def test_what_is_measured_again_and_cut_off_leaves_what_was_there(
     own_run, monkeypatch
 ):
