@@ -319,6 +319,25 @@ def test_losses_say_over_how_many_seeds_they_are(whole):
     assert f"| {fixed:.1f} (1.00), 1 of 2 seeds |" in report_of(whole)
 
 
+def test_a_baseline_alone_is_compared_with_nothing(tmp_path):
+    losses = {0: {1: [97], 16: [201], 64: [302], 256: [398.5]}}
+    folder = write(tmp_path, "report_cifar10_softplus", losses)
+    path = folder / "results.csv"
+    rows = pd.read_csv(path)
+    for name in ("processor", "commit", "data", "protocol"):
+        rows[name] = "x"
+    rows["reference_rate"] = rows["reference_distortion"] = 10.0
+    rows.to_csv(path, index=False)
+    spec = load_spec("report_cifar10_softplus")
+    outcome.write_report(
+        spec, planned_runs(spec), tmp_path, folder, "a command", str
+    )
+    text = (folder / "report.md").read_text()
+    assert "| 97.0 (1.00) | 201.0 (1.00) |" in text
+    assert "baseline" not in text
+    assert not (folder / "full_loss_difference.png").exists()
+
+
 def test_a_report_at_other_points_is_refused(whole):
     message = "expected results at beta=2, beta=3, received:.*beta=1, beta=16"
     with pytest.raises(InputError, match=message):

@@ -205,7 +205,7 @@ def write_report(spec, planned, folder, to, command, log=print):
                 "cannot exceed.",
             )
         )
-        if spec.fixed_methods:
+        if spec.compares:
             drawn.append(
                 (
                     "full_loss_difference.png",

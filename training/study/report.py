@@ -35,7 +35,9 @@ def report(results, spec, command, pictures, reached=None, missing=None):
     finished = results[results.failure == ""]
     if len(finished):
         summaries = comparison.summarize(results, spec)
-        if any(s.method in spec.fixed_methods for s in summaries):
+        if spec.compares and any(
+            s.method in spec.fixed_methods for s in summaries
+        ):
             parts += [f"## {loss.capitalize()} against the baseline"]
             parts += [difference_table(summaries, results, spec)]
         parts += ["## Every method", method_table(summaries, spec)]

@@ -135,6 +135,11 @@ class StudySpec(Config):
         """Names of the methods with a run per point: the baselines."""
         return [name for name, m in self.methods.items() if m.fixed]
 
+    @property
+    def compares(self):
+        """Whether there is another method than one baseline."""
+        return bool(self.fixed_methods) and len(self.methods) > 1
+
 
 def _is_number(value):
     # To Python True is 1.
