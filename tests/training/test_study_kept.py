@@ -212,9 +212,9 @@ def test_rows_of_other_runs_are_not_written_over(study, tmp_path):
     ("name", "content", "sentence"),
     [
         ("courses.csv", "", "expected a courses.csv of training.study"),
-        ("courses.csv", "a,b\n1,2\n", "no column cpu_seconds"),
+        ("courses.csv", "a,b\n1,2\n", "no column beta"),
         ("between.csv", "", "expected a between.csv of training.study"),
-        ("between.csv", "a,b\n1,2\n", "no column method"),
+        ("between.csv", "method,b\n1,2\n", "no column beta"),
         ("results.csv", None, "a row is cut off"),
     ],
 )

@@ -14,7 +14,6 @@ from training.study.runner import run_directory
 from yoto_tf.families import family_for
 
 FILE = "between.csv"
-KEYS = ("method", "width", "seed")
 
 
 def score(spec, planned, folder, log=print):
@@ -86,6 +85,12 @@ def _has(run, points):
     return sorted(map(str, rows)) == sorted(
         str({n: float(v) for n, v in point.items()}) for point in points
     )
+
+
+def read(spec, path):
+    """Reads the table of `collect`, None where there is none."""
+    keys = "method", "width", "seed", *spec.model_family.parameters
+    return tables.read(path, keys)
 
 
 def collect(spec, planned, folder, known=None):

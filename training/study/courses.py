@@ -4,12 +4,18 @@ import re
 
 import pandas as pd
 
+from training.study import tables
 from training.study.runner import run_directory
 
 FILE = "courses.csv"
-COLUMNS = ("run", "steps", "cpu_seconds", "loss")
 _WATCHED = re.compile(r"val_(?P<column>.+)_at_(?P<label>.+)")
 _FIXED = "fixed"
+
+
+def read(spec, path):
+    """Reads the table of `collect`, None where there is none."""
+    numbers = "steps", "cpu_seconds", "loss"
+    return tables.read(path, ("run", *spec.model_family.parameters, *numbers))
 
 
 def collect(spec, planned, folder, kept=None):

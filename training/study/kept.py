@@ -12,7 +12,6 @@ import numpy as np
 
 from training.study import courses
 from training.study import results
-from training.study import tables
 from training.study.runner import is_finished
 from yoto_tf.errors import InputError
 
@@ -93,7 +92,7 @@ def read(spec, planned, folder, to):
             rows[one.name] = of_run.to_dict("records")
     return Kept(
         rows,
-        tables.read(to / courses.FILE, courses.COLUMNS),
+        courses.read(spec, to / courses.FILE),
         failures,
         commits[0] if rows or failures else "",
     )

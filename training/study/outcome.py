@@ -86,10 +86,7 @@ def run_study(
         course = courses.collect(spec, planned, folder, kept)
         tables.write(course, to / courses.FILE)
         lines = between.collect(
-            spec,
-            planned,
-            folder,
-            tables.read(to / between.FILE, between.KEYS),
+            spec, planned, folder, between.read(spec, to / between.FILE)
         )
         tables.write(lines, to / between.FILE)
 
@@ -157,8 +154,8 @@ def write_report(spec, planned, folder, to, command, log=print):
             f"expected results at {', '.join(spec.labels())}, received: "
             f"{to / results.FILE}, which has {there}"
         )
-    further = tables.read(to / between.FILE, between.KEYS)
-    course = tables.read(to / courses.FILE, courses.COLUMNS)
+    further = between.read(spec, to / between.FILE)
+    course = courses.read(spec, to / courses.FILE)
     found = None
     if course is not None:
         found = reached.collect(spec, planned, course)

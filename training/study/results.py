@@ -168,7 +168,7 @@ def read(path, family):
         if results.duplicated(keys(family)).any():
             raise ValueError("two rows of one method, width, seed and point")
         with open(path, newline="", encoding="utf-8") as file:
-            if len({len(row) for row in csv.reader(file)}) > 1:
+            if len({len(row) for row in csv.reader(file) if row}) > 1:
                 # Pandas would fill it up.
                 raise ValueError("a row is cut off")
         return results
