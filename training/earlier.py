@@ -12,7 +12,7 @@ _SAME = ("split", "test_fingerprint", "num_examples", "steps")
 
 
 def kept(run, rows, facts, family, log):
-    """Adds the metrics and the regret of before, where they still stand.
+    """Adds the metrics and the regrets of before, where they still stand.
 
     Args:
         run: `RunDirectory`, as it is before the new files are written.
@@ -45,8 +45,8 @@ def kept(run, rows, facts, family, log):
                 "and not kept"
             )
         return rows, facts
-    if "regret" in old:
-        facts = {"regret": old["regret"], **facts}
+    if "regrets" in old:
+        facts = {"regrets": old["regrets"], **facts}
     before = {_label(row, family): row for row in old_rows}
     for name in names:
         columns = [

@@ -224,7 +224,8 @@ def evaluate(
             run, model, regret_at, scored, regret_epochs, verbose, log
         )
         found["scoring_seed"] = seed
-        run.write_json(run.evaluation_file, {**facts, "regret": found})
+        regrets = regret.among(facts.get("regrets", []), found)
+        run.write_json(run.evaluation_file, {**facts, "regrets": regrets})
     return rows
 
 
@@ -296,8 +297,7 @@ def main(argv=None):
             print(f"hypervolume {summary['hypervolume']:,.0f}, up to {ends}")
         if "envelope" in summary:
             print(regret.envelope_sentence(summary["envelope"], family))
-        if "regret" in summary:
-            found = summary["regret"]
+        for found in summary.get("regrets", []):
             said = regret.regret_sentence(found, family)
             if found.get("scoring_seed", arguments.seed) != arguments.seed:
                 said += f", with scoring seed {found['scoring_seed']}"

@@ -152,6 +152,15 @@ def regret_at(run, model, point, scored, epochs=None, verbose=0, log=print):
     }
 
 
+def among(regrets, found):
+    """Those of before and a new one, which replaces what it was made as."""
+
+    def made_as(one):
+        return one["point"], one["epochs"]
+
+    return [one for one in regrets if made_as(one) != made_as(found)] + [found]
+
+
 def regret_sentence(found, family):
     """What `regret_at` found, for a reader."""
     loss = family.objective

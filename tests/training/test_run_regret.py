@@ -75,6 +75,17 @@ def test_scores_that_do_not_tell_are_not_checked():
     assert regret.envelope(rows, tables) == {}
 
 
+def test_the_regrets_of_other_values_and_lengths_stay():
+    four = {"point": {"beta": 4.0}, "epochs": 1, "regret": 0.5}
+    longer = {**four, "epochs": 2}
+    other = {**four, "point": {"beta": 1.0}}
+    again = {**four, "regret": 0.25}
+    found = []
+    for one in (four, longer, other, again):
+        found = regret.among(found, one)
+    assert found == [longer, other, again]
+
+
 @pytest.fixture
 def own_run(trained_run, tmp_path):
     shutil.copytree(trained_run.path, tmp_path / "run")
@@ -93,7 +104,7 @@ def test_the_regret_is_the_difference_to_a_model_for_that_value(
     assert "envelope check: " in said
     fixed = RunDirectory(own_run.path / "fixed" / "beta4-epochs1")
     assert fixed.read_config().beta.values == (4.0,)
-    found = json.loads(own_run.evaluation_file.read_text())["regret"]
+    (found,) = json.loads(own_run.evaluation_file.read_text())["regrets"]
     mine = evaluate(own_run, [{"beta": 4.0}], log=lambda s: None)
     other = evaluate(fixed, [{"beta": 4.0}], log=lambda s: None)
     expected = mine[0]["full_loss"] - other[0]["full_loss"]
@@ -103,6 +114,10 @@ def test_the_regret_is_the_difference_to_a_model_for_that_value(
     evaluate_module.main([*words, "--regret-at", "beta=4"])
     assert "training a model" not in capsys.readouterr().out
     assert fixed.model_file.stat().st_mtime_ns == before
+    # Nor is it forgotten where it is not asked for.
+    evaluate_module.main(words)
+    assert "regret at beta=4: " in capsys.readouterr().out
+    assert json.loads(own_run.evaluation_file.read_text())["regrets"] == [found]
 
 
 @pytest.mark.parametrize(
