@@ -38,10 +38,7 @@ def verify(folder, endpoints, joint=None, invalid_rows="error"):
             )
             warmup.replay(folder, session)
     except (tf.errors.OpError, KeyError) as error:
-        reason = getattr(error, "message", str(error))
-        raise VerificationError(
-            f"the C++ session does not run the exported model: {reason}"
-        ) from error
+        raise verification.not_run(error) from error
     return differences
 
 

@@ -48,6 +48,18 @@ class Difference:
     of: float = 0.0
 
 
+def not_run(error):
+    """The `VerificationError` of a graph that refuses an example.
+
+    Args:
+        error: `tf.errors.OpError`, or another exception.
+    """
+    reason = " ".join(getattr(error, "message", str(error)).split())
+    return VerificationError(
+        f"the C++ session does not run the exported model: {reason}"
+    )
+
+
 def compare(
     session,
     endpoints,

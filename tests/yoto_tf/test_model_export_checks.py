@@ -52,6 +52,23 @@ def test_equal_rows_say_nothing_of_rows_that_change_each_other(
 
 
 @pytest.mark.slow
+def test_a_graph_that_does_not_run_is_said(tmp_path):
+    """Keras' TimeDistributed, where the number of steps is left open."""
+    net = keras.Sequential(
+        [
+            keras.Input((None, 3)),
+            keras.layers.TimeDistributed(keras.layers.Dense(4, "relu")),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(1),
+        ]
+    )
+    rows = np.random.default_rng(0).normal(size=(8, 5, 3)).astype("float32")
+    with pytest.raises(VerificationError, match="does not run.*slice index"):
+        conditioned(net).export(tmp_path / "1", example=rows)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("num", [0, 1, 2, 9])
 def test_any_number_of_loss_parameters_is_asked_for(tmp_path, num):
     """None that varies, as of a fixed weight, and more than there are rows."""

@@ -79,6 +79,8 @@ def export(model, path, example, kind="tf_saved_model", verbose=None):
     ) as error:
         # TensorFlow's own file errors, as on a full disk.
         raise SaveError(f"could not write {path} ({error.message})") from error
+    except tf.errors.OpError as error:
+        raise verification.not_run(error) from error
     if verbose:
         print(f"exported: {path}")
     return differences

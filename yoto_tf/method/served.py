@@ -74,7 +74,10 @@ class Served:
                 that is there or is no folder's, for another format, for an
                 `input_signature`, or for operations that TensorFlow does not
                 have on CPU in the dtype.
-            VerificationError, SaveError: nothing is left at the path.
+            VerificationError: if the graph does not run, or answers otherwise
+                than the model.
+            SaveError: if the disk does not take it. Nothing is left at the
+                path, whatever is raised.
         """
         if input_signature is not None:
             raise InputError(
